@@ -1,0 +1,1 @@
+"""Django admin: the platform operator's own view, past the tenant filter."""

@@ -1,0 +1,191 @@
+"""Environment variables, read once and checked. docs/configuration.md lists them; nothing else reads them."""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+GIB: Final = 1024**3
+
+
+class Mode(StrEnum):
+    """Development listens on loopback and talks more; production refuses defaults that are only good on a desk."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP ports of this machine. Each is changed by the variable of its name, as `TDS_WEB_PORT`."""
+
+    web: int
+    database: int
+    mqtt: int
+    mqtt_tls: int
+    mqtt_ws: int
+    ota: int
+
+
+PORT_VARIABLES: Final = {
+    "web": ("TDS_WEB_PORT", 8000),
+    "database": ("TDS_DB_PORT", 5442),
+    "mqtt": ("TDS_MQTT_PORT", 1883),
+    "mqtt_tls": ("TDS_MQTT_TLS_PORT", 8883),
+    "mqtt_ws": ("TDS_MQTT_WS_PORT", 9001),
+    "ota": ("TDS_OTA_PORT", 8070),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Every setting that comes from outside, in its final type."""
+
+    mode: Mode
+    home: Path
+    bind: str
+    ports: Ports
+    database_url: str
+    mqtt_urls: tuple[str, ...]
+    redis_url: str
+    secret_key: str
+    allowed_hosts: tuple[str, ...]
+    https: bool
+    retention_days: int
+    quarantine_per_gateway: int
+    quarantine_messages: int
+    quarantine_bytes: int
+    batch_messages: int
+    batch_linger_ms: int
+
+
+class Reader:
+    """Typed access to a mapping of variables; each refusal is one sentence that names the variable."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.variables.get(name, "").strip() or default
+
+    def whole(self, name: str, default: int, *, low: int, high: int) -> int:
+        raw = self.text(name, str(default))
+        if raw.isascii() and raw.isdecimal() and low <= int(raw) <= high:
+            return int(raw)
+        raise ImproperlyConfigured(f"{name} is {raw!r}; set it to a whole number from {low} to {high}.")
+
+    def choice(self, name: str, default: str, options: tuple[str, ...]) -> str:
+        raw = self.text(name, default)
+        if raw in options:
+            return raw
+        raise ImproperlyConfigured(f"{name} is {raw!r}; set it to one of: {', '.join(options)}.")
+
+    def url(self, name: str, raw: str, schemes: tuple[str, ...]) -> str:
+        """The URL as it stands; its value is never echoed, because it may hold a password."""
+        try:
+            parts = urlsplit(raw)
+            usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            usable = False
+        if usable:
+            return raw
+        raise ImproperlyConfigured(f"{name} is not a URL of the form {schemes[0]}://host:port; correct it.")
+
+    def secret(self, name: str) -> str:
+        """`NAME`, or the contents of the file named by `NAME_FILE`."""
+        path = self.text(f"{name}_FILE")
+        if not path:
+            return self.text(name)
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImproperlyConfigured(f"{name}_FILE names {path!r}, which can't be read: {error}.") from error
+
+
+def kept_secret(home: Path, name: str, length_bytes: int = 32) -> str:
+    """The secret of that name under `$TDS_HOME/secrets`, made at first use, readable by its owner alone."""
+    path = home / "secrets" / name
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            # Linked, not written in place: two processes that start together must agree on one whole secret.
+            descriptor, draft = tempfile.mkstemp(dir=path.parent)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(secrets.token_urlsafe(length_bytes))
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+            Path(draft).unlink()
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"TDS_HOME is {str(home)!r}: {path} can't be used: {error.strerror}.") from error
+
+
+def read(variables: Mapping[str, str]) -> Environment:
+    """Check and type all variables; raises ImproperlyConfigured with one sentence for the first that is wrong."""
+    reader = Reader(variables)
+    mode = Mode(reader.choice("TDS_MODE", Mode.DEVELOPMENT, tuple(Mode)))
+    home = (ROOT / Path(reader.text("TDS_HOME", ".tds")).expanduser()).resolve()
+    ports = Ports(**{k: reader.whole(n, default, low=1, high=65_535) for k, (n, default) in PORT_VARIABLES.items()})
+    _refuse_shared_ports(ports)
+    return Environment(
+        mode=mode,
+        home=home,
+        bind=reader.text("TDS_BIND", "127.0.0.1"),
+        ports=ports,
+        database_url=_database_url(reader, home, ports),
+        mqtt_urls=tuple(
+            reader.url("TDS_MQTT_URLS", url, ("mqtt", "mqtts"))
+            for url in reader.text("TDS_MQTT_URLS", f"mqtt://localhost:{ports.mqtt}").split()
+        ),
+        redis_url=_optional_url(reader, "TDS_REDIS_URL", ("redis", "rediss")),
+        secret_key=_secret_key(reader, mode, home),
+        allowed_hosts=tuple(reader.text("TDS_ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]").split()),
+        https=reader.choice("TDS_HTTPS", "on" if mode is Mode.PRODUCTION else "off", ("on", "off")) == "on",
+        retention_days=reader.whole("TDS_RETENTION_DAYS", 90, low=1, high=3650),
+        quarantine_per_gateway=reader.whole("TDS_QUARANTINE_PER_GATEWAY", 1_000, low=1, high=100_000),
+        quarantine_messages=reader.whole("TDS_QUARANTINE_MESSAGES", 100_000, low=1, high=10_000_000),
+        quarantine_bytes=reader.whole("TDS_QUARANTINE_BYTES", GIB, low=262_144, high=1024 * GIB),
+        batch_messages=reader.whole("TDS_BATCH_MESSAGES", 2_500, low=1, high=5_000),
+        batch_linger_ms=reader.whole("TDS_BATCH_LINGER_MS", 8, low=1, high=1_000),
+    )
+
+
+def _refuse_shared_ports(ports: Ports) -> None:
+    seen: dict[int, str] = {}
+    for field, (name, _default) in PORT_VARIABLES.items():
+        port: int = getattr(ports, field)
+        if port in seen:
+            raise ImproperlyConfigured(f"{name} is {port}, and so is {seen[port]}; give each a port of its own.")
+        seen[port] = name
+
+
+def _optional_url(reader: Reader, name: str, schemes: tuple[str, ...]) -> str:
+    raw = reader.secret(name)
+    return reader.url(name, raw, schemes) if raw else ""
+
+
+def _database_url(reader: Reader, home: Path, ports: Ports) -> str:
+    if raw := reader.secret("TDS_DATABASE_URL"):
+        return reader.url("TDS_DATABASE_URL", raw, ("postgresql", "postgres"))
+    password = kept_secret(home, "database_password")
+    return f"postgresql://tds:{password}@127.0.0.1:{ports.database}/tds"
+
+
+def _secret_key(reader: Reader, mode: Mode, home: Path) -> str:
+    given = reader.secret("TDS_SECRET_KEY")
+    if given and len(given) < 32:
+        raise ImproperlyConfigured("TDS_SECRET_KEY is shorter than 32 characters; set a longer random text.")
+    if not given and mode is Mode.PRODUCTION:
+        raise ImproperlyConfigured(
+            "TDS_SECRET_KEY is not set; production needs a random text of 32 or more characters."
+        )
+    return given or kept_secret(home, "secret_key", 48)

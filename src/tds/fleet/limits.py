@@ -1,0 +1,12 @@
+"""Bounds of the fleet, from the wire contract. At the limit a message is quarantined with the limit's reason."""
+
+from typing import Final
+
+MAX_CODE_CHARS: Final = 64
+MAX_TIPO_CHARS: Final = 64
+MAX_UNIDADE_CHARS: Final = 16
+
+MAX_DEVICES_A_GATEWAY: Final = 256
+MAX_METRICS_A_DEVICE: Final = 500
+MAX_METRICS_A_GATEWAY: Final = 1_000
+MAX_METRICS_A_TENANT: Final = 5_000

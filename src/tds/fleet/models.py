@@ -1,0 +1,204 @@
+"""Who owns what: tenants, the people in them, their gateways, devices and what these measure."""
+
+from datetime import datetime
+from typing import Final
+
+from django.contrib.auth.models import AbstractUser
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from tds.fleet.limits import MAX_CODE_CHARS, MAX_TIPO_CHARS, MAX_UNIDADE_CHARS
+from tds.fleet.zones import validate_time_zone
+
+CODE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+validate_code = RegexValidator(CODE_PATTERN, _("Use 1 to 64 letters, digits, dots, dashes or underscores."))
+
+
+class User(AbstractUser):
+    """A person. `is_superuser` is the platform operator: `/admin/`, releases and unknown gateways."""
+
+    @property
+    def is_platform_operator(self) -> bool:
+        return self.is_active and self.is_superuser
+
+
+class Tenant(models.Model):
+    """A company whose people see its gateways and nobody else's."""
+
+    slug = models.SlugField(_("slug"), max_length=50, unique=True)
+    name = models.CharField(_("name"), max_length=200)
+    time_zone = models.CharField(
+        _("time zone"), max_length=64, default="America/Sao_Paulo", validators=[validate_time_zone]
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        ordering = ("name", "id")
+        verbose_name = _("tenant")
+        verbose_name_plural = _("tenants")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Site(models.Model):
+    """A place where gateways stand."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="sites")
+    name = models.CharField(_("name"), max_length=200)
+
+    class Meta:
+        ordering = ("name", "id")
+        constraints = (models.UniqueConstraint(fields=("tenant", "name"), name="site_name_once_a_tenant"),)
+        verbose_name = _("site")
+        verbose_name_plural = _("sites")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do. Each holds the rights of the ones before it."""
+
+    VIEWER = "viewer", _("viewer")
+    OPERATOR = "operator", _("operator")
+    ADMIN = "admin", _("admin")
+
+
+class Membership(models.Model):
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="memberships")
+    role = models.CharField(_("role"), max_length=16, choices=Role.choices, default=Role.VIEWER)
+
+    class Meta:
+        ordering = ("tenant__name", "id")
+        constraints = (models.UniqueConstraint(fields=("user", "tenant"), name="membership_once_a_tenant"),)
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.tenant} · {self.role}"
+
+
+class GatewayStatus(models.TextChoices):
+    ACTIVE = "active", _("active")
+    DISABLED = "disabled", _("disabled")
+    RETIRED = "retired", _("retired")
+
+
+class Gateway(models.Model):
+    """One ESP32 gateway of one tenant. On a change of owner it is retired and made anew, so history never moves."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="gateways")
+    site = models.ForeignKey(Site, models.SET_NULL, related_name="gateways", null=True, blank=True)
+    code = models.CharField(_("code"), max_length=MAX_CODE_CHARS, validators=[validate_code])
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    status = models.CharField(_("status"), max_length=16, choices=GatewayStatus.choices, default=GatewayStatus.ACTIVE)
+    auto_devices = models.BooleanField(_("registers devices on their first reading"), default=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    retired_at = models.DateTimeField(_("retired"), null=True, blank=True)
+    last_seen_at = models.DateTimeField(_("last message"), null=True, blank=True, editable=False)
+    retained_seen_at = models.DateTimeField(_("sent a retained message"), null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("code", "id")
+        constraints = (
+            # The topic has no tenant in it, so a code means one gateway on the whole platform.
+            models.UniqueConstraint(fields=("code",), condition=~Q(status="retired"), name="gateway_code_once"),
+            models.CheckConstraint(
+                condition=Q(status="retired", retired_at__isnull=False)
+                | (~Q(status="retired") & Q(retired_at__isnull=True)),
+                name="gateway_retired_has_a_time",
+            ),
+        )
+        indexes = (models.Index(fields=("code", "retired_at"), name="gateway_code_history"),)
+        verbose_name = _("gateway")
+        verbose_name_plural = _("gateways")
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Device(models.Model):
+    """What a gateway reads. It belongs to its gateway for ever, and so never changes tenant."""
+
+    gateway = models.ForeignKey(Gateway, models.PROTECT, related_name="devices")
+    code = models.CharField(_("code"), max_length=MAX_CODE_CHARS, validators=[validate_code])
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        ordering = ("gateway__code", "code", "id")
+        constraints = (models.UniqueConstraint(fields=("gateway", "code"), name="device_code_once_a_gateway"),)
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
+
+    def __str__(self) -> str:
+        return f"{self.gateway.code}/{self.code}"
+
+
+class MetricKind(models.TextChoices):
+    """How an hour of readings becomes one value."""
+
+    MEAN = "mean", _("mean")
+    SUM = "sum", _("sum")
+    COUNTER = "counter", _("counter")
+    LAST = "last", _("last")
+
+
+class Metric(models.Model):
+    """A kind of reading of one tenant, named as its gateways send it."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="metrics")
+    tipo = models.CharField(max_length=MAX_TIPO_CHARS)
+    unidade = models.CharField(max_length=MAX_UNIDADE_CHARS, blank=True)
+    kind = models.CharField(_("aggregation"), max_length=16, choices=MetricKind.choices, default=MetricKind.MEAN)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        ordering = ("tipo", "unidade", "id")
+        constraints = (models.UniqueConstraint(fields=("tenant", "tipo", "unidade"), name="metric_once_a_tenant"),)
+        verbose_name = _("metric")
+        verbose_name_plural = _("metrics")
+
+    def __str__(self) -> str:
+        return f"{self.tipo} {self.unidade}".strip()
+
+
+class DeviceMetric(models.Model):
+    """That a device has sent a metric: what charts offer, and what the limits count."""
+
+    device = models.ForeignKey(Device, models.CASCADE, related_name="device_metrics")
+    metric = models.ForeignKey(Metric, models.CASCADE, related_name="device_metrics")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("device", "metric"), name="device_metric_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.device_id}/{self.metric_id}"
+
+
+class ApiToken(models.Model):
+    """A bearer token for one tenant or one gateway. Only its hash is kept: it is shown once, when it is made."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="tokens")
+    gateway = models.ForeignKey(Gateway, models.CASCADE, related_name="tokens", null=True, blank=True)
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    hint = models.CharField(_("begins with"), max_length=12, editable=False)
+    sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at", "id")
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+
+    def __str__(self) -> str:
+        return f"{self.hint}…"
+
+    def valid_at(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

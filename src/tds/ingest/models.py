@@ -1,0 +1,77 @@
+"""What became of every message: the ledger counts them all, quarantine keeps the refused ones for a while."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class LedgerHour(models.Model):
+    """Counters of one tenant and hour, written in the transaction of the rows they count.
+
+    Messages: received = accepted + quarantined. Readings of the accepted: readings = stored + duplicate.
+    """
+
+    tenant = models.ForeignKey("Tenant", models.PROTECT, null=True, related_name="+")
+    hour = models.DateTimeField(_("hour"))
+    received = models.BigIntegerField(_("received"), default=0)
+    accepted = models.BigIntegerField(_("accepted"), default=0)
+    quarantined = models.BigIntegerField(_("quarantined"), default=0)
+    readings = models.BigIntegerField(_("readings"), default=0)
+    stored = models.BigIntegerField(_("stored"), default=0)
+    duplicate = models.BigIntegerField(_("duplicate"), default=0)
+
+    class Meta:
+        ordering = ("-hour", "tenant_id")
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "hour"), name="ledger_hour_once", nulls_distinct=False),
+        )
+        verbose_name = _("ledger hour")
+        verbose_name_plural = _("ledger hours")
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id or '–'} {self.hour:%Y-%m-%dT%H}"
+
+
+class QuarantinedMessage(models.Model):
+    """A message that broke a rule, byte for byte as it came."""
+
+    id = models.BigAutoField(primary_key=True)
+    reason = models.CharField(_("reason"), max_length=32)
+    detail = models.TextField(_("detail"))
+    gateway = models.ForeignKey("Gateway", models.SET_NULL, null=True, related_name="+")
+    tenant = models.ForeignKey("Tenant", models.SET_NULL, null=True, related_name="+")
+    gateway_code = models.CharField(_("gateway code as sent"), max_length=200, blank=True)
+    topic = models.TextField(_("topic"), blank=True)
+    payload = models.BinaryField(_("payload"))
+    received_at = models.DateTimeField(_("received"))
+    replayed_at = models.DateTimeField(_("replayed"), null=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("reason", "gateway", "id"), name="quarantine_bucket"),)
+        verbose_name = _("quarantined message")
+        verbose_name_plural = _("quarantined messages")
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.gateway_code}"
+
+
+class QuarantineCount(models.Model):
+    """How many messages of a (reason, gateway) there ever were and are still kept. Unknown codes share gateway null."""
+
+    reason = models.CharField(_("reason"), max_length=32)
+    gateway = models.ForeignKey("Gateway", models.CASCADE, null=True, related_name="+")
+    total = models.BigIntegerField(_("total"), default=0)
+    kept = models.BigIntegerField(_("kept"), default=0)
+    kept_bytes = models.BigIntegerField(_("kept bytes"), default=0)
+    last_at = models.DateTimeField(_("last"))
+
+    class Meta:
+        ordering = ("-last_at",)
+        constraints = (
+            models.UniqueConstraint(fields=("reason", "gateway"), name="quarantine_count_once", nulls_distinct=False),
+        )
+        verbose_name = _("quarantine count")
+        verbose_name_plural = _("quarantine counts")
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.total}"

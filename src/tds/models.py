@@ -1,0 +1,36 @@
+"""The models of all packages, gathered where Django looks for them."""
+
+from tds.fleet.models import (
+    ApiToken,
+    Device,
+    DeviceMetric,
+    Gateway,
+    Membership,
+    Metric,
+    Site,
+    Tenant,
+    User,
+)
+from tds.heartbeat import Heartbeat
+from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
+from tds.readings.models import DirtyHour, HourRollup, Reading, RollupState
+
+__all__ = [
+    "ApiToken",
+    "Device",
+    "DeviceMetric",
+    "DirtyHour",
+    "Gateway",
+    "Heartbeat",
+    "HourRollup",
+    "LedgerHour",
+    "Membership",
+    "Metric",
+    "QuarantineCount",
+    "QuarantinedMessage",
+    "Reading",
+    "RollupState",
+    "Site",
+    "Tenant",
+    "User",
+]

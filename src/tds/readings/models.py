@@ -1,0 +1,75 @@
+"""Tables of readings. They are made by SQL in the migrations: Django knows no partitions."""
+
+from django.db import models
+
+
+class Reading(models.Model):
+    """One value of one metric of one device at one instant. The first one stored wins."""
+
+    pk = models.CompositePrimaryKey("device", "metric", "time")
+    device = models.ForeignKey("Device", models.DO_NOTHING, db_constraint=False)
+    metric = models.ForeignKey("Metric", models.DO_NOTHING, db_constraint=False)
+    time = models.DateTimeField()
+    value = models.FloatField()
+
+    class Meta:
+        managed = False
+        db_table = "tds_new_leituradispositivo"
+
+    def __str__(self) -> str:
+        return f"{self.time:%Y-%m-%dT%H:%M:%S} {self.value}"
+
+
+class HourRollup(models.Model):
+    """The readings of one metric of one device in one UTC hour, aggregated."""
+
+    pk = models.CompositePrimaryKey("device", "metric", "hour")
+    device = models.ForeignKey("Device", models.DO_NOTHING, db_constraint=False)
+    metric = models.ForeignKey("Metric", models.DO_NOTHING, db_constraint=False)
+    hour = models.DateTimeField()
+    n = models.IntegerField()
+    minimum = models.FloatField()
+    maximum = models.FloatField()
+    total = models.FloatField()
+    first = models.FloatField()
+    last = models.FloatField()
+    last_time = models.DateTimeField()
+    increase = models.FloatField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "tds_new_leiturahora"
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%dT%H} n={self.n}"
+
+
+class DirtyHour(models.Model):
+    """A closed hour of a device that got rows later: charts read it raw until it is aggregated again."""
+
+    id = models.BigAutoField(primary_key=True)
+    device = models.ForeignKey("Device", models.DO_NOTHING, db_constraint=False)
+    hour = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "tds_new_horasuja"
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.hour:%Y-%m-%dT%H}"
+
+
+class RollupState(models.Model):
+    """Hours before `closing_before` mark late rows dirty; those before `complete_before` are in the rollup."""
+
+    id = models.SmallIntegerField(primary_key=True)
+    closing_before = models.DateTimeField()
+    complete_before = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "tds_new_estadorollup"
+
+    def __str__(self) -> str:
+        return f"{self.complete_before:%Y-%m-%dT%H}"
