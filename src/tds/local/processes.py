@@ -1,0 +1,116 @@
+"""Starting a program in a session of its own, and telling later whether a pid still means that program."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from tds.local.accounts import Account
+
+STRANGERS: Final = ("PGDATA", "PGHOST", "PGPORT", "PGUSER", "PGOPTIONS", "PGSERVICE", "PGDATABASE", "PGPASSWORD")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A pid alone is reused; with the moment of its start and the boot it belongs to it names one process for ever."""
+
+    pid: int
+    start_ticks: int
+    boot_id: str
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def identity_of(pid: int) -> Identity | None:
+    """Who that pid is now, or None when there is no such process (or only its zombie)."""
+    try:
+        line = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = line.rpartition(")")[2].split()  # the name in parentheses may hold anything, blanks included
+    if fields[0] in {"Z", "X"}:
+        return None
+    return Identity(pid, int(fields[19]), boot_id())
+
+
+def is_running(identity: Identity) -> bool:
+    return identity_of(identity.pid) == identity
+
+
+def start(
+    command: Sequence[str | Path],
+    *,
+    log: IO[bytes] | int,
+    account: Account | None = None,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Run it in its own session, so that a Ctrl-C at the terminal reaches the supervisor alone."""
+    variables = {k: v for k, v in os.environ.items() if k not in STRANGERS} | dict(environment or {})
+    return subprocess.Popen(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        cwd=cwd or "/",  # the account may not be able to enter where we are
+        env=variables,
+        start_new_session=True,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
+
+
+def remember(path: Path, identity: Identity) -> None:
+    write_whole(path, json.dumps(asdict(identity)), mode=0o600)
+
+
+def recall(path: Path) -> Identity | None:
+    """The process that file speaks of; None for a file that a crash or a person left unreadable."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return Identity(int(kept["pid"]), int(kept["start_ticks"]), str(kept["boot_id"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_whole(path: Path, text: str, *, mode: int) -> None:
+    """Replace the file in one step: a reader sees the old one or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def send(identity: Identity, number: signal.Signals) -> None:
+    if is_running(identity):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(identity.pid, number)
+
+
+def kill_group(identity: Identity) -> None:
+    """The process and what it started: `start` made it the leader of a group."""
+    if is_running(identity):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(identity.pid) == identity.pid:
+                os.killpg(identity.pid, signal.SIGKILL)
+            else:
+                os.kill(identity.pid, signal.SIGKILL)
+
+
+def wait_gone(identity: Identity, deadline: float) -> bool:
+    """True once it has ended; `deadline` is a reading of `time.monotonic()`."""
+    while is_running(identity):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    return True

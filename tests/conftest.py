@@ -1,0 +1,36 @@
+"""What all tests share: a private database for Django's test runner, and a broker for who asks."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+
+from tests.running import PASSWORD, ROLE, RunningBroker, RunningCluster, running_broker, running_cluster
+
+
+def pytest_configure() -> None:
+    # Neither a manifest of hashed files nor slow hashing says anything about the code under test.
+    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RunningCluster]:
+    """A real PostgreSQL, made for this run and gone after it."""
+    with running_cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(cluster: RunningCluster) -> None:
+    """pytest-django asks for this before it makes the test database: it goes into the private cluster."""
+    settings.DATABASES["default"].update(
+        HOST="127.0.0.1", PORT=str(cluster.port), USER=ROLE, PASSWORD=PASSWORD, NAME="tds"
+    )
+
+
+@pytest.fixture
+def broker() -> Iterator[RunningBroker]:
+    """A real mosquitto of this test alone; `broker.kill()`, `broker.start()`, `broker.restart()`, `broker.save()`."""
+    with running_broker() as running:
+        yield running
