@@ -113,13 +113,10 @@ class RunningBroker:
 
     def save(self) -> None:
         """Make it write its database now, and wait for that."""
-        before = self._saved_at()
+        before = self.broker.saved_at()
         assert self.process
         self.process.send_signal(signal.SIGUSR1)
-        wait_until(lambda: self._saved_at() != before, "mosquitto's save")
-
-    def _saved_at(self) -> int:
-        return self.broker.database.stat().st_mtime_ns if self.broker.database.exists() else 0
+        wait_until(lambda: self.broker.saved_at() != before, "mosquitto's save")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.process:

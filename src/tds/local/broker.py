@@ -103,6 +103,10 @@ socket_domain ipv4
     def command(self) -> list[str]:
         return [find_program(), "-c", str(self.configuration)]
 
+    def saved_at(self) -> int:
+        """When it last wrote its database, in nanoseconds; 0 when it never did."""
+        return self.database.stat().st_mtime_ns if self.database.exists() else 0
+
     def needs_session(self) -> bool:
         return not (self.database.exists() and self.provisioned.exists())
 

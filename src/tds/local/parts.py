@@ -1,0 +1,125 @@
+"""The children of `tds up`: how each is started, and when it counts as healthy."""
+
+import http.client
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from tds.environment import ROOT, Environment
+from tds.local.broker import Broker
+from tds.local.cluster import Cluster
+from tds.local.ports import for_url, reachable
+from tds.local.supervisor import Child
+
+WEB_WORKERS: Final = 2
+WEB_THREADS: Final = 4  # a worker; WEB_WORKERS × WEB_THREADS pages are made at once, more wait in the socket's queue
+WEB_GRACE_S: Final = 2  # what a page may still take when the web is told to stop
+
+
+def database(cluster: Cluster) -> Child:
+    return Child(
+        "database",
+        cluster.command(),
+        cluster.answers,
+        limit_s=120,  # after a crash it first replays its log
+        account=cluster.account,
+        before=cluster.leftover,
+    )
+
+
+def broker(broker: Broker) -> Child:
+    return Child("broker", broker.command(), broker.answers, limit_s=60, account=broker.account, before=broker.create)
+
+
+def prepare(environment: Environment, *, demo: bool) -> Child:
+    words = [sys.executable, "-m", "tds.local.prepare", *(["--demo"] if demo else [])]
+    return Child("prepare", words, limit_s=300, cwd=ROOT, environment=_variables(environment))
+
+
+def web(environment: Environment) -> Child:
+    address = for_url(environment.bind)
+    words = [sys.executable, "-m", "gunicorn", "tds.wsgi:application", "--bind", f"{address}:{environment.ports.web}"]
+    words += ["--worker-class", "gthread", "--workers", str(WEB_WORKERS), "--threads", str(WEB_THREADS)]
+    # Loaded once and shared by the workers: half the memory. The control socket would land in the user's home.
+    words += ["--preload", "--no-control-socket", "--graceful-timeout", str(WEB_GRACE_S), "--log-level", "warning"]
+    if Path("/dev/shm").is_dir():  # noqa: S108  # gunicorn makes its own unguessable file there
+        words += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108  # a slow disk must not look like a hung worker
+    return Child(
+        "web", words, lambda: web_answers(environment), limit_s=60, cwd=ROOT, environment=_variables(environment)
+    )
+
+
+def consumers(environment: Environment, since: datetime) -> list[Child]:
+    """One a broker. Each has the one broker in its environment that it is there for."""
+    found = []
+    for number, url in enumerate(environment.mqtt_urls, start=1):
+        name = "consumer" if number == 1 else f"consumer-{number}"
+        words = [sys.executable, str(ROOT / "manage.py"), "mqtt_consumer"]
+        if number > 1:
+            words += ["--number", str(number)]
+        found.append(
+            Child(
+                name,
+                words,
+                heartbeat(environment, name, since),
+                limit_s=60,
+                cwd=ROOT,
+                environment=_variables(environment) | {"TDS_MQTT_URLS": url},
+            )
+        )
+    return found
+
+
+def worker(environment: Environment, since: datetime) -> Child:
+    words = [sys.executable, str(ROOT / "manage.py"), "worker"]
+    healthy = heartbeat(environment, "worker", since)
+    return Child("worker", words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment))
+
+
+def _variables(environment: Environment) -> dict[str, str]:
+    return {
+        "TDS_HOME": str(environment.home),
+        "DJANGO_SETTINGS_MODULE": "tds.settings",
+        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONUNBUFFERED": "1",  # what a killed child said last must be in its log
+    }
+
+
+def web_answers(environment: Environment) -> bool:
+    connection = http.client.HTTPConnection(reachable(environment.bind), environment.ports.web, timeout=2)
+    # Any name that the site answers to will do; a pattern (`.example.org`, `*`) stands for a name as well.
+    name = environment.allowed_hosts[0].lstrip(".")
+    try:
+        connection.request("GET", "/healthz", headers={"Host": "localhost" if name == "*" else name})
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def sql_answers(url: str) -> bool:
+    try:
+        with psycopg.connect(url, connect_timeout=3) as connection:
+            connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def heartbeat(environment: Environment, process: str, since: datetime) -> Callable[[], bool]:
+    """Whether that process has said of itself that it works, after `since`."""
+
+    def beats() -> bool:
+        query = "SELECT 1 FROM tds_new_heartbeat WHERE process = %s AND beat_at > %s AND started_at > %s"
+        try:
+            with psycopg.connect(environment.database_url, connect_timeout=3) as connection:
+                return connection.execute(query, [process, since, since]).fetchone() is not None
+        except psycopg.OperationalError:
+            return False
+
+    return beats

@@ -1,0 +1,97 @@
+"""What a start is about: which parts are ours to run, what to warn of, what to say at the end. Values in and out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from tds.environment import Environment
+from tds.local.ports import for_url, is_loopback, reachable
+
+PARTS: Final = ("database", "broker", "web", "consumer", "worker")
+LOW_DISK_MIB: Final = 500
+NOT_BEFORE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # a clock that says less was never set
+DEFAULT_MQTT_PORT: Final = 1883
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`parts` are the ones to start: what is left out, or runs elsewhere, is not in it."""
+
+    environment: Environment
+    demo: bool
+    parts: frozenset[str]
+
+    def ports(self) -> list[str]:
+        """The fields of `Ports` that this start listens on."""
+        listens = {"database": ["database"], "broker": ["mqtt", "mqtt_ws"], "web": ["web"]}
+        return [field for part in PARTS if part in self.parts for field in listens.get(part, [])]
+
+
+def make_plan(environment: Environment, *, demo: bool, without: Iterable[str], variables: Mapping[str, str]) -> Plan:
+    elsewhere = set()
+    if variables.get("TDS_DATABASE_URL") or variables.get("TDS_DATABASE_URL_FILE"):
+        elsewhere.add("database")
+    if not any(_is_ours(url, environment) for url in environment.mqtt_urls):
+        elsewhere.add("broker")
+    return Plan(environment, demo, frozenset(PARTS) - elsewhere - frozenset(without))
+
+
+def _is_ours(url: str, environment: Environment) -> bool:
+    at = urlsplit(url)
+    return is_loopback(at.hostname or "") and (at.port or DEFAULT_MQTT_PORT) == environment.ports.mqtt
+
+
+def warnings(environment: Environment, free_bytes: int, now: datetime) -> list[str]:
+    """What a person should know, and what is no reason not to start."""
+    found = []
+    if (free_mib := free_bytes // 1024**2) < LOW_DISK_MIB:
+        found.append(f"Warning: only {free_mib} MiB are free where {environment.home} is; make room, or readings stop.")
+    if now < NOT_BEFORE:
+        found.append(f"Warning: the clock says {now:%Y-%m-%d}; set it, or readings are refused as from the future.")
+    if not is_loopback(environment.bind):
+        found.append(
+            f"TDS_BIND is {environment.bind}: the web is open to the network. "
+            "MQTT stays on 127.0.0.1, because it asks for no password here."
+        )
+    return found
+
+
+def web_url(environment: Environment) -> str:
+    return f"http://{for_url(reachable(environment.bind))}:{environment.ports.web}"
+
+
+def mqtt_url(environment: Environment) -> str:
+    return f"mqtt://127.0.0.1:{environment.ports.mqtt}"
+
+
+def ready_facts(
+    environment: Environment, admin: str, admin_password_file: Path, pids: Mapping[str, int]
+) -> dict[str, object]:
+    """The contents of ready.json."""
+    return {
+        "web_url": web_url(environment),
+        "mqtt_url": mqtt_url(environment),
+        "database_url": environment.database_url,
+        "ota_url": f"https://127.0.0.1:{environment.ports.ota}",
+        "admin_user": admin,
+        "admin_password_file": str(admin_password_file),
+        "processes": dict(pids),
+    }
+
+
+def announcement(plan: Plan, admin: str, password: str, password_file: Path, *, terminal: bool) -> str:
+    """The password itself goes to a terminal only: what is piped ends up in somebody's log."""
+    environment = plan.environment
+    lines = ["", "TDS is ready."]
+    if "web" in plan.parts:
+        lines.append(f"  Dashboard   {web_url(environment)}/tds_new/telemetria/")
+        sign_in = f"  Sign in     {admin}, with the password in {password_file}"
+        lines.append(f"{sign_in}: {password}" if terminal else sign_in)
+    if "broker" in plan.parts:
+        lines.append(f"  MQTT        127.0.0.1:{environment.ports.mqtt}")
+    lines.append(f"  Logs        {environment.home / 'log'}")
+    lines.append("Ctrl-C stops everything.")
+    return "\n".join(lines)

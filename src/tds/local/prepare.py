@@ -1,0 +1,82 @@
+"""What must be in the database and on disk before the web starts. A program of its own: Django's memory is freed.
+
+Every step asks first whether it is still to be done: a warm start costs one look each.
+"""
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import django
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from tds.environment import kept_secret
+from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES, DEMO, DEMO_GATEWAYS
+
+
+def migrate() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=1)
+    call_command("createcachetable")
+
+
+def collect_static() -> None:
+    stamp = Path(settings.STATIC_ROOT).with_name("static.stamp")
+    now = sha256("\n".join(static_files()).encode()).hexdigest()
+    with contextlib.suppress(OSError):
+        if stamp.read_text(encoding="ascii") == now and Path(settings.STATIC_ROOT).is_dir():
+            return
+    call_command("collectstatic", interactive=False, clear=True, verbosity=1)
+    stamp.write_text(now, encoding="ascii")
+
+
+def static_files() -> Iterator[str]:
+    yield settings.STORAGES["staticfiles"]["BACKEND"]
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            found = Path(storage.path(path)).stat()
+            yield f"{getattr(storage, 'prefix', '')} {path} {found.st_size} {found.st_mtime_ns}"
+
+
+def ensure_admin() -> None:
+    """The first platform operator. Made once: a password that a person changed later stays changed."""
+    from tds.fleet.models import User
+
+    if not User.objects.filter(username=ADMIN).exists():
+        User.objects.create_superuser(ADMIN, password=kept_secret(settings.ENV.home, ADMIN_SECRET, ADMIN_SECRET_BYTES))
+
+
+def ensure_demo() -> None:
+    """Something to look at. Its only person is the admin above: there is no well-known password."""
+    from tds.fleet.models import Gateway, Membership, Role, Tenant, User
+
+    tenant, _made = Tenant.objects.get_or_create(slug=DEMO, defaults={"name": "Demo"})
+    admin = User.objects.get(username=ADMIN)
+    Membership.objects.get_or_create(user=admin, tenant=tenant, defaults={"role": Role.ADMIN})
+    for code in DEMO_GATEWAYS:
+        if not Gateway.objects.filter(code=code).exists():
+            Gateway.objects.create(tenant=tenant, code=code)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--demo", action="store_true")
+    options = parser.parse_args()
+    django.setup()
+    migrate()
+    collect_static()
+    with transaction.atomic():
+        ensure_admin()
+        if options.demo:
+            ensure_demo()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""The names of what a first start makes, for those who refer to it without loading Django."""
+
+from typing import Final
+
+ADMIN: Final = "admin"
+ADMIN_SECRET: Final = "admin_password"  # noqa: S105  # the name of its file
+ADMIN_SECRET_BYTES: Final = 18
+DEMO: Final = "demo"
+DEMO_GATEWAYS: Final = ("GW-DEMO-001", "GW-DEMO-002", "GW-DEMO-003")
