@@ -1,0 +1,207 @@
+"""One TCP connection of a session, from CONNECT to its end (OASIS MQTT 5.0). Lives on the session's I/O thread."""
+
+import selectors
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event
+from time import monotonic
+from typing import Any, Final, Protocol
+
+import mqtt5
+
+from tds.mqtt.inbox import Inbox
+from tds.mqtt.outbox import Outbox
+from tds.mqtt.packets import MAX_PACKET_BYTES, PacketReader
+
+NEVER_EXPIRES: Final = 0xFFFF_FFFF
+CONNECT_TIMEOUT_S: Final = 5.0
+DISCONNECT_TIMEOUT_S: Final = 5.0
+READ_BYTES: Final = 262_144
+WRITE_BYTES: Final = 65_536
+FULL_INBOX_PAUSE_S: Final = 0.02
+GRANTED: Final = (mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE, mqtt5.SubAckReasonCode.GRANTED_QOS_EXACTLY_ONCE)
+SILENCE_FACTOR: Final = 1.5  # of the keep-alive, MQTT 5, 3.1.2.10
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """Where to connect, as whom, and what to subscribe."""
+
+    host: str
+    port: int
+    client_id: str
+    filters: tuple[str, ...]
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
+    keep_alive_s: int = 30
+    receive_maximum: int = 5_000  # messages of QoS 1 under way at once; the broker keeps the rest
+    inbox_messages: int = 20_000  # more only with QoS 0: then the socket is not read until there is room
+
+
+class Listener(Protocol):
+    """Is told what happens to the connection, on the session's thread."""
+
+    def connected(self, *, session_present: bool) -> None: ...
+    def subscribed(self, pattern: str) -> None: ...
+    def disconnected(self, reason: str) -> None: ...
+
+
+@contextmanager
+def open_socket(config: SessionConfig) -> Iterator[socket.socket]:
+    """A connected non-blocking socket, over TLS where the configuration has a context. Raises OSError."""
+    sock = socket.create_connection((config.host, config.port), timeout=CONNECT_TIMEOUT_S)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if config.tls is not None:
+            sock = config.tls.wrap_socket(sock, server_hostname=config.host)
+        sock.setblocking(False)
+        yield sock
+    finally:
+        sock.close()
+
+
+class Connection:
+    def __init__(self, config: SessionConfig, sock: socket.socket, inbox: Inbox, outbox: Outbox) -> None:
+        self.config = config
+        self.sock = sock
+        self.inbox = inbox
+        self.outbox = outbox
+        self.reader = PacketReader()
+        self.number = inbox.connection
+        self.keep_alive_s = float(config.keep_alive_s)
+        self.sent_at = self.heard_at = monotonic()
+
+    def serve(self, listener: Listener, up: Event, stopping: Event) -> None:
+        """Run until told to stop; raises OSError or ProtocolError with the reason when the connection ends before."""
+        self.outbox.open(self.number)
+        self._put(self._connect_packet())
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.outbox.wake_fd, selectors.EVENT_READ)
+            selector.register(self.sock, selectors.EVENT_READ)
+            watching = True
+            while not stopping.is_set():
+                self._write()
+                interest = self._interest()
+                if interest and watching:
+                    selector.modify(self.sock, interest)
+                elif interest:
+                    selector.register(self.sock, interest)
+                elif watching:
+                    selector.unregister(self.sock)
+                watching = bool(interest)
+                for key, events in selector.select(1.0 if watching else FULL_INBOX_PAUSE_S):
+                    if key.fileobj is not self.sock:
+                        self.outbox.drain_wake()
+                    elif events & selectors.EVENT_READ:
+                        self._read(listener, up)
+                self._keep_alive()
+        self._disconnect()
+
+    def _put(self, data: bytes) -> None:
+        self.outbox.put(data, self.number)
+
+    def _connect_packet(self) -> bytes:
+        config = self.config
+        return mqtt5.ConnectPacket(
+            config.client_id,
+            username=config.username,
+            password=config.password.encode() if config.password is not None else None,
+            # Never True: mosquitto did not restore sessions that began so after it was killed.
+            clean_start=False,
+            keep_alive=config.keep_alive_s,
+            session_expiry_interval=NEVER_EXPIRES,
+            receive_max=config.receive_maximum,
+            max_packet_size=MAX_PACKET_BYTES,
+        ).write()
+
+    def _interest(self) -> int:
+        interest = selectors.EVENT_READ if self.inbox.room else 0
+        return interest | (selectors.EVENT_WRITE if len(self.outbox) else 0)
+
+    def _write(self) -> None:
+        data = self.outbox.peek(WRITE_BYTES)
+        if not data:
+            return
+        try:
+            self.outbox.sent(self.sock.send(data))
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return
+        self.sent_at = monotonic()
+
+    def _read(self, listener: Listener, up: Event) -> None:
+        while True:
+            try:
+                data = self.sock.recv(READ_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            if not data:
+                raise ConnectionResetError("the broker closed the connection")
+            self.heard_at = monotonic()
+            messages = []
+            for packet in self.reader.feed(data):
+                if isinstance(packet, mqtt5.PublishPacket):
+                    messages.append(packet)
+                else:
+                    self._control(packet, listener, up)
+            if messages:
+                self.inbox.put(messages)
+            # What TLS has decrypted already, no selector sees.
+            if not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() and self.inbox.room):
+                return
+
+    def _control(self, packet: Any, listener: Listener, up: Event) -> None:
+        if isinstance(packet, mqtt5.ConnAckPacket):
+            self._connected(packet, listener)
+        elif isinstance(packet, mqtt5.SubAckPacket):
+            self._subscribed(packet, listener)
+            up.set()
+        elif isinstance(packet, mqtt5.DisconnectPacket):
+            raise ConnectionResetError(f"the broker disconnected us: {packet.reason_code.name}")
+
+    def _connected(self, packet: Any, listener: Listener) -> None:
+        if packet.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
+            raise ConnectionRefusedError(f"the broker refused the connection: {packet.reason_code.name}")
+        if packet.server_keep_alive is not None:
+            self.keep_alive_s = float(packet.server_keep_alive)
+        listener.connected(session_present=packet.session_present)
+        filters = [
+            mqtt5.TopicFilter(
+                pattern,
+                max_qos=mqtt5.QoS.AT_LEAST_ONCE,
+                no_local=True,  # our clearing of a retained message is not to come back to us
+                retain_as_published=True,  # to see which are retained
+                # What was retained while we were away is in the session's queue already: once is enough.
+                retain_handling=mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
+            )
+            for pattern in self.config.filters
+        ]
+        self._put(mqtt5.SubscribePacket(1, filters).write())
+
+    def _subscribed(self, packet: Any, listener: Listener) -> None:
+        for pattern, code in zip(self.config.filters, packet.reason_codes, strict=True):
+            if code not in GRANTED:
+                raise ConnectionRefusedError(f"the broker refused the subscription to {pattern}: {code.name}")
+            listener.subscribed(pattern)
+
+    def _keep_alive(self) -> None:
+        if not self.keep_alive_s:
+            return
+        now = monotonic()
+        if now - self.sent_at > self.keep_alive_s / 2:
+            self.sent_at = now
+            self._put(mqtt5.PingReqPacket().write())
+        # While the inbox is full nothing is read, and silence says nothing of the broker.
+        if not self.inbox.room:
+            self.heard_at = now
+        if now - self.heard_at > self.keep_alive_s * SILENCE_FACTOR:
+            raise TimeoutError(f"the broker was silent for {self.keep_alive_s * SILENCE_FACTOR:.0f} s")
+
+    def _disconnect(self) -> None:
+        """The last acknowledgements, then DISCONNECT. The session stays on the broker."""
+        self._put(mqtt5.DisconnectPacket().write())
+        self.sock.settimeout(DISCONNECT_TIMEOUT_S)
+        self.sock.sendall(self.outbox.peek(len(self.outbox)))

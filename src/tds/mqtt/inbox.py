@@ -1,0 +1,74 @@
+"""Messages between the I/O thread and the one that works on them: bounded, and handed over in batches by a timer."""
+
+from collections import deque
+from threading import Condition
+from time import monotonic
+from typing import Any, NamedTuple
+
+import mqtt5
+
+
+class Delivery(NamedTuple):
+    """Messages of one connection, to be acknowledged on that connection or not at all."""
+
+    connection: int
+    packets: list[Any]
+
+
+class Inbox:
+    """Holds what was received and not yet taken. Full: `room` is False and the socket is not read."""
+
+    def __init__(self, limit_messages: int) -> None:
+        self.connection = 0  # counts connections: a packet id of one means nothing on the next
+        self._limit = limit_messages
+        self._messages: deque[Any] = deque()
+        self._changed = Condition()
+        self._wanted = 1
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @property
+    def room(self) -> bool:
+        return len(self._messages) < self._limit
+
+    def put(self, packets: list[Any]) -> None:
+        with self._changed:
+            self._messages.extend(packets)
+            if len(self._messages) >= self._wanted:
+                self._changed.notify()
+
+    def take(self, most: int, *, linger_s: float, timeout_s: float) -> Delivery:
+        """Up to `most` messages: at once when there are that many, else `linger_s` after the first one; or none.
+
+        The timer runs from the first message and not from the last: the tail of a burst is never left lying.
+        """
+        with self._changed:
+            self._wait_for(1, timeout_s)
+            if self._messages:
+                self._wait_for(most, linger_s)
+            count = min(most, len(self._messages))
+            return Delivery(self.connection, [self._messages.popleft() for _ in range(count)])
+
+    def _wait_for(self, count: int, timeout_s: float) -> None:
+        deadline = monotonic() + timeout_s
+        self._wanted = count
+        while len(self._messages) < count and not self._closed:
+            left_s = deadline - monotonic()
+            if left_s <= 0:
+                break
+            self._changed.wait(left_s)
+        self._wanted = 1
+
+    def next_connection(self) -> None:
+        """Forget what the broker will deliver again on the next connection; keep what it will not."""
+        with self._changed:
+            self.connection += 1
+            self._messages = deque(m for m in self._messages if m.qos == mqtt5.QoS.AT_MOST_ONCE)
+
+    def close(self) -> None:
+        """Let a waiting `take` go."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,94 @@
+"""One persistent MQTT 5 session. Knows nothing of what it carries.
+
+One thread owns the socket: OpenSSL allows no read beside a write on one connection. Others hand it bytes and wake it.
+The caller acknowledges; a message that is not acknowledged comes again on the next connection.
+"""
+
+from collections.abc import Sequence
+from threading import Event, Thread
+from typing import Final
+
+import mqtt5
+
+from tds.mqtt.backoff import Backoff
+from tds.mqtt.connection import Connection, Listener, SessionConfig, open_socket
+from tds.mqtt.inbox import Delivery, Inbox
+from tds.mqtt.outbox import Outbox
+from tds.mqtt.packets import ProtocolError, pubacks
+
+__all__ = ["Delivery", "Listener", "Session", "SessionConfig"]
+
+STOP_TIMEOUT_S: Final = 6.0
+
+
+class Session:
+    """Connects, subscribes, receives, acknowledges; and connects again, for as long as it takes."""
+
+    def __init__(self, config: SessionConfig, listener: Listener) -> None:
+        self.config = config
+        self.inbox = Inbox(config.inbox_messages)
+        self.up = Event()  # connected and subscribed
+        self._outbox = Outbox()
+        self._listener = listener
+        self._stopping = Event()
+        self._failure: Exception | None = None
+        self._thread = Thread(target=self._run, name="mqtt", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise what ended the I/O thread, if anything did: without it nothing would ever come again."""
+        if self._failure is not None:
+            raise RuntimeError("The MQTT session's thread has ended.") from self._failure
+
+    def take(self, most: int, *, linger_s: float, timeout_s: float) -> Delivery:
+        """The next messages, see `Inbox.take`."""
+        return self.inbox.take(most, linger_s=linger_s, timeout_s=timeout_s)
+
+    def acknowledge(self, delivery: Delivery) -> bool:
+        """Tell the broker that these are safe. False when their connection is gone: they will come again."""
+        ids = [packet.packet_id for packet in delivery.packets if packet.packet_id is not None]
+        return not ids or self._outbox.put(pubacks(ids), delivery.connection)
+
+    def clear_retained(self, delivery: Delivery, topics: Sequence[str]) -> None:
+        """Make the broker forget the retained messages of some topics. If it can't hear it, they come and go again."""
+        for topic in topics:
+            self._outbox.put(mqtt5.PublishPacket(topic, b"", retain=True).write(), delivery.connection)
+
+    def stop(self) -> None:
+        """Send what is to be sent, disconnect and end the thread. The session stays on the broker."""
+        self._stopping.set()
+        self.inbox.close()
+        self._outbox.wake()
+        if self._thread.ident is not None:
+            self._thread.join(STOP_TIMEOUT_S)
+        if not self._thread.is_alive():
+            self._outbox.dispose()
+
+    def _run(self) -> None:
+        try:
+            self._keep_connected()
+        except Exception as error:  # noqa: BLE001  # a fault of ours: `check` raises it where it is seen
+            self._failure = error
+            self.inbox.close()
+
+    def _keep_connected(self) -> None:
+        backoff = Backoff(first_s=0.2, max_s=5.0)
+        while not self._stopping.is_set():
+            reason = "stopped"
+            try:
+                with open_socket(self.config) as sock:
+                    Connection(self.config, sock, self.inbox, self._outbox).serve(
+                        self._listener, self.up, self._stopping
+                    )
+            except (OSError, ProtocolError) as error:
+                reason = str(error) or type(error).__name__
+            if self.up.is_set():
+                backoff.reset()
+            self.up.clear()
+            self._outbox.close()
+            self.inbox.next_connection()
+            self._listener.disconnected(reason)
+            if not self._stopping.is_set():
+                self._stopping.wait(backoff.next_s())
