@@ -1,0 +1,111 @@
+"""Closes hours and aggregates them, for the native store.
+
+An hour is closed in two steps, so that no row is ever missed and no writer ever waits for an aggregation:
+`closing_before` moves first and alone, waiting for the batches that hold its row; rows of closing hours that come from
+then on are logged as late. Then the rows that stood there are aggregated, and `complete_before` follows.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+# Rows of an hour keep arriving shortly after its end; closing later saves aggregating it twice.
+CLOSE_AFTER: Final = timedelta(minutes=2)
+HOURS_A_STEP: Final = 6
+DIRTY_A_STEP: Final = 500
+ADVISORY_LOCK: Final = 0x7D5_0001  # one aggregation at a time, whoever runs it
+HOUR: Final = timedelta(hours=1)
+
+
+@cache
+def _queries() -> tuple[str, str]:
+    folder = Path(__file__).parent / "sql"
+    aggregate = (folder / "aggregate.sql").read_text(encoding="utf-8")
+    roll_up = (folder / "roll_up.sql").read_text(encoding="utf-8")
+    closing = """SELECT device_id, metric_id, time, value FROM tds_new_leituradispositivo
+                 WHERE time >= %(start)s AND time < %(end)s"""
+    dirty = """SELECT r.device_id, r.metric_id, r.time, r.value
+               FROM (SELECT DISTINCT * FROM unnest(%(devices)s::int8[], %(hours)s::timestamptz[])
+                     AS late (device_id, hour)) AS d
+               JOIN tds_new_leituradispositivo AS r
+                 ON r.device_id = d.device_id AND r.time >= d.hour AND r.time < d.hour + interval '1 hour'"""
+    closing_query, dirty_query = (
+        roll_up.format(aggregate=aggregate.format(zone="'UTC'", rows=rows)) for rows in (closing, dirty)
+    )
+    return closing_query, dirty_query
+
+
+def complete_before(connection: psycopg.Connection[Any]) -> datetime:
+    return _state(connection)[1]
+
+
+def run(connection: psycopg.Connection[Any], *, oldest: datetime, now: datetime) -> int:
+    """Close the hours that are over and aggregate late ones again; the number of hours of series written.
+
+    `oldest` is a UTC hour before which there are no readings.
+    """
+    cursor = psycopg.Cursor(connection)
+    cursor.execute("SELECT pg_try_advisory_lock(%s)", (ADVISORY_LOCK,))
+    if cursor.fetchone() != (True,):
+        return 0
+    try:
+        return _close(connection, oldest, now) + _mend(connection)
+    finally:
+        cursor.execute("SELECT pg_advisory_unlock(%s)", (ADVISORY_LOCK,))
+
+
+def _close(connection: psycopg.Connection[Any], oldest: datetime, now: datetime) -> int:
+    end = (now - CLOSE_AFTER).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    closing, start = _state(connection)
+    if end > closing:
+        with connection.transaction():
+            connection.execute("UPDATE tds_new_estadorollup SET closing_before = %s", (end,))
+    end = max(end, closing)
+    written = 0
+    for step_start, step_end in _steps(max(start, oldest), end):
+        with connection.transaction():
+            cursor = psycopg.Cursor(connection)
+            cursor.execute(_queries()[0], {"start": step_start, "end": step_end})
+            written += cursor.rowcount
+            connection.execute("UPDATE tds_new_estadorollup SET complete_before = %s", (step_end,))
+    return written
+
+
+def _steps(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while start < end:
+        step_end = min(start + HOUR * HOURS_A_STEP, end)
+        yield start, step_end
+        start = step_end
+
+
+def _mend(connection: psycopg.Connection[Any]) -> int:
+    written = 0
+    while True:
+        with connection.transaction():
+            cursor = psycopg.Cursor(connection)
+            cursor.execute(
+                """DELETE FROM tds_new_horasuja WHERE id IN (SELECT id FROM tds_new_horasuja ORDER BY id LIMIT %s)
+                   RETURNING device_id, hour""",
+                (DIRTY_A_STEP,),
+            )
+            late = cursor.fetchall()
+            if not late:
+                return written
+            devices, hours = ([row[n] for row in late] for n in (0, 1))
+            cursor.execute(_queries()[1], {"devices": devices, "hours": hours})
+            written += cursor.rowcount
+
+
+def _state(connection: psycopg.Connection[Any]) -> tuple[datetime, datetime]:
+    row = (
+        psycopg.Cursor(connection)
+        .execute("SELECT closing_before, complete_before FROM tds_new_estadorollup")
+        .fetchone()
+    )
+    if row is None:
+        raise LookupError("tds_new_estadorollup has no row; run `python manage.py migrate`.")
+    return row[0], row[1]

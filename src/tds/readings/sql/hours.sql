@@ -1,0 +1,19 @@
+-- The hours of some series. Closed clean hours come from the rollup; open and dirty ones from the rows, so that the
+-- answer is right at every moment. One statement: it sees one state of the tables.
+WITH series AS MATERIALIZED (
+    SELECT * FROM unnest(%(devices)s::int8[], %(metrics)s::int8[]) AS s (device_id, metric_id)
+), dirty AS MATERIALIZED (
+    SELECT DISTINCT device_id, hour FROM tds_new_horasuja
+    WHERE device_id = ANY(%(devices)s) AND hour >= %(start)s AND hour < %(end)s
+      AND hour < (SELECT complete_before FROM tds_new_estadorollup) AND %(rollup)s
+), fresh AS (
+    {aggregate}
+)
+SELECT device_id, metric_id, hour, n, minimum, maximum, total, first, last, last_time, increase FROM fresh
+UNION ALL
+SELECT device_id, metric_id, hour, n, minimum, maximum, total, first, last, last_time, increase
+FROM series JOIN tds_new_leiturahora USING (device_id, metric_id)
+WHERE %(rollup)s AND hour >= %(start)s AND hour < %(end)s
+  AND hour < (SELECT complete_before FROM tds_new_estadorollup)
+  AND (device_id, hour) NOT IN (SELECT device_id, hour FROM dirty)
+ORDER BY 1, 2, 3

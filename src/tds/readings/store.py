@@ -1,0 +1,129 @@
+"""What a store of readings can do. One contract suite runs against every class that says it is one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple, Protocol
+
+import psycopg
+
+EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's own, in its binary form of a timestamptz
+MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Rows:
+    """Readings ready to be stored, in columns. `times_us` counts microseconds since `EPOCH`."""
+
+    __slots__ = ("devices", "metrics", "times_us", "values")
+
+    def __init__(self) -> None:
+        self.devices: list[int] = []
+        self.metrics: list[int] = []
+        self.times_us: list[int] = []
+        self.values: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    def add(self, device_id: int, metric_id: int, time: datetime, value: float) -> None:
+        self.devices.append(device_id)
+        self.metrics.append(metric_id)
+        self.times_us.append((time - EPOCH) // MICROSECOND)
+        self.values.append(value)
+
+
+class Series(NamedTuple):
+    """One line of a chart: a metric of a device."""
+
+    device_id: int
+    metric_id: int
+
+
+class HourOfReadings(NamedTuple):
+    """The readings of one series in one hour. `increase` is what a counter gained between them."""
+
+    device_id: int
+    metric_id: int
+    hour: datetime
+    n: int
+    minimum: float
+    maximum: float
+    total: float
+    first: float
+    last: float
+    last_time: datetime
+    increase: float
+
+
+class LatestReading(NamedTuple):
+    """The newest reading of a series, and the one of a day before it where there is one."""
+
+    device_id: int
+    metric_id: int
+    time: datetime
+    value: float
+    day_before: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a batch of rows: the new ones, and the copies by device."""
+
+    stored: int
+    duplicates: Counter[int]
+
+
+class MissingPartitionError(Exception):
+    """There is no place for a row's time yet: the platform's fault, mended by `prepare`."""
+
+
+class ReadingStore(Protocol):
+    """Readings of all tenants. Tenancy comes from the device ids, which come from `fleet.access` alone."""
+
+    name: str
+
+    def insert(self, connection: psycopg.Connection[Any], rows: Rows) -> Stored:
+        """Store rows in the caller's transaction; the first value of a (device, metric, time) stays.
+
+        Raises MissingPartitionError when `prepare` has to come first.
+        """
+        ...
+
+    def hours(
+        self,
+        connection: psycopg.Connection[Any],
+        series: Sequence[Series],
+        start: datetime,
+        end: datetime,
+        *,
+        zone: str,
+    ) -> list[HourOfReadings]:
+        """The hours of `zone` from `start` up to before `end` that hold readings, by series and hour."""
+        ...
+
+    def latest(self, connection: psycopg.Connection[Any], series: Sequence[Series]) -> list[LatestReading]:
+        """The newest reading of each series that has any."""
+        ...
+
+    def open_since(self, connection: psycopg.Connection[Any]) -> datetime:
+        """The first hour that may still change unnoticed; later changes to earlier ones are in `changed_since`."""
+        ...
+
+    def changed_since(
+        self, connection: psycopg.Connection[Any], series: Sequence[Series], start: datetime, moment: datetime
+    ) -> datetime | None:
+        """The earliest hour from `start` on whose readings changed after `moment` though it was closed, or None."""
+        ...
+
+    def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
+        """Aggregate what is due; the number of hours of series written. Commits as it goes."""
+        ...
+
+    def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        """Make room for every time that ingest accepts; what was made."""
+        ...
+
+    def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        """Drop what is older than the retention; what was dropped."""
+        ...
