@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from tds.fleet.models import ApiToken, Device, DeviceMetric, Gateway, Membership, Metric, Role, Site, Tenant, User
 
 SESSION_KEY: Final = "tenant_id"
+ATTRIBUTE: Final = "tds_scope"  # of a request
 RANK: Final = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
 
 M = TypeVar("M", bound=Model)
@@ -45,7 +46,7 @@ class Scope:
             raise PermissionDenied(f"This needs the role {role} in the tenant.")
 
     def filter(self, queryset: QuerySet[M], path_to_tenant: str) -> QuerySet[M]:
-        """The rows of another package's model that belong to this tenant, as `filter(alerts, "device__gateway__tenant")`."""
+        """The rows of another package's model that belong to this tenant: `filter(alerts, "device__gateway__tenant")`."""
         return queryset.filter(**{path_to_tenant: self.tenant}) if self.tenant else queryset.none()
 
     def sites(self) -> QuerySet[Site]:
@@ -69,10 +70,10 @@ class Scope:
 
 def of(request: HttpRequest) -> Scope:
     """The scope of a request; built once and kept on it."""
-    scope: Scope | None = getattr(request, "_tds_scope", None)
+    scope: Scope | None = getattr(request, ATTRIBUTE, None)
     if scope is None:
         scope = _scope(request)
-        request._tds_scope = scope  # type: ignore[attr-defined]  # Django's own way to carry things on a request
+        setattr(request, ATTRIBUTE, scope)
     return scope
 
 
@@ -81,7 +82,7 @@ def switch(request: HttpRequest, slug: str) -> bool:
     for tenant in of(request).tenants:
         if tenant.slug == slug:
             request.session[SESSION_KEY] = tenant.pk
-            del request._tds_scope  # type: ignore[attr-defined]  # built anew at the next use
+            delattr(request, ATTRIBUTE)  # built anew at the next use
             return True
     return False
 
