@@ -134,12 +134,11 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = ENV.home / "static"
 # Only the files that pages load: npm's folder holds much more.
+_VENDOR = {name: ROOT / "node_modules" / name / "dist" for name in ("chart.js", "chartjs-adapter-date-fns")}
 STATICFILES_DIRS = [
-    ("vendor/chart.js", ROOT / "node_modules/chart.js/dist"),
-    ("vendor/chartjs-adapter-date-fns", ROOT / "node_modules/chartjs-adapter-date-fns/dist"),
+    *((f"vendor/{name}", folder) for name, folder in _VENDOR.items() if folder.is_dir()),
     ROOT / "src/tds/dashboard/static",
 ]
-STATICFILES_DIRS = [entry for entry in STATICFILES_DIRS if (entry[1] if isinstance(entry, tuple) else entry).is_dir()]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
