@@ -60,6 +60,7 @@ class Environment:
     secret_key: str
     allowed_hosts: tuple[str, ...]
     https: bool
+    metrics_token: str
     retention_days: int
     quarantine_per_gateway: int
     quarantine_messages: int
@@ -150,6 +151,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         secret_key=_secret_key(reader, mode, home),
         allowed_hosts=tuple(reader.text("TDS_ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]").split()),
         https=reader.choice("TDS_HTTPS", "on" if mode is Mode.PRODUCTION else "off", ("on", "off")) == "on",
+        metrics_token=reader.secret("TDS_METRICS_TOKEN"),
         retention_days=reader.whole("TDS_RETENTION_DAYS", 90, low=1, high=3650),
         quarantine_per_gateway=reader.whole("TDS_QUARANTINE_PER_GATEWAY", 1_000, low=1, high=100_000),
         quarantine_messages=reader.whole("TDS_QUARANTINE_MESSAGES", 100_000, low=1, high=10_000_000),

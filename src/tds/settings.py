@@ -153,4 +153,3 @@ LOGGING = {
 }
 
 TDS_PRODUCTION = ENV.mode is Mode.PRODUCTION
-RETENTION = timedelta(days=ENV.retention_days)

@@ -1,5 +1,6 @@
 """The composition root: which store is in use, and what the processes are made of."""
 
+from datetime import timedelta
 from typing import Any, cast
 
 import psycopg
@@ -14,7 +15,11 @@ from tds.settings import ENV
 
 
 def reading_store() -> ReadingStore:
-    return PartitionStore(settings.RETENTION)
+    return PartitionStore(retention())
+
+
+def retention() -> timedelta:
+    return timedelta(days=ENV.retention_days)
 
 
 def quarantine_bounds() -> Bounds:
@@ -26,7 +31,7 @@ def consumer_config(broker_number: int) -> ConsumerConfig:
         broker_url=ENV.mqtt_urls[broker_number - 1],
         database=settings.DATABASES["default"],
         bounds=quarantine_bounds(),
-        retention=settings.RETENTION,
+        retention=retention(),
         batch_messages=ENV.batch_messages,
         linger_s=ENV.batch_linger_ms / 1000,
     )

@@ -46,7 +46,7 @@ class Scope:
             raise PermissionDenied(f"This needs the role {role} in the tenant.")
 
     def filter(self, queryset: QuerySet[M], path_to_tenant: str) -> QuerySet[M]:
-        """The rows of another package's model that belong to this tenant: `filter(alerts, "device__gateway__tenant")`."""
+        """The tenant's rows of another package's model, as in `filter(alerts, "device__gateway__tenant")`."""
         return queryset.filter(**{path_to_tenant: self.tenant}) if self.tenant else queryset.none()
 
     def sites(self) -> QuerySet[Site]:

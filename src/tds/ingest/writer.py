@@ -33,11 +33,12 @@ PREPARATIONS: Final = 1  # a partition that is still missing after it was made i
 
 
 class Arrival(NamedTuple):
-    """A message as it came. `topic` is None over HTTP."""
+    """A message as it came. `topic` is None over HTTP, where a token says whose it is, whatever it holds."""
 
     topic: str | None
     payload: bytes
     retained: bool = False
+    tenant_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class Writer:
             if isinstance(verdict, Refusal):
                 code = verdict.gateway_code
                 gateway = self.directory.get(code) if code else None
-                tenant_id = gateway.tenant_id if gateway else None
+                tenant_id = gateway.tenant_id if gateway else arrival.tenant_id
                 if verdict.reason is Reason.PREVIOUS_OWNER:
                     tenant_id = None  # the reading is the former owner's: the present one must not see it
                 ledger.of(tenant_id).quarantined += 1

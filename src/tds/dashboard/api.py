@@ -1,0 +1,56 @@
+"""The JSON API, put together. Its OpenAPI document is at api/openapi.json."""
+
+import psycopg
+from django.db import Error as DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, ValidationError
+from ninja.security import SessionAuth
+
+from tds.dashboard import chart_api, post_readings
+from tds.dashboard.errors import ApiError
+
+# The readers only read: a forged request of another site learns nothing from their answers.
+api = NinjaAPI(title="TDS", version="1", auth=SessionAuth(csrf=False), urls_namespace="api", docs_url="docs/")
+api.add_router("", chart_api.router)
+api.add_router("", post_readings.router)
+
+
+def refused(request: HttpRequest, status: int, word: str, sentence: str) -> HttpResponse:
+    return api.create_response(request, {"erro": word, "detalhe": sentence}, status=status)
+
+
+@api.exception_handler(ApiError)
+def _on_api_error(request: HttpRequest, error: ApiError) -> HttpResponse:
+    return refused(request, error.status, error.word, error.sentence)
+
+
+@api.exception_handler(ValidationError)
+def _on_wrong_parameter(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    name = str(error.errors[0]["loc"][-1]) if error.errors else "?"
+    options = {"periodo": "24h, 7d, 30d"}.get(name)
+    sentence = _("The parameter “%(name)s” has a value that it can't have.") % {"name": name}
+    if options:
+        sentence = _("The parameter “%(name)s” takes one of: %(options)s.") % {"name": name, "options": options}
+    return refused(request, 400, "parametro_invalido", sentence)
+
+
+@api.exception_handler(AuthenticationError)
+def _on_stranger(request: HttpRequest, error: AuthenticationError) -> HttpResponse:  # noqa: ARG001  # ninja's signature
+    response = refused(request, 401, "nao_autorizado", _("Sign in, or send a valid token."))
+    response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+@api.exception_handler(Http404)
+def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:  # noqa: ARG001  # ninja's signature
+    return refused(request, 404, "desconhecido", _("There is nothing here."))
+
+
+@api.exception_handler(psycopg.OperationalError)
+@api.exception_handler(DatabaseError)
+def _on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:  # noqa: ARG001  # ninja's signature
+    response = refused(request, 503, "banco_indisponivel", _("The database is away; nothing was done. Try again."))
+    response["Retry-After"] = "5"
+    return response

@@ -1,0 +1,74 @@
+"""Liveness for a load balancer, and Prometheus metrics."""
+
+from typing import Any
+
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from tds.heartbeat import Heartbeat
+from tds.ingest.ledger import FIELDS
+from tds.settings import ENV
+
+
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # a view
+    """This process answers. Whether the parts behind it work is what `tds status` says."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Totals of the platform, without a tenant's name in them. For loopback, or whoever has TDS_METRICS_TOKEN."""
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if not may_read_metrics(request.META.get("REMOTE_ADDR", ""), given, ENV.metrics_token):
+        return HttpResponseForbidden(
+            "Set TDS_METRICS_TOKEN and send it as a bearer token.\n", content_type="text/plain"
+        )
+    registry = CollectorRegistry()
+    registry.register(PlatformMetrics())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def may_read_metrics(address: str, given: str, token: str) -> bool:
+    """With a token set only the token counts: behind a proxy everybody comes from loopback. Pure."""
+    return constant_time_compare(given, token) if token else address in {"127.0.0.1", "::1"}
+
+
+class PlatformMetrics:
+    """Collects from the database at each scrape: the web process itself counts nothing."""
+
+    def collect(self) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT {', '.join(f'COALESCE(sum({name}), 0)' for name in FIELDS)} FROM tds_new_ledgerhour"  # noqa: S608  # our own words
+            )
+            totals = cursor.fetchone()
+            cursor.execute("SELECT reason, sum(total), sum(kept) FROM tds_new_quarantinecount GROUP BY reason")
+            quarantined = cursor.fetchall()
+        for name, total in zip(FIELDS, totals, strict=True):
+            what = "messages" if name in FIELDS[:3] else "readings"
+            yield CounterMetricFamily(f"tds_ledger_{name}", f"Ledger: {what} {name}", value=float(total))
+        by_reason = CounterMetricFamily("tds_quarantined", "Messages quarantined", labels=["reason"])
+        kept = GaugeMetricFamily("tds_quarantine_kept", "Messages kept in quarantine", labels=["reason"])
+        for reason, total, count in quarantined:
+            by_reason.add_metric([reason], float(total))
+            kept.add_metric([reason], float(count))
+        yield by_reason
+        yield kept
+        yield from self._processes()
+
+    def _processes(self) -> Any:
+        age = GaugeMetricFamily("tds_heartbeat_age_seconds", "Since a process last wrote its row", labels=["process"])
+        waiting = GaugeMetricFamily("tds_consumer_waiting_messages", "Received, not yet stored", labels=["process"])
+        now = timezone.now()
+        for row in Heartbeat.objects.all():
+            age.add_metric([row.process], (now - row.beat_at).total_seconds())
+            if "waiting_messages" in row.facts:
+                waiting.add_metric([row.process], float(row.facts["waiting_messages"]))
+        yield age
+        yield waiting

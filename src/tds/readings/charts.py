@@ -1,0 +1,176 @@
+"""From hours of readings to the lines and bars of a chart. Pure: `now` and the zone are arguments."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from tds.fleet.models import MetricKind
+from tds.readings.hours import HOUR, hour_of, hours_between
+from tds.readings.store import HourOfReadings, Series
+
+PERIODS: Final = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+# A counter's hour is compared with the one before it, which may lie before the chart.
+COUNTER_LOOKBACK: Final = timedelta(hours=48)
+MAX_AHEAD: Final = timedelta(minutes=10)  # ingest accepts readings of gateways whose clocks are this fast
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line or set of bars: a metric of a device."""
+
+    series: Series
+    gateway: str
+    device: str
+    tipo: str
+    unidade: str
+    kind: MetricKind
+
+    @property
+    def label(self) -> str:
+        return f"{self.gateway}/{self.device} {self.tipo}"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a chart shows of one hour or day; None for a gap."""
+
+    value: float | None
+    minimum: float | None
+    maximum: float | None
+
+
+GAP: Final = Point(None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The hours of a chart. `start` is the beginning of the first; `end` lies in the last."""
+
+    start: datetime
+    end: datetime
+    zone: ZoneInfo
+
+
+def window(period: timedelta, zone: ZoneInfo, *, now: datetime, whole_days: bool = False) -> Window:
+    """The last `period` up to now, begun at a full hour, or for bars at the midnight before."""
+    start = hour_of(now - period, zone)
+    if whole_days:
+        local = start.astimezone(zone)
+        start = local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(start.tzinfo)
+    return Window(start, now + MAX_AHEAD, zone)
+
+
+def tail(whole: Window, since: datetime, *, whole_days: bool = False) -> Window:
+    """The part of a window from the hour (or day) that holds `since` on."""
+    start = hour_of(since, whole.zone)
+    if whole_days:
+        local = start.astimezone(whole.zone)
+        start = local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(start.tzinfo)
+    return Window(max(whole.start, start), whole.end, whole.zone)
+
+
+def hourly_points(
+    hours: Sequence[HourOfReadings], lines: Sequence[Line], shown: Window, *, now: datetime
+) -> tuple[list[datetime], list[list[Point]]]:
+    """The labels, and for each line a point a label. `hours` may begin before the window."""
+    by_line = _by_series(hours)
+    labels = hours_between(shown.start, shown.end, shown.zone)
+    newest = max((hour.hour for hour in hours), default=shown.start)
+    # The hour that has not begun yet is shown only when a fast clock has sent something for it.
+    labels = [label for label in labels if label <= max(newest, now)]
+    return labels, [
+        [points.get(label, GAP) for label in labels]
+        for points in (_points_of_hours(by_line.get(line.series, []), line.kind) for line in lines)
+    ]
+
+
+def daily_points(
+    hours: Sequence[HourOfReadings], lines: Sequence[Line], shown: Window, *, now: datetime
+) -> tuple[list[date], list[list[Point]]]:
+    """As `hourly_points`, by day of the zone."""
+    by_line = _by_series(hours)
+    newest = max((hour.hour for hour in hours), default=shown.start)
+    last = max(newest, now).astimezone(shown.zone).date()
+    first = shown.start.astimezone(shown.zone).date()
+    labels = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    return labels, [
+        [points.get(label, GAP) for label in labels]
+        for points in (_points_of_days(by_line.get(line.series, []), line.kind, shown) for line in lines)
+    ]
+
+
+def increases(hours: Iterable[HourOfReadings]) -> list[tuple[HourOfReadings, float | None]]:
+    """What a counter gained in each hour, including the step from the hour before; None for the first one of all."""
+    gained: list[tuple[HourOfReadings, float | None]] = []
+    before: HourOfReadings | None = None
+    for hour in hours:
+        if before is None:
+            gained.append((hour, None))
+        else:
+            # A counter that fell was reset: it began again at 0.
+            step = hour.first - before.last if hour.first >= before.last else hour.first
+            gained.append((hour, step + hour.increase))
+        before = hour
+    return gained
+
+
+def gained_between(hours: Sequence[HourOfReadings], start: datetime, end: datetime) -> float | None:
+    """What a counter gained in the hours from `start` up to before `end`."""
+    values = [gain for hour, gain in increases(hours) if start <= hour.hour < end and gain is not None]
+    return sum(values) if values else None
+
+
+def _by_series(hours: Sequence[HourOfReadings]) -> dict[Series, list[HourOfReadings]]:
+    ordered = sorted(hours, key=lambda hour: (hour.device_id, hour.metric_id, hour.hour))
+    return {key: list(group) for key, group in groupby(ordered, key=lambda h: Series(h.device_id, h.metric_id))}
+
+
+def _points_of_hours(hours: Sequence[HourOfReadings], kind: MetricKind) -> dict[datetime, Point]:
+    if kind is MetricKind.COUNTER:
+        return {hour.hour: Point(gain, hour.minimum, hour.maximum) for hour, gain in increases(hours)}
+    return {hour.hour: Point(_value([hour], kind), hour.minimum, hour.maximum) for hour in hours}
+
+
+def _points_of_days(hours: Sequence[HourOfReadings], kind: MetricKind, shown: Window) -> dict[date, Point]:
+    gains = dict(increases(hours)) if kind is MetricKind.COUNTER else {}
+    points = {}
+    inside = (hour for hour in hours if hour.hour >= shown.start)
+    for day, group in groupby(inside, key=lambda hour: hour.hour.astimezone(shown.zone).date()):
+        of_day = list(group)
+        known = [gain for hour in of_day if (gain := gains.get(hour)) is not None]
+        value = (sum(known) if known else None) if kind is MetricKind.COUNTER else _value(of_day, kind)
+        points[day] = Point(value, min(h.minimum for h in of_day), max(h.maximum for h in of_day))
+    return points
+
+
+def _value(hours: Sequence[HourOfReadings], kind: MetricKind) -> float:
+    if kind is MetricKind.LAST:
+        return hours[-1].last
+    total = sum(hour.total for hour in hours)
+    return total if kind is MetricKind.SUM else total / sum(hour.n for hour in hours)
+
+
+def lookback(lines: Iterable[Line], shown: Window) -> datetime:
+    """From when on hours are needed to draw a window."""
+    counters = any(line.kind is MetricKind.COUNTER for line in lines)
+    return shown.start - COUNTER_LOOKBACK if counters else shown.start
+
+
+__all__ = [
+    "GAP",
+    "HOUR",
+    "PERIODS",
+    "Line",
+    "Point",
+    "Window",
+    "daily_points",
+    "gained_between",
+    "hourly_points",
+    "increases",
+    "lookback",
+    "tail",
+    "window",
+]
