@@ -1,0 +1,35 @@
+// One GET that answers JSON, with a time limit and errors by what the page can do about them.
+import { page } from "./page.js";
+
+const TIMEOUT_MS = 15_000;
+
+// The request can't be answered as it stands: the sentence is for the person.
+export class Refused extends Error {}
+
+// Waiting may help. `status` is null when there was no answer at all.
+export class Unavailable extends Error {
+  constructor(status = null) {
+    super(`unavailable: ${status}`);
+    this.status = status;
+  }
+}
+
+export async function getJson(address, signal) {
+  let answer;
+  try {
+    answer = await fetch(address, {
+      headers: { Accept: "application/json" },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    });
+    if (answer.status === 401 || answer.redirected) return location.reload(); // to the sign-in, and back here after it
+    if (answer.status >= 500 || answer.status === 429) throw new Unavailable(answer.status);
+    const body = await answer.json();
+    if (answer.ok) return body;
+    throw new Refused(body.detalhe || page.texts.unknown_answer);
+  } catch (error) {
+    if (error instanceof Refused || error instanceof Unavailable) throw error;
+    signal.throwIfAborted(); // the person changed a filter: nobody waits for this answer
+    if (error instanceof SyntaxError) throw new Refused(page.texts.unknown_answer);
+    throw new Unavailable();
+  }
+}
