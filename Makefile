@@ -1,0 +1,52 @@
+# `make help` lists the targets. Recipes are one word each where they can be: what they do is in scripts/ and src/.
+.DEFAULT_GOAL := help
+.PHONY: help setup up test check bench soak lock messages screenshot
+
+python := .venv/bin/python
+# uv's own: resolve for every platform at once, and write neither addresses nor comments.
+lock := $(python) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: ## install what running needs (make up does it by itself)
+	@scripts/setup run
+
+up: ## run the platform until Ctrl-C; options as in make up ARGS="--no-demo"
+	@scripts/setup run
+	@exec ./tds up $(ARGS)
+
+test: ## set-up, lint, types, and all tests on a real broker, database and browser
+	@scripts/setup test
+	@$(MAKE) --no-print-directory check
+	$(python) -m pytest $(ARGS)
+
+check: ## lint, format, types, import rules
+	$(python) -m ruff check
+	$(python) -m ruff format --check
+	$(python) -m mypy
+	PYTHONPATH=src $(python) -c 'from importlinter.cli import lint_imports_command as run; run()'
+
+bench: ## the measurements that README quotes
+	@scripts/setup test
+	$(python) -m bench
+
+soak: ## the tests that run for long
+	@scripts/setup test
+	$(python) -m pytest -m soak $(ARGS)
+
+lock: ## requirements/*.txt from requirements/*.in, package-lock.json from package.json
+	@scripts/setup test
+	$(lock) requirements/run.in -o requirements/run.txt
+	$(lock) requirements/test.in -o requirements/test.txt
+	npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	$(python) scripts/clean_package_lock.py
+
+messages: ## collect what pages say into src/tds/locale, and compile it
+	@scripts/setup run
+	cd src/tds && ../../$(python) ../../manage.py makemessages --locale pt_BR --no-location --no-obsolete
+	@scripts/setup run
+
+screenshot: ## README's picture, of the real page
+	@scripts/setup test
+	$(python) scripts/screenshot.py

@@ -1,0 +1,41 @@
+# Programs of the operating system: asked for by what they bring, so that a machine that has them needs no apt.
+
+missing_packages() {
+    local kind=$1
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo postgresql
+    has mosquitto || echo mosquitto
+    has msgfmt || echo gettext
+    if [[ ! -x .venv/bin/python ]]; then
+        usable_python >/dev/null || echo python3
+        can_make_venv || echo python3-venv
+    fi
+    # Debian's npm brings hundreds of packages; who has its files already does without.
+    npm_is_done "$kind" || has npm || echo npm nodejs
+    [[ $kind == run ]] && return
+    has chromium || echo chromium
+    has mosquitto_pub || echo mosquitto-clients
+    has redis-server || echo redis-server
+    has make || echo make
+    has gcc && [[ -e /usr/include/stdio.h ]] || echo gcc libc6-dev
+}
+
+# Debian keeps servers in /usr/sbin, which is not on an ordinary user's PATH.
+has() { PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$1" >/dev/null; }
+
+install_system_packages() {
+    local packages line
+    packages=$(missing_packages "$1" | tr '\n' ' ')
+    packages=${packages% }
+    [[ -n $packages ]] || return 0
+    line="apt-get install -y --no-install-recommends $packages"
+    has apt-get || fail "This machine lacks what the Debian packages $packages bring, and has no apt; install that and run again."
+    say "System packages: $packages"
+    # shellcheck disable=SC2086  # a list of words
+    if [[ $EUID -eq 0 ]]; then
+        bash scripts/setup.d/apt-install $packages || fail "apt could not install them; its message is above. Then run again."
+    elif has sudo && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
+        sudo bash scripts/setup.d/apt-install $packages || fail "Run as root: $line (apt's message is above). Then run again."
+    else
+        fail "Run as root: $line. Then run again; all the rest needs no special rights."
+    fi
+}
