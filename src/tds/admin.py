@@ -1,1 +1,125 @@
 """Django admin: the platform operator's own view, past the tenant filter."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.http import HttpRequest
+
+from tds.fleet.models import ApiToken, Device, Gateway, Membership, Metric, Site, Tenant, User
+from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
+
+admin.site.site_header = admin.site.site_title = "TDS"
+
+
+class ReadOnly(admin.ModelAdmin[Any]):
+    """Written by ingest alone, in the transaction of the rows: a hand on them would break the sums."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  # Django's signature
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002  # Django's signature
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002  # Django's signature
+        return False
+
+
+class MembershipInline(admin.TabularInline[Membership, User]):
+    model = Membership
+    extra = 0
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin[User]):
+    inlines = (MembershipInline,)
+
+
+@admin.register(Tenant)
+class TenantAdmin(admin.ModelAdmin[Tenant]):
+    list_display = ("slug", "name", "time_zone")
+    search_fields = ("slug", "name")
+
+
+@admin.register(Site)
+class SiteAdmin(admin.ModelAdmin[Site]):
+    list_display = ("name", "tenant")
+    list_filter = ("tenant",)
+    search_fields = ("name",)
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin[Membership]):
+    list_display = ("user", "tenant", "role")
+    list_filter = ("tenant", "role")
+    autocomplete_fields = ("user", "tenant")
+
+
+@admin.register(Gateway)
+class GatewayAdmin(admin.ModelAdmin[Gateway]):
+    list_display = ("code", "tenant", "status", "last_seen_at", "retained_seen_at")
+    list_filter = ("status", "tenant")
+    search_fields = ("code", "name")
+    autocomplete_fields = ("tenant", "site")
+    readonly_fields = ("last_seen_at", "retained_seen_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> tuple[str, ...]:
+        # A gateway never changes tenant or code: it is retired and made anew, so that history never moves.
+        fixed = ("tenant", "code") if obj else ()
+        return (*super().get_readonly_fields(request, obj), *fixed)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Gateway | None = None) -> bool:  # noqa: ARG002  # Django's signature
+        return False  # retired, not deleted: its readings stay
+
+
+@admin.register(Device)
+class DeviceAdmin(admin.ModelAdmin[Device]):
+    list_display = ("code", "gateway", "name")
+    search_fields = ("code", "name", "gateway__code")
+    autocomplete_fields = ("gateway",)
+    list_select_related = ("gateway",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Device | None = None) -> tuple[str, ...]:  # noqa: ARG002  # Django's signature
+        return ("gateway", "code") if obj else ()
+
+
+@admin.register(Metric)
+class MetricAdmin(admin.ModelAdmin[Metric]):
+    list_display = ("tipo", "unidade", "kind", "tenant")
+    list_filter = ("kind", "tenant")
+    search_fields = ("tipo",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Metric | None = None) -> tuple[str, ...]:  # noqa: ARG002  # Django's signature
+        return ("tenant", "tipo", "unidade") if obj else ()
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+    """Tokens are made by `./tds token add`, which shows the secret once; here they are looked at and revoked."""
+
+    list_display = ("hint", "name", "tenant", "gateway", "created_at", "expires_at", "revoked_at")
+    list_filter = ("tenant",)
+    readonly_fields = ("hint", "tenant", "gateway", "created_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  # Django's signature
+        return False
+
+
+@admin.register(QuarantinedMessage)
+class QuarantinedMessageAdmin(ReadOnly):
+    list_display = ("received_at", "reason", "gateway_code", "topic", "detail")
+    list_filter = ("reason", "tenant")
+    search_fields = ("gateway_code",)
+    show_full_result_count = False
+
+
+@admin.register(QuarantineCount)
+class QuarantineCountAdmin(ReadOnly):
+    list_display = ("reason", "gateway", "total", "kept", "kept_bytes", "last_at")
+    list_filter = ("reason",)
+
+
+@admin.register(LedgerHour)
+class LedgerHourAdmin(ReadOnly):
+    list_display = ("hour", "tenant", "received", "accepted", "quarantined", "readings", "stored", "duplicate")
+    list_filter = ("tenant",)

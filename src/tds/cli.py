@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 from django.core.exceptions import ImproperlyConfigured
 
+from tds.fleet.commands import gateway_app, tenant_app, token_app, user_app
 from tds.local.refusal import CannotStartError
+from tds.simulator.command import simulate
 
 app = typer.Typer(
     name="tds",
@@ -36,8 +38,13 @@ def main_options() -> None:
 def up(
     *,
     demo: Annotated[
-        bool, typer.Option(help="A tenant 'demo' with three simulated gateways and 30 days of history.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--demo/--no-demo",
+            help="A tenant 'demo' with three simulated gateways and 30 days of history [default: yes, in production no].",
+            show_default=False,
+        ),
+    ] = None,
     without: Annotated[
         list[Part] | None, typer.Option(metavar="PART", help=f"Leave a part out: {', '.join(Part)}. May be repeated.")
     ] = None,
@@ -48,12 +55,31 @@ def up(
     run(demo=demo, without=frozenset(map(str, without or [])))
 
 
+app.command("simulate")(simulate)
+
+
 def load_django() -> None:
     """The callback of a group of commands that use the database."""
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tds.settings")
     django.setup()
+
+
+for name, group in (("tenant", tenant_app), ("user", user_app), ("gateway", gateway_app), ("token", token_app)):
+    app.add_typer(group, name=name, callback=load_django)
+
+
+@app.command()
+def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+    """Say what is healthy (exit 0), or what is not and what to do (exit 1), from live facts."""
+    load_django()
+    from tds.status_command import status as run
+
+    run(as_json=as_json)
+
+
+app.command()(simulate)
 
 
 def main() -> None:

@@ -1,0 +1,265 @@
+"""`tds tenant|user|gateway|token`: the fleet from the command line. Each command takes --json for scripts."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from tds.fleet.models import Gateway, Tenant
+
+tenant_app = typer.Typer(no_args_is_help=True, help="Companies whose people see their own gateways and nobody else's.")
+user_app = typer.Typer(no_args_is_help=True, help="People, and what they may do in a tenant.")
+gateway_app = typer.Typer(no_args_is_help=True, help="Gateways: register, list, disable, enable, retire.")
+token_app = typer.Typer(no_args_is_help=True, help="Bearer tokens for readings over HTTP.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a sentence.")]
+TenantSlug = Annotated[str, typer.Option("--tenant", metavar="SLUG", help="The tenant's slug.")]
+Code = Annotated[str, typer.Argument(metavar="CODE", help="The gateway's code, as in its topic.")]
+
+MAX_PASSWORD_CHARS = 4_096
+
+
+@tenant_app.command("add")
+def add_tenant(
+    slug: Annotated[str, typer.Argument(help="Short name for commands: letters, digits, dashes.")],
+    *,
+    name: Annotated[str, typer.Option(help="Name for people (default: the slug).")] = "",
+    time_zone: Annotated[str, typer.Option(help="IANA name; hours and days of charts are this zone's.")] = (
+        "America/Sao_Paulo"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Make a tenant."""
+    from tds.fleet.models import Tenant
+
+    tenant = Tenant(slug=slug, name=name or slug, time_zone=time_zone)
+    with sentences():
+        tenant.full_clean()
+        tenant.save()
+    say(
+        {"slug": tenant.slug, "name": tenant.name, "time_zone": tenant.time_zone},
+        f"Tenant {tenant.slug} is there. Next: ./tds gateway add CODE --tenant {tenant.slug}",
+        as_json=as_json,
+    )
+
+
+@user_app.command("add")
+def add_user(
+    name: Annotated[str, typer.Argument(help="What the person signs in with.")],
+    *,
+    tenant: TenantSlug,
+    role: Annotated[str, typer.Option(help="viewer looks, operator acts, admin manages people too.")] = "viewer",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input (its first line).")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a person a member of a tenant. An existing person keeps their password unless a new one is given."""
+    from django.contrib.auth.password_validation import validate_password
+    from django.core.exceptions import ValidationError
+    from django.db import transaction
+
+    from tds.fleet.models import Membership, Role, User
+
+    if role not in Role.values:
+        fail(f"--role is {role!r}; use one of: {', '.join(Role.values)}.")
+    password = sys.stdin.readline(MAX_PASSWORD_CHARS).rstrip("\r\n") if password_stdin else ""
+    if password_stdin and not password:
+        fail("Standard input holds no password; write it there, as in: echo 'the password' | ./tds user add …")
+    of_tenant = find_tenant(tenant)
+    known = User.objects.filter(username=name).first()
+    if known is None and not password:
+        fail(f"{name} is new and needs a password: give it on standard input, with --password-stdin.")
+    user = known or User(username=name)
+    if password:
+        user.set_password(password)
+        try:
+            validate_password(password, user)
+        except ValidationError as error:
+            typer.echo(f"Warning: the password is weak. {' '.join(error.messages)}", err=True)
+    with sentences(), transaction.atomic():
+        user.full_clean()
+        user.save()
+        Membership.objects.update_or_create(user=user, tenant=of_tenant, defaults={"role": role})
+    say(
+        {"user": name, "tenant": tenant, "role": role},
+        f"{name} is {role} in {tenant}.",
+        as_json=as_json,
+    )
+
+
+@gateway_app.command("add")
+def add_gateway(
+    code: Code,
+    *,
+    tenant: TenantSlug,
+    name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    auto_devices: Annotated[
+        bool, typer.Option(help="Register devices on their first reading; otherwise they are quarantined.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Register a gateway."""
+    from tds.fleet.models import Gateway
+
+    gateway = Gateway(tenant=find_tenant(tenant), code=code, name=name, auto_devices=auto_devices)
+    with sentences(
+        gateway_code_once=f"Gateway {code} is registered already; codes are unique on the whole platform. "
+        f"If it changes owner, retire it first: ./tds gateway retire {code}"
+    ):
+        gateway.full_clean()
+        gateway.save()
+    say(described(gateway), f"Gateway {code} of {tenant} is registered.", as_json=as_json)
+
+
+@gateway_app.command("list")
+def list_gateways(
+    *,
+    tenant: Annotated[str, typer.Option(metavar="SLUG", help="Only this tenant's.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List gateways."""
+    from django.db.models import Count
+
+    from tds.fleet.models import Gateway
+    from tds.fleet.probe import PROBE_TENANT
+
+    registered = Gateway.objects.exclude(tenant__slug=PROBE_TENANT)
+    gateways = registered.select_related("tenant").annotate(device_count=Count("devices")).order_by("code", "id")
+    if tenant:
+        gateways = gateways.filter(tenant=find_tenant(tenant))
+    rows = [described(gateway) | {"devices": gateway.device_count} for gateway in gateways.iterator(chunk_size=2_000)]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    if not rows:
+        typer.echo("No gateway yet: ./tds gateway add CODE --tenant SLUG")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("code", "tenant", "status", "devices", "last message", "notes")
+    for row in rows:
+        notes = "sent a retained message" if row["retained_seen"] else ""
+        cells = ("code", "tenant", "status", "devices")
+        table.add_row(*(str(row[cell]) for cell in cells), row["last_seen_at"] or "never", notes)
+    Console().print(table)
+
+
+@gateway_app.command("disable")
+def disable_gateway(code: Code, *, as_json: Json = False) -> None:
+    """Quarantine what a gateway sends, until it is enabled."""
+    set_status(code, "disabled", as_json=as_json)
+
+
+@gateway_app.command("enable")
+def enable_gateway(code: Code, *, as_json: Json = False) -> None:
+    """Take a disabled gateway's readings again."""
+    set_status(code, "active", as_json=as_json)
+
+
+@gateway_app.command("retire")
+def retire_gateway(code: Code, *, as_json: Json = False) -> None:
+    """End a gateway for good: its history stays with its tenant, its code becomes free."""
+    set_status(code, "retired", as_json=as_json)
+
+
+@token_app.command("add")
+def add_token(
+    *,
+    gateway: Annotated[str, typer.Option(metavar="CODE", help="For this gateway alone.")] = "",
+    tenant: Annotated[str, typer.Option(metavar="SLUG", help="For every gateway of this tenant.")] = "",
+    name: Annotated[str, typer.Option(help="What it is for.")] = "",
+    days: Annotated[int, typer.Option(min=0, max=3650, help="Valid for so many days; 0: until revoked.")] = 365,
+    as_json: Json = False,
+) -> None:
+    """Make a token and print it, this once."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from tds.fleet import tokens
+
+    if bool(gateway) == bool(tenant):
+        fail("Say whom the token is for: either --gateway CODE or --tenant SLUG.")
+    of_gateway = find_gateway(gateway) if gateway else None
+    of_tenant = of_gateway.tenant if of_gateway else find_tenant(tenant)
+    expires_at = timezone.now() + timedelta(days=days) if days else None
+    token, secret = tokens.create(of_tenant, gateway=of_gateway, name=name, expires_at=expires_at)
+    say(
+        {"token": secret, "tenant": of_tenant.slug, "gateway": gateway or None, "expires_at": iso(token.expires_at)},
+        f"{secret}\nIt is not shown again. Use it as: Authorization: Bearer {secret[:8]}…",
+        as_json=as_json,
+    )
+
+
+def set_status(code: str, status: str, *, as_json: bool) -> None:
+    from django.utils import timezone
+
+    gateway = find_gateway(code)
+    gateway.status = status
+    gateway.retired_at = timezone.now() if status == "retired" else None
+    gateway.save(update_fields=["status", "retired_at"])
+    say(described(gateway), f"Gateway {code} is {status}.", as_json=as_json)
+
+
+def described(gateway: "Gateway") -> dict[str, Any]:
+    return {
+        "code": gateway.code,
+        "tenant": gateway.tenant.slug,
+        "name": gateway.name,
+        "status": str(gateway.status),
+        "auto_devices": gateway.auto_devices,
+        "last_seen_at": iso(gateway.last_seen_at),
+        "retired_at": iso(gateway.retired_at),
+        "retained_seen": gateway.retained_seen_at is not None,
+        "retained_seen_at": iso(gateway.retained_seen_at),
+    }
+
+
+def iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
+
+
+def find_tenant(slug: str) -> "Tenant":
+    from tds.fleet.models import Tenant
+
+    tenant = Tenant.objects.filter(slug=slug).first()
+    if tenant is None:
+        fail(f"There is no tenant {slug!r}; make it with: ./tds tenant add {slug}")
+    return tenant
+
+
+def find_gateway(code: str) -> "Gateway":
+    from tds.fleet.models import Gateway
+
+    gateway = Gateway.objects.select_related("tenant").filter(code=code).exclude(status="retired").first()
+    if gateway is None:
+        fail(f"There is no gateway {code!r}; ./tds gateway list shows all.")
+    return gateway
+
+
+@contextmanager
+def sentences(**by_constraint: str) -> Iterator[None]:
+    """Turn a broken rule of a model into its sentence; `by_constraint` has better ones, by constraint name."""
+    from django.core.exceptions import ValidationError
+
+    try:
+        yield
+    except ValidationError as error:
+        text = " ".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())
+        fail(next((s for name, s in by_constraint.items() if name in text), text.replace("__all__: ", "")))
+
+
+def say(document: dict[str, Any], sentence: str, *, as_json: bool) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False) if as_json else sentence)
+
+
+def fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)

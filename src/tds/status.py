@@ -1,0 +1,191 @@
+"""What works and what does not, from live facts: a message is really published, stored and read again."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from time import monotonic, sleep
+from typing import Any, Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
+from django.utils import timezone
+
+from tds import wiring
+from tds.environment import Environment
+from tds.fleet.models import Device, DeviceMetric, Gateway, Tenant
+from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
+from tds.heartbeat import STALE_S, Heartbeat
+from tds.mqtt import address
+from tds.mqtt.once import PublishError, publish_once
+from tds.readings.store import Series
+
+PROBE_DEVICE: Final = "P01"
+PROBE_TIPO: Final = "sonda"
+ROUND_TRIP_LIMIT_S: Final = 5.0
+HTTP_LIMIT_S: Final = 5.0
+MIN_FREE_BYTES: Final = 1024**3
+
+
+class State(StrEnum):
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    OFF = "off"  # not asked for: no fault
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: how it is, why, and what to do when it is not well."""
+
+    name: str
+    state: State
+    detail: str
+    action: str = ""
+
+
+def examine(environment: Environment) -> list[Part]:
+    """Every part, looked at now. Takes up to some ten seconds when much is broken."""
+    checks: list[Callable[[], Part]] = [
+        _database,
+        lambda: _redis(environment),
+        lambda: _disk(environment),
+        lambda: _web(environment),
+        *(_beating(f"consumer-{n}" if n > 1 else "consumer") for n in range(1, len(environment.mqtt_urls) + 1)),
+        _beating("worker"),
+        *(_round_trip(url, n) for n, url in enumerate(environment.mqtt_urls, start=1)),
+        lambda: Part("firmware server", State.OFF, "Not part of this version."),
+    ]
+    return [check() for check in checks]
+
+
+def healthy(parts: list[Part]) -> bool:
+    return all(part.state is not State.UNHEALTHY for part in parts)
+
+
+def as_document(parts: list[Part]) -> dict[str, Any]:
+    return {"healthy": healthy(parts), "parts": {part.name: asdict(part) | {"name": part.name} for part in parts}}
+
+
+def _database() -> Part:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_database_size(current_database()), current_setting('server_version')")
+            size_bytes, version = cursor.fetchone()
+            cursor.execute("SELECT count(*) FROM tds_new_estadorollup")
+    except DatabaseError as error:
+        return Part("database", State.UNHEALTHY, _line(error), "Start it with ./tds up, or correct TDS_DATABASE_URL.")
+    detail = f"PostgreSQL {version}, {size_bytes / 1e6:.0f} MB, {wiring.reading_store().name} store."
+    return Part("database", State.HEALTHY, detail)
+
+
+def _redis(environment: Environment) -> Part:
+    if not environment.redis_url:
+        return Part("redis", State.OFF, "Not configured; sessions are in the database.")
+    import redis
+
+    try:
+        redis.Redis.from_url(environment.redis_url, socket_timeout=HTTP_LIMIT_S).ping()
+    except redis.RedisError as error:
+        return Part("redis", State.UNHEALTHY, _line(error), "Start Redis, or unset TDS_REDIS_URL.")
+    return Part("redis", State.HEALTHY, "Answers.")
+
+
+def _disk(environment: Environment) -> Part:
+    free_bytes = shutil.disk_usage(environment.home).free
+    detail = f"{free_bytes / 1e9:.1f} GB free under TDS_HOME."
+    if free_bytes < MIN_FREE_BYTES:
+        return Part("disk", State.UNHEALTHY, detail, "Make room before the database stops.")
+    return Part("disk", State.HEALTHY, detail)
+
+
+def _web(environment: Environment) -> Part:
+    url = f"http://127.0.0.1:{environment.ports.web}/healthz"
+    action = "Look into log/web.log under TDS_HOME; start it with ./tds up."
+    try:
+        with urlopen(url, timeout=HTTP_LIMIT_S) as answer:
+            if answer.status == HTTPStatus.OK:
+                return Part("web", State.HEALTHY, f"{url} answers.")
+            return Part("web", State.UNHEALTHY, f"{url} answers {answer.status}.", action)
+    except (URLError, OSError) as error:
+        return Part("web", State.UNHEALTHY, f"{url}: {_line(error)}", action)
+
+
+def _beating(process: str) -> Callable[[], Part]:
+    def check() -> Part:
+        action = f"Look into log/{process}.log under TDS_HOME; start it with ./tds up."
+        try:
+            row = Heartbeat.objects.filter(process=process).first()
+        except DatabaseError:
+            return Part(process, State.UNHEALTHY, "Unknown: the database is away.", "See database.")
+        if row is None:
+            return Part(process, State.UNHEALTHY, "It has never run.", action)
+        age_s = (timezone.now() - row.beat_at).total_seconds()
+        if age_s > STALE_S:
+            return Part(process, State.UNHEALTHY, f"Its last sign of life is {age_s:.0f} s old.", action)
+        if row.facts.get("connected") is False:
+            broker = row.facts.get("broker", "the broker")
+            return Part(process, State.UNHEALTHY, f"It runs, but has no session with {broker}.", "See broker.")
+        return Part(process, State.HEALTHY, f"Process {row.pid}, last sign of life {max(age_s, 0):.0f} s ago.")
+
+    return check
+
+
+def _round_trip(url: str, number: int) -> Callable[[], Part]:
+    name = "broker" if number == 1 else f"broker-{number}"
+
+    def check() -> Part:
+        broker = address.parse(url)
+        try:
+            _prepare_probe()
+        except DatabaseError:
+            return Part(name, State.UNHEALTHY, "Can't be tried: the database is away.", "See database.")
+        sent_at = timezone.now()
+        began = monotonic()
+        try:
+            publish_once(broker, f"telemetry/{PROBE_GATEWAY}/{PROBE_DEVICE}/data", _probe(sent_at))
+        except PublishError as error:
+            return Part(name, State.UNHEALTHY, f"{broker}: {error}", "Look into log/broker.log under TDS_HOME.")
+        while monotonic() - began < ROUND_TRIP_LIMIT_S:
+            if _stored(sent_at):
+                took_ms = (monotonic() - began) * 1000
+                return Part(name, State.HEALTHY, f"{broker}: published, stored and read again in {took_ms:.0f} ms.")
+            sleep(0.01)
+        detail = f"{broker} took a message, but it was not stored within {ROUND_TRIP_LIMIT_S:.0f} s."
+        return Part(name, State.UNHEALTHY, detail, "See consumer; what the broker took is stored once it runs.")
+
+    return check
+
+
+def _prepare_probe() -> None:
+    with transaction.atomic():
+        tenant, _ = Tenant.objects.get_or_create(slug=PROBE_TENANT, defaults={"name": "TDS status"})
+        Gateway.objects.get_or_create(code=PROBE_GATEWAY, status="active", defaults={"tenant": tenant})
+
+
+def _probe(sent_at: datetime) -> bytes:
+    return json.dumps(
+        {
+            "gateway_code": PROBE_GATEWAY,
+            "device_code": PROBE_DEVICE,
+            "timestamp": sent_at.isoformat(),
+            "leituras": [{"tipo": PROBE_TIPO, "valor": 1, "unidade": ""}],
+        }
+    ).encode()
+
+
+def _stored(sent_at: datetime) -> bool:
+    device = Device.objects.filter(gateway__code=PROBE_GATEWAY, code=PROBE_DEVICE).first()
+    link = DeviceMetric.objects.filter(device=device, metric__tipo=PROBE_TIPO).first() if device else None
+    if link is None:
+        return False
+    newest = wiring.reading_store().latest(wiring.database_connection(), [Series(link.device_id, link.metric_id)])
+    return any(reading.time - sent_at >= timedelta(0) for reading in newest)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
