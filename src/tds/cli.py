@@ -41,7 +41,7 @@ def up(
         bool | None,
         typer.Option(
             "--demo/--no-demo",
-            help="A tenant 'demo' with three simulated gateways and 30 days of history [default: yes, in production no].",
+            help="A tenant 'demo' with 3 simulated gateways and 30 days of history [default: on; off in production].",
             show_default=False,
         ),
     ] = None,

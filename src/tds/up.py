@@ -26,7 +26,7 @@ from tds.local.supervisor import StopAskedError, Supervisor, say
 SESSION_SAVE_S: Final = 5.0
 
 
-def up(*, demo: bool, without: frozenset[str]) -> None:
+def up(*, demo: bool | None, without: frozenset[str]) -> None:
     """Start all, say where it is, and stay until a signal comes. Raises CannotStartError with a sentence."""
     environment = read(os.environ)
     plan = make_plan(environment, demo=demo, without=without, variables=os.environ)
@@ -92,6 +92,8 @@ def _start(supervisor: Supervisor, plan: Plan) -> None:
     for child in children:
         with _step(child.name):
             supervisor.wait_healthy(child.name)
+    if plan.demo and "broker" in plan.parts:
+        supervisor.start(parts.simulator(environment))
 
 
 def _start_broker(supervisor: Supervisor, broker: Broker) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -12,11 +13,14 @@ import psycopg
 from tds.environment import ROOT, Environment
 from tds.local.broker import Broker
 from tds.local.cluster import Cluster
+from tds.local.plan import mqtt_url
 from tds.local.ports import for_url, reachable
+from tds.local.prepared import DEMO_GATEWAYS
 from tds.local.supervisor import Child
 
 WEB_WORKERS: Final = 2
 WEB_THREADS: Final = 4  # a worker; WEB_WORKERS × WEB_THREADS pages are made at once, more wait in the socket's queue
+DEMO_HISTORY_DAYS: Final = 30
 WEB_GRACE_S: Final = 2  # what a page may still take when the web is told to stop
 
 
@@ -54,23 +58,13 @@ def web(environment: Environment) -> Child:
 
 
 def consumers(environment: Environment, since: datetime) -> list[Child]:
-    """One a broker. Each has the one broker in its environment that it is there for."""
+    """One a broker."""
     found = []
-    for number, url in enumerate(environment.mqtt_urls, start=1):
+    for number in range(1, len(environment.mqtt_urls) + 1):
         name = "consumer" if number == 1 else f"consumer-{number}"
-        words = [sys.executable, str(ROOT / "manage.py"), "mqtt_consumer"]
-        if number > 1:
-            words += ["--number", str(number)]
-        found.append(
-            Child(
-                name,
-                words,
-                heartbeat(environment, name, since),
-                limit_s=60,
-                cwd=ROOT,
-                environment=_variables(environment) | {"TDS_MQTT_URLS": url},
-            )
-        )
+        words = [sys.executable, str(ROOT / "manage.py"), "mqtt_consumer", "--broker-number", str(number)]
+        healthy = heartbeat(environment, name, since)
+        found.append(Child(name, words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment)))
     return found
 
 
@@ -78,6 +72,25 @@ def worker(environment: Environment, since: datetime) -> Child:
     words = [sys.executable, str(ROOT / "manage.py"), "worker"]
     healthy = heartbeat(environment, "worker", since)
     return Child("worker", words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment))
+
+
+def simulator(environment: Environment) -> Child:
+    """The demo's gateways: first their past, and once that is all acknowledged, only what goes on now."""
+    words = [sys.executable, "-m", "tds.cli", "simulate", "--broker", mqtt_url(environment)]
+    for code in DEMO_GATEWAYS:
+        words += ["--gateway", code]
+    live = Child("simulator", words, cwd=ROOT, environment=_variables(environment))
+    # The marker is inside the home: a new database comes with a new home.
+    done = environment.home / "demo-history-sent"
+    days = min(DEMO_HISTORY_DAYS, environment.retention_days - 1)
+    if days < 1 or done.exists():
+        return live
+
+    def then() -> Child:
+        done.touch()
+        return live
+
+    return replace(live, command=[*words, "--history", f"{days}d", "--history-only"], then=then)
 
 
 def _variables(environment: Environment) -> dict[str, str]:
@@ -112,13 +125,13 @@ def sql_answers(url: str) -> bool:
 
 
 def heartbeat(environment: Environment, process: str, since: datetime) -> Callable[[], bool]:
-    """Whether that process has said of itself that it works, after `since`."""
+    """Whether that process, started after `since`, has said of itself that it works."""
 
     def beats() -> bool:
-        query = "SELECT 1 FROM tds_new_heartbeat WHERE process = %s AND beat_at > %s AND started_at > %s"
+        query = "SELECT 1 FROM tds_new_heartbeat WHERE process = %s AND started_at >= %s"
         try:
             with psycopg.connect(environment.database_url, connect_timeout=3) as connection:
-                return connection.execute(query, [process, since, since]).fetchone() is not None
+                return connection.execute(query, [process, since]).fetchone() is not None
         except psycopg.OperationalError:
             return False
 

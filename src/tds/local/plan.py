@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tds.environment import Environment
+from tds.environment import Environment, Mode
 from tds.local.ports import for_url, is_loopback, reachable
 
 PARTS: Final = ("database", "broker", "web", "consumer", "worker")
@@ -30,13 +30,17 @@ class Plan:
         return [field for part in PARTS if part in self.parts for field in listens.get(part, [])]
 
 
-def make_plan(environment: Environment, *, demo: bool, without: Iterable[str], variables: Mapping[str, str]) -> Plan:
+def make_plan(
+    environment: Environment, *, demo: bool | None, without: Iterable[str], variables: Mapping[str, str]
+) -> Plan:
+    """`demo` None is nobody's choice: then a desk gets one, and production does not."""
     elsewhere = set()
     if variables.get("TDS_DATABASE_URL") or variables.get("TDS_DATABASE_URL_FILE"):
         elsewhere.add("database")
     if not any(_is_ours(url, environment) for url in environment.mqtt_urls):
         elsewhere.add("broker")
-    return Plan(environment, demo, frozenset(PARTS) - elsewhere - frozenset(without))
+    wanted = environment.mode is Mode.DEVELOPMENT if demo is None else demo
+    return Plan(environment, wanted, frozenset(PARTS) - elsewhere - frozenset(without))
 
 
 def _is_ours(url: str, environment: Environment) -> bool:

@@ -36,7 +36,7 @@ class Child:
     cwd: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[], object] | None = None
-    once: bool = False  # ends by itself when its work is done: exit code 0 is no reason to start it again
+    then: "Callable[[], Child] | None" = None  # for one that ends when its work is done: who takes its place
 
 
 @dataclass(slots=True)
@@ -145,8 +145,8 @@ class Supervisor:
         if (code := running.process.poll()) is None:
             return
         forget(self.home, child.name)
-        if child.once and code == 0:
-            del self.children[child.name]
+        if child.then and code == 0:
+            self.children[child.name] = self._spawn(child.then(), Backoff())
             self.changed(self)
             return
         pause = running.backoff.after(now - running.started)
