@@ -54,7 +54,8 @@ def up(*, demo: bool | None, without: frozenset[str]) -> None:
             pass
         finally:
             (home / "ready.json").unlink(missing_ok=True)
-            say("Stopping …")
+            if supervisor.children:
+                say("Stopping …")
             supervisor.stop_all()
         say("Stopped.")
 

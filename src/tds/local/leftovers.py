@@ -91,8 +91,14 @@ def recover(home: Path) -> list[str]:
 def only_one(home: Path) -> Iterator[None]:
     """Two supervisors of one home would fight over it. The kernel drops the lock with its holder, however that ends."""
     folder = home / "run"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as lock:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (folder / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise CannotStartError(
+            f"{folder} can't be used ({error.strerror}); run as its owner, or set TDS_HOME to another folder."
+        ) from error
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
