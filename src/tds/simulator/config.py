@@ -20,8 +20,7 @@ DEFAULT_INTERVAL_S: Final = 5.0
 DEFAULT_STEP: Final = "15m"
 DEFAULT_PREFIX: Final = "SIM"
 DEFAULT_FAULT_RATE: Final = 0.01
-# A gateway that is cut off while it sends history resends 90 s of it each time: without a pause it would get nowhere.
-CUT_SPACING_S: Final = 10.0
+CUT_SPACING_S: Final = 1.0  # from a connection to its being cut; more while a gateway has much to resend
 
 
 @dataclass(frozen=True, slots=True)

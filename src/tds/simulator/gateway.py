@@ -80,7 +80,8 @@ class Gateway:
         self._now_s = 0.0
         self._deadline_s = 0.0  # of the state: next try, CONNACK, close
         self._paused_until_s = 0.0
-        self._last_cut_s = float("-inf")
+        self._online_since_s = 0.0
+        self._cut_spacing_s = config.cut_spacing_s
         self._cut_due = False
         self._farewell: int | None = None
         self._reconnect = Backoff(RECONNECT_FIRST_S, RECONNECT_MAX_S, noise_key("reconnect", config.seed, code))
@@ -161,6 +162,7 @@ class Gateway:
         self.state = State.ONLINE
         self.failure = None
         self.connections += 1
+        self._online_since_s = self._now_s
         self._window = max_in_flight
         self._paused_until_s = 0.0
         if self._link is not None:
@@ -225,9 +227,13 @@ class Gateway:
         self._deadline_s = self._now_s + CONNACK_TIMEOUT_S
 
     def _work(self) -> None:
-        if self._cut_due and self._now_s - self._last_cut_s >= self._config.cut_spacing_s:
+        if self.outbox.is_empty:
+            self._cut_spacing_s = self._config.cut_spacing_s
+        if self._cut_due and self._now_s - self._online_since_s >= self._cut_spacing_s:
             self._cut_due = False
-            self._last_cut_s = self._now_s
+            # Each cut makes it resend all of the last 90 s. Cut at a steady pace while it sends history,
+            # a gateway would soon do nothing else; doubled, each connection gets as far again as all before.
+            self._cut_spacing_s *= 2
             self._drop()
             self.outbox.connection_lost(self._now_s)
             self._wait("connection cut, as asked for")
