@@ -74,14 +74,17 @@ class Consumer:
             log,
         )
         self.directory = Directory()
+        self.news: database.News | None = None  # of the present connection
         self.last_seen = LastSeen()
         self.batches = self.messages = 0
 
     def run(self, stopping: Event) -> None:
         """Work until told to stop. Raises AnotherConsumerError."""
-        writer = self._connect(stopping)
-        self.session.start()
+        writer = None
         try:
+            writer = self._connect(stopping)
+            if writer is not None:
+                self.session.start()
             while writer is not None and not stopping.is_set():
                 writer = self._work(writer, stopping)
         finally:
@@ -119,7 +122,7 @@ class Consumer:
         return writer
 
     def _write(self, writer: Writer, arrivals: list[Arrival]) -> Result:
-        for code in database.news(writer.connection):
+        for code in self.news.take() if self.news else ():
             self.directory.forget(code)
         return writer.write(arrivals, now=self.now()) if arrivals else Result([], 0, 0, frozenset())
 
@@ -169,9 +172,7 @@ class Consumer:
         while not stopping.is_set():
             try:
                 connection = database.connect(self.config.database, name=CLIENT_ID)
-                self._claim(connection, stopping)
-                self.directory.forget()  # its news were for the former connection
-                self.store.prepare(connection, now=self.now())
+                self._make_ready(connection, stopping)
             except psycopg.Error as error:
                 wait_s = backoff.next_s()
                 self.log.database_away(str(error).strip(), wait_s)
@@ -180,11 +181,20 @@ class Consumer:
             return Writer(connection, self.store, self.directory, self.config.bounds, self.config.retention)
         return None
 
+    def _make_ready(self, connection: psycopg.Connection[Any], stopping: Event) -> None:
+        try:
+            self._claim(connection, stopping)
+            self.news = database.News(connection)
+            self.directory.forget()  # what changed while nobody listened
+            self.store.prepare(connection, now=self.now())
+        except BaseException:
+            connection.close()  # or it would hold the broker's lock against the next try
+            raise
+
     def _claim(self, connection: psycopg.Connection[Any], stopping: Event) -> None:
         deadline = monotonic() + CLAIM_PATIENCE_S
         while not database.claim_broker(connection, str(self.address)):
             if monotonic() > deadline or stopping.wait(0.2):
-                connection.close()
                 raise AnotherConsumerError(
                     f"The broker at {self.address} has a consumer already; one is enough, and two would share nothing."
                 )

@@ -1,6 +1,5 @@
 """The consumer's own connection to PostgreSQL: one consumer a broker, and news of the fleet."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 from zlib import crc32
 
@@ -18,7 +17,7 @@ OPTIONS: Final = (
 
 def connect(settings: dict[str, Any], *, name: str) -> psycopg.Connection[Any]:
     """A connection in autocommit, from Django's DATABASES entry. Raises psycopg.OperationalError."""
-    connection = psycopg.connect(
+    return psycopg.connect(
         host=settings["HOST"],
         port=settings["PORT"],
         dbname=settings["NAME"],
@@ -33,8 +32,6 @@ def connect(settings: dict[str, Any], *, name: str) -> psycopg.Connection[Any]:
         options=OPTIONS,
         autocommit=True,
     )
-    connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
-    return connection
 
 
 def claim_broker(connection: psycopg.Connection[Any], broker: str) -> bool:
@@ -43,8 +40,21 @@ def claim_broker(connection: psycopg.Connection[Any], broker: str) -> bool:
     return row.fetchone() == (True,)
 
 
-def news(connection: psycopg.Connection[Any]) -> Iterator[str]:
-    """The codes of gateways that changed since the last call, without waiting; empty: any may have."""
-    connection.pgconn.consume_input()
-    while notice := connection.pgconn.notifies():
-        yield notice.extra.decode()
+class News:
+    """The codes of gateways that changed, as PostgreSQL tells one connection; empty: any may have."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._codes: set[str] = set()  # bounded by the fleet: a code is in it once
+        # Most news come with the answer to a statement, and psycopg takes those out itself.
+        connection.add_notify_handler(lambda notice: self._codes.add(notice.payload))
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+
+    def take(self) -> set[str]:
+        """What changed since the last call, without waiting. Raises psycopg.OperationalError."""
+        pgconn = self._connection.pgconn
+        pgconn.consume_input()
+        while notice := pgconn.notifies():
+            self._codes.add(notice.extra.decode())
+        codes, self._codes = self._codes, set()
+        return codes

@@ -14,7 +14,7 @@ import mqtt5
 
 from tds.mqtt.inbox import Inbox
 from tds.mqtt.outbox import Outbox
-from tds.mqtt.packets import MAX_PACKET_BYTES, PacketReader
+from tds.mqtt.packets import MAX_PACKET_BYTES, PacketReader, ProtocolError
 
 NEVER_EXPIRES: Final = 0xFFFF_FFFF
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -40,6 +40,7 @@ class SessionConfig:
     keep_alive_s: int = 30
     receive_maximum: int = 5_000  # messages of QoS 1 under way at once; the broker keeps the rest
     inbox_messages: int = 20_000  # more only with QoS 0: then the socket is not read until there is room
+    inbox_bytes: int = 67_108_864  # of payload, the same: 5,000 messages of 256 KiB would be 1.3 GB
 
 
 class Listener(Protocol):
@@ -93,11 +94,14 @@ class Connection:
                 elif watching:
                     selector.unregister(self.sock)
                 watching = bool(interest)
-                for key, events in selector.select(1.0 if watching else FULL_INBOX_PAUSE_S):
+                for key, events in selector.select(1.0 if interest & selectors.EVENT_READ else FULL_INBOX_PAUSE_S):
                     if key.fileobj is not self.sock:
                         self.outbox.drain_wake()
                     elif events & selectors.EVENT_READ:
                         self._read(listener, up)
+                # Left there by a full inbox; no more bytes may ever come to tell of it.
+                if self._decrypted() and self.inbox.room:
+                    self._read(listener, up)
                 self._keep_alive()
         self._disconnect()
 
@@ -149,9 +153,12 @@ class Connection:
                     self._control(packet, listener, up)
             if messages:
                 self.inbox.put(messages)
-            # What TLS has decrypted already, no selector sees.
-            if not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() and self.inbox.room):
+            if not (self._decrypted() and self.inbox.room):
                 return
+
+    def _decrypted(self) -> bool:
+        """Whether TLS holds bytes that it has decrypted already: no selector sees them."""
+        return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
 
     def _control(self, packet: Any, listener: Listener, up: Event) -> None:
         if isinstance(packet, mqtt5.ConnAckPacket):
@@ -182,6 +189,8 @@ class Connection:
         self._put(mqtt5.SubscribePacket(1, filters).write())
 
     def _subscribed(self, packet: Any, listener: Listener) -> None:
+        if len(packet.reason_codes) != len(self.config.filters):
+            raise ProtocolError(f"{len(packet.reason_codes)} answers to {len(self.config.filters)} subscriptions")
         for pattern, code in zip(self.config.filters, packet.reason_codes, strict=True):
             if code not in GRANTED:
                 raise ConnectionRefusedError(f"the broker refused the subscription to {pattern}: {code.name}")

@@ -1,6 +1,7 @@
 """Messages between the I/O thread and the one that works on them: bounded, and handed over in batches by a timer."""
 
 from collections import deque
+from collections.abc import Iterable
 from threading import Condition
 from time import monotonic
 from typing import Any, NamedTuple
@@ -18,9 +19,11 @@ class Delivery(NamedTuple):
 class Inbox:
     """Holds what was received and not yet taken. Full: `room` is False and the socket is not read."""
 
-    def __init__(self, limit_messages: int) -> None:
+    def __init__(self, limit_messages: int, limit_bytes: int) -> None:
         self.connection = 0  # counts connections: a packet id of one means nothing on the next
-        self._limit = limit_messages
+        self._limit_messages = limit_messages
+        self._limit_bytes = limit_bytes
+        self._bytes = 0  # of payload
         self._messages: deque[Any] = deque()
         self._changed = Condition()
         self._wanted = 1
@@ -31,11 +34,12 @@ class Inbox:
 
     @property
     def room(self) -> bool:
-        return len(self._messages) < self._limit
+        return len(self._messages) < self._limit_messages and self._bytes < self._limit_bytes
 
     def put(self, packets: list[Any]) -> None:
         with self._changed:
             self._messages.extend(packets)
+            self._bytes += _payload_bytes(packets)
             if len(self._messages) >= self._wanted:
                 self._changed.notify()
 
@@ -49,7 +53,9 @@ class Inbox:
             if self._messages:
                 self._wait_for(most, linger_s)
             count = min(most, len(self._messages))
-            return Delivery(self.connection, [self._messages.popleft() for _ in range(count)])
+            packets = [self._messages.popleft() for _ in range(count)]
+            self._bytes -= _payload_bytes(packets)
+            return Delivery(self.connection, packets)
 
     def _wait_for(self, count: int, timeout_s: float) -> None:
         deadline = monotonic() + timeout_s
@@ -66,9 +72,14 @@ class Inbox:
         with self._changed:
             self.connection += 1
             self._messages = deque(m for m in self._messages if m.qos == mqtt5.QoS.AT_MOST_ONCE)
+            self._bytes = _payload_bytes(self._messages)
 
     def close(self) -> None:
         """Let a waiting `take` go."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _payload_bytes(packets: Iterable[Any]) -> int:
+    return sum([len(packet.payload) for packet in packets])

@@ -34,6 +34,11 @@ class PacketReader:
                 break
             except ValueError as error:
                 raise ProtocolError(f"malformed packet: {error}") from error
+            except BaseException as error:
+                # How the codec meets a text that is no UTF-8: PyO3's panic, no Exception and not to be imported.
+                if type(error).__name__ != "PanicException":
+                    raise
+                raise ProtocolError("malformed packet: a text that is no UTF-8") from error
             packets.append(packet)
             index += size
         self._rest = bytes(buffer[index:])

@@ -26,12 +26,12 @@ class Session:
 
     def __init__(self, config: SessionConfig, listener: Listener) -> None:
         self.config = config
-        self.inbox = Inbox(config.inbox_messages)
+        self.inbox = Inbox(config.inbox_messages, config.inbox_bytes)
         self.up = Event()  # connected and subscribed
         self._outbox = Outbox()
         self._listener = listener
         self._stopping = Event()
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._thread = Thread(target=self._run, name="mqtt", daemon=True)
 
     def start(self) -> None:
@@ -69,7 +69,7 @@ class Session:
     def _run(self) -> None:
         try:
             self._keep_connected()
-        except Exception as error:  # noqa: BLE001  # a fault of ours: `check` raises it where it is seen
+        except BaseException as error:  # noqa: BLE001  # a fault of ours: `check` raises it where it is seen
             self._failure = error
             self.inbox.close()
 
