@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from django.http import HttpRequest
+import msgspec
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
@@ -36,12 +37,12 @@ class ChartParams(CardParams):
 
 
 @router.get("timeline/", response=answers.Chart, summary="Hourly series, for a line chart")
-def timeline(request: HttpRequest, params: Annotated[ChartParams, Query()]) -> dict[str, Any]:
+def timeline(request: HttpRequest, params: Annotated[ChartParams, Query()]) -> HttpResponse:
     return _chart(request, params, by_day=False)
 
 
 @router.get("barras/", response=answers.Chart, summary="One bar a device and day")
-def bars(request: HttpRequest, params: Annotated[ChartParams, Query()]) -> dict[str, Any]:
+def bars(request: HttpRequest, params: Annotated[ChartParams, Query()]) -> HttpResponse:
     return _chart(request, params, by_day=True)
 
 
@@ -94,7 +95,7 @@ def cards(request: HttpRequest, params: Annotated[CardParams, Query()]) -> dict[
     }
 
 
-def _chart(request: HttpRequest, params: ChartParams, *, by_day: bool) -> dict[str, Any]:
+def _chart(request: HttpRequest, params: ChartParams, *, by_day: bool) -> HttpResponse:
     scope, now = access.of(request), timezone.now()
     lines = selection.lines(scope, params.filters())
     series = [line.series for line in lines]
@@ -112,4 +113,6 @@ def _chart(request: HttpRequest, params: ChartParams, *, by_day: bool) -> dict[s
     hours = store.hours(connection, series, charts.lookback(lines, shown), shown.end, zone=shown.zone.key)
     points = charts.daily_points if by_day else charts.hourly_points
     labels, values = points(hours, lines, shown, now=now)
-    return answers.chart(labels, lines, values, whole, now=now, cursor=str(cursor), by_day=by_day)
+    document = answers.chart(labels, lines, values, whole, now=now, cursor=str(cursor), by_day=by_day)
+    # Past the schema's validation: looking at 20,000 numbers one by one costs more than finding them did.
+    return HttpResponse(msgspec.json.encode(document), content_type="application/json; charset=utf-8")

@@ -1,5 +1,6 @@
 """From hours of readings to the lines and bars of a chart. Pure: `now` and the zone are arguments."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -75,7 +76,7 @@ def tail(whole: Window, since: datetime, *, whole_days: bool = False) -> Window:
 def hourly_points(
     hours: Sequence[HourOfReadings], lines: Sequence[Line], shown: Window, *, now: datetime
 ) -> tuple[list[datetime], list[list[Point]]]:
-    """The labels, and for each line a point a label. `hours` may begin before the window."""
+    """The labels, and for each line a point a label. `hours` ascend within a series and may begin before the window."""
     by_line = _by_series(hours)
     labels = hours_between(shown.start, shown.end, shown.zone)
     newest = max((hour.hour for hour in hours), default=shown.start)
@@ -124,8 +125,10 @@ def gained_between(hours: Sequence[HourOfReadings], start: datetime, end: dateti
 
 
 def _by_series(hours: Sequence[HourOfReadings]) -> dict[Series, list[HourOfReadings]]:
-    ordered = sorted(hours, key=lambda hour: (hour.device_id, hour.metric_id, hour.hour))
-    return {key: list(group) for key, group in groupby(ordered, key=lambda h: Series(h.device_id, h.metric_id))}
+    by_series: dict[Series, list[HourOfReadings]] = defaultdict(list)
+    for hour in hours:
+        by_series[Series(hour.device_id, hour.metric_id)].append(hour)
+    return by_series
 
 
 def _points_of_hours(hours: Sequence[HourOfReadings], kind: MetricKind) -> dict[datetime, Point]:
@@ -149,6 +152,8 @@ def _points_of_days(hours: Sequence[HourOfReadings], kind: MetricKind, shown: Wi
 def _value(hours: Sequence[HourOfReadings], kind: MetricKind) -> float:
     if kind is MetricKind.LAST:
         return hours[-1].last
+    if len(hours) == 1:  # nearly always: a chart by the hour
+        return hours[0].total if kind is MetricKind.SUM else hours[0].total / hours[0].n
     total = sum(hour.total for hour in hours)
     return total if kind is MetricKind.SUM else total / sum(hour.n for hour in hours)
 

@@ -16,6 +16,12 @@ def hour_of(time: datetime, zone: ZoneInfo) -> datetime:
     return (local.replace(minute=0, second=0, microsecond=0) - offset).replace(tzinfo=UTC)
 
 
+def first_hour_from(time: datetime, zone: ZoneInfo) -> datetime:
+    """The beginning of the first hour of the zone that begins at `time` or later."""
+    hour = hour_of(time, zone)
+    return hour if hour >= time else hour_of(hour + HOUR, zone)
+
+
 def hours_between(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
     """The beginnings of all hours of the zone from the one that holds `start` up to before `end`, ascending."""
     hours = []

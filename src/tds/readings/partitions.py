@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors, sql
 
 from tds.readings import rollup
-from tds.readings.hours import on_the_hour
+from tds.readings.hours import first_hour_from, on_the_hour
 from tds.readings.pgbinary import FLOAT8, INT8, TIMESTAMPTZ, PackedArray, PackedArrayDumper, packed
 from tds.readings.store import HourOfReadings, LatestReading, MissingPartitionError, Rows, Series, Stored
 
@@ -21,6 +21,7 @@ DAYS_AHEAD: Final = 3  # partitions made before they are needed: a worker may be
 DAY: Final = timedelta(days=1)
 # A late row's hour counts as changed a little longer than needed: its transaction may have begun before the moment.
 CHANGE_OVERLAP: Final = timedelta(seconds=60)
+ADVISORY_LOCK: Final = 0x7D5_0002  # who makes partitions
 
 
 @cache
@@ -75,11 +76,16 @@ class PartitionStore:
         zone: str,
     ) -> list[HourOfReadings]:
         # The rollup's hours are UTC's. Where a zone's are not, its tenants' charts read the rows: right, but slower.
-        rollup_fits = on_the_hour(ZoneInfo(zone), start, end)
+        hours_zone = ZoneInfo(zone)
+        # Whole hours, or the rows of the first and last one would give other sums than the rollup.
+        start, end = first_hour_from(start, hours_zone), first_hour_from(end, hours_zone)
+        rollup_fits = on_the_hour(hours_zone, start, end)
         parameters = {"start": start, "end": end, "zone": "UTC" if rollup_fits else zone, "rollup": rollup_fits}
         cursor = psycopg.Cursor(connection)
-        cursor.execute(hours_query(), _columns(series) | parameters)
-        return [HourOfReadings(*row) for row in cursor]
+        cursor.execute(hours_query(), _columns(series) | parameters, binary=True)
+        rows = cursor.fetchall()
+        begins = {seconds: datetime.fromtimestamp(seconds, UTC) for seconds in {row[2] for row in rows}}
+        return [HourOfReadings(device, metric, begins[seconds], *rest) for device, metric, seconds, *rest in rows]
 
     def latest(self, connection: psycopg.Connection[Any], series: Sequence[Series]) -> list[LatestReading]:
         cursor = psycopg.Cursor(connection)
@@ -102,11 +108,25 @@ class PartitionStore:
         return rollup.run(connection, oldest=day_of(now - self.retention), now=now)
 
     def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        if not self._missing(connection, now):
+            return []
+        # Worker, consumer and web may all be first; `IF NOT EXISTS` alone fails when two make the same one at once.
+        connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+        try:
+            missing = self._missing(connection, now)
+            self._make(connection, missing)
+        finally:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (ADVISORY_LOCK,))
+        return [partition_name(day) for day in missing]
+
+    def _missing(self, connection: psycopg.Connection[Any], now: datetime) -> list[datetime]:
         existing = self._partitions(connection)
         first = day_of(now - self.retention)
         days = (first + DAY * n for n in range((day_of(now) - first).days + DAYS_AHEAD + 1))
-        missing = [day for day in days if partition_name(day) not in existing]
-        for day in missing:
+        return [day for day in days if partition_name(day) not in existing]
+
+    def _make(self, connection: psycopg.Connection[Any], days: Sequence[datetime]) -> None:
+        for day in days:
             statement = sql.SQL("CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})").format(
                 sql.Identifier(partition_name(day)),
                 sql.Identifier(TABLE),
@@ -115,7 +135,6 @@ class PartitionStore:
             )
             with connection.transaction():
                 connection.execute(statement)
-        return [partition_name(day) for day in missing]
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         oldest_kept = day_of(now - self.retention)

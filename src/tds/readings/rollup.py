@@ -88,8 +88,11 @@ def _mend(connection: psycopg.Connection[Any]) -> int:
         with connection.transaction():
             cursor = psycopg.Cursor(connection)
             cursor.execute(
-                """DELETE FROM tds_new_horasuja WHERE id IN (SELECT id FROM tds_new_horasuja ORDER BY id LIMIT %s)
-                   RETURNING device_id, hour""",
+                # All entries of an hour at once: a device that catches up writes one in every batch.
+                """DELETE FROM tds_new_horasuja AS late USING (
+                       SELECT device_id, hour FROM tds_new_horasuja GROUP BY device_id, hour LIMIT %s) AS due
+                   WHERE late.device_id = due.device_id AND late.hour = due.hour
+                   RETURNING late.device_id, late.hour""",
                 (DIRTY_A_STEP,),
             )
             late = cursor.fetchall()

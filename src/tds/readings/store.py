@@ -52,7 +52,6 @@ class HourOfReadings(NamedTuple):
     total: float
     first: float
     last: float
-    last_time: datetime
     increase: float
 
 

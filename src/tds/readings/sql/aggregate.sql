@@ -1,14 +1,20 @@
 -- The hours of a set of rows (device_id, metric_id, time, value). A counter that falls was reset: it began at 0 again.
+-- Sums are of values within ±1e290: two of the largest float64 would overflow, and one device would stop all hours.
 SELECT device_id, metric_id, hour, count(*)::int AS n,
-       min(value) AS minimum, max(value) AS maximum, sum(value) AS total,
+       min(value) AS minimum, max(value) AS maximum, sum(summand) AS total,
        min(value) FILTER (WHERE before IS NULL) AS first,
        min(value) FILTER (WHERE after IS NULL) AS last,
        max(time) AS last_time,
-       COALESCE(sum(CASE WHEN value >= before THEN value - before WHEN before IS NOT NULL THEN value END), 0) AS increase
+       COALESCE(sum(CASE WHEN summand >= before THEN summand - before WHEN before IS NOT NULL THEN summand END), 0)
+           AS increase
 FROM (
-    SELECT device_id, metric_id, time, value, hour,
-           lag(value) OVER w AS before, lead(value) OVER w AS after
-    FROM (SELECT *, date_trunc('hour', time, {zone}) AS hour FROM ({rows}) AS source) AS timed
+    SELECT device_id, metric_id, time, value, summand, hour,
+           lag(summand) OVER w AS before, lead(summand) OVER w AS after
+    FROM (
+        SELECT *, date_trunc('hour', time, {zone}) AS hour,
+               LEAST(GREATEST(value, '-1e290'::float8), '1e290'::float8) AS summand
+        FROM ({rows}) AS source
+    ) AS timed
     WINDOW w AS (PARTITION BY device_id, metric_id, hour ORDER BY time)
 ) AS ordered
 GROUP BY device_id, metric_id, hour
