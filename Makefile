@@ -29,7 +29,7 @@ check: ## lint, format, types, import rules
 
 bench: ## the measurements that README quotes
 	@scripts/setup test
-	$(python) -m bench
+	PYTHONPATH=src $(python) -m bench $(ARGS)
 
 soak: ## the tests that run for long
 	@scripts/setup test

@@ -1,0 +1,57 @@
+"""`make bench`: what README quotes, measured here and now. Takes some five minutes."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from bench import dashboard, durable, latency, load, memory
+from bench.browser import Browser
+from bench.figures import Figure, machine, print_table
+from bench.platform import TENANT, Platform, running_platform
+from tests.running import running_broker
+
+PARTS = ("memory", "durable", "latency", "dashboard")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []], help=f"of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    options = parser.parse_args()
+    wanted = options.part or PARTS
+    if "durable" in wanted or "latency" in wanted:
+        load.build()
+    figures: list[Figure] = []
+    with running_platform() as platform, running_broker(autosave_s=15) as other_broker:
+        platform.command("tenant", "add", TENANT)
+        browser = _viewer(platform)
+        steps: dict[str, Callable[[], list[Figure]]] = {
+            "memory": lambda: memory.measure(platform),
+            "durable": lambda: durable.measure(platform, other_broker),
+            "latency": lambda: latency.measure(platform, browser),
+            "dashboard": lambda: dashboard.measure(platform, browser),
+        }
+        for name in PARTS:
+            if name in wanted:
+                sys.stderr.write(f"measuring {name} …\n")
+                figures += steps[name]()
+    print_table(figures)
+    if options.json:
+        document = {"machine": machine(), "figures": [asdict(figure) for figure in figures]}
+        options.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    return 0 if all(figure.reached is not False for figure in figures) else 1
+
+
+def _viewer(platform: Platform) -> Browser:
+    password = Path(platform.ready["admin_password_file"]).read_text(encoding="utf-8").strip()
+    platform.command("user", "add", "bench", "--tenant", TENANT, "--password-stdin", stdin=f"{password}\n")
+    browser = Browser(platform.web_url)
+    browser.sign_in("bench", password)
+    return browser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
