@@ -77,10 +77,8 @@ class Directory:
         self._gateways |= dict.fromkeys(missing, None) | load_gateways(connection, missing)
 
     def renew(self, connection: psycopg.Connection[Any], codes: Collection[str]) -> None:
-        """Ask again for codes that are remembered."""
-        for code in codes:
-            self._gateways.pop(code, None)
-        self.learn(connection, codes)
+        """Ask again for codes that are remembered. Nothing goes to make room: the batch under way needs all of it."""
+        self._gateways |= dict.fromkeys(codes, None) | load_gateways(connection, list(codes))
 
 
 def load_gateways(connection: psycopg.Connection[Any], codes: list[str]) -> dict[str, KnownGateway]:

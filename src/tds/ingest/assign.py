@@ -44,28 +44,24 @@ def register_newcomers(
     connection: psycopg.Connection[Any], directory: Directory, verdicts: list[Verdict]
 ) -> list[Verdict]:
     """Register the devices and metrics that a batch brings, in the caller's transaction; refuse what has no room."""
-    newcomers = [
-        n for n, verdict in enumerate(verdicts) if isinstance(verdict, Message) and _is_new(directory, verdict)
-    ]
-    if not newcomers:
+    codes = {v.gateway_code for v in verdicts if isinstance(v, Message) and _is_new(directory, v)}
+    if not codes:
         return verdicts
-    messages = [verdict for n in newcomers if isinstance(verdict := verdicts[n], Message)]
-    known = list(_gateways(directory, messages))
+    known = list(_gateways(directory, codes))
     lock(connection, (g.id for g in known), (g.tenant_id for g in known))
     # Under the lock, from the database: another writer may have registered meanwhile.
-    directory.renew(connection, {message.gateway_code for message in messages})
-    gateways = {gateway.code: gateway for gateway in _gateways(directory, messages)}
+    directory.renew(connection, codes)
+    gateways = {gateway.code: gateway for gateway in _gateways(directory, codes)}
     metrics = tenant_metrics(connection, (g.tenant_id for g in gateways.values()))
-    judged = list(verdicts)
-    for n, message in zip(newcomers, messages, strict=True):
-        gateway = gateways.get(message.gateway_code)
-        if gateway is None:
-            judged[n] = _refusal(Reason.UNKNOWN_GATEWAY, message)
-            continue
-        pairs = [(reading.tipo, reading.unidade) for reading in message.readings]
-        obstacle = plan(Newcomer(gateway, message.device_code, pairs), metrics[gateway.tenant_id])
-        if obstacle is not None:
-            judged[n] = _refusal(Reason(obstacle.value), message)
+    # All messages of these gateways again: what was remembered of them may have been wrong.
+    judged = [refuse_by_gateway(directory, [v])[0] if v.gateway_code in codes else v for v in verdicts]
+    for n, message in enumerate(judged):
+        if isinstance(message, Message) and message.gateway_code in codes and _is_new(directory, message):
+            gateway = gateways[message.gateway_code]
+            pairs = [(reading.tipo, reading.unidade) for reading in message.readings]
+            obstacle = plan(Newcomer(gateway, message.device_code, pairs), metrics[gateway.tenant_id])
+            if obstacle is not None:
+                judged[n] = _refusal(Reason(obstacle.value), message)
     register(connection, gateways.values(), metrics)
     return judged
 
@@ -96,8 +92,8 @@ def _is_new(directory: Directory, message: Message) -> bool:
     return device is None or any((r.tipo, r.unidade) not in device.metrics for r in message.readings)
 
 
-def _gateways(directory: Directory, messages: Iterable[Message]) -> Iterable[KnownGateway]:
-    for code in {message.gateway_code for message in messages}:
+def _gateways(directory: Directory, codes: Iterable[str]) -> Iterable[KnownGateway]:
+    for code in codes:
         gateway = directory.get(code)
         if gateway is not None:
             yield gateway

@@ -23,11 +23,14 @@ function timeElement(iso) {
   return made;
 }
 
+// What binary fractions leave over of equal values is no difference.
+const gap = (one, other) =>
+  Math.abs(one - other) <= 1e-9 * Math.max(Math.abs(one), Math.abs(other)) ? 0 : one - other;
+
 // An arrow for the eye, words for everyone: colour and shape alone would not do.
 function comparison(difference, unit, than, same) {
   const line = element("span", "delta");
-  const shown = format.number(Math.abs(difference));
-  if (difference === 0 || shown === "0") {
+  if (difference === 0) {
     line.append(element("span", "delta-arrow", "="), element("span", "", text(same)));
     line.firstChild.setAttribute("aria-hidden", "true");
     return line;
@@ -46,12 +49,12 @@ function compared(reading) {
     if ((reading.dia ?? null) === null) return [];
     const parts = [element("span", "delta", text("day", { value: format.quantity(reading.dia, reading.unidade) }))];
     if ((reading.dia_anterior ?? null) !== null) {
-      parts.push(comparison(reading.dia - reading.dia_anterior, reading.unidade, "than_day_before", "same_as_day_before"));
+      parts.push(comparison(gap(reading.dia, reading.dia_anterior), reading.unidade, "than_day_before", "same_as_day_before"));
     }
     return parts;
   }
   if ((reading.ontem ?? null) === null) return [];
-  return [comparison(reading.valor - reading.ontem, reading.unidade, "than_yesterday", "same_as_yesterday")];
+  return [comparison(gap(reading.valor, reading.ontem), reading.unidade, "than_yesterday", "same_as_yesterday")];
 }
 
 function metric(reading, card) {

@@ -68,6 +68,12 @@ function hourTicks(labels, width) {
   return fits.filter((_, index) => index % every === 0).map(({ value }) => ({ value }));
 }
 
+// One tipo in one unit is said once above the chart; repeated on every name it would only take room.
+function nameIn(series) {
+  const shared = new Set(series.datasets.map((set) => JSON.stringify([set.tipo, set.unidade]))).size === 1;
+  return (set) => (shared ? `${set.gateway}/${set.dispositivo}` : [set.label, set.unidade].filter(Boolean).join(" "));
+}
+
 const rangeOf = (set, index) => {
   const known = set.agregacao !== "counter" && set.min[index] !== null && set.max[index] !== null;
   return known ? ` (${text("range", { low: format.number(set.min[index]), high: format.number(set.max[index]) })})` : "";
@@ -89,6 +95,7 @@ const dotSize = ({ dataset, dataIndex: at }) => {
 function lineDatasets(series) {
   const units = unitsOf(series.datasets);
   const shown = series.datasets.filter((set) => !hidden.has(keyOf(set))).length;
+  const name = nameIn(series);
   return series.datasets.flatMap((set, index) => {
     const style = styleOf(index);
     const key = keyOf(set);
@@ -98,7 +105,7 @@ function lineDatasets(series) {
     return [
       {
         ...common,
-        label: set.label,
+        label: name(set),
         set,
         data: set.data,
         borderColor: style.line,
@@ -118,10 +125,11 @@ function lineDatasets(series) {
 
 function barDatasets(series) {
   const units = unitsOf(series.datasets);
+  const name = nameIn(series);
   return series.datasets.map((set, index) => {
     const style = styleOf(index);
     return {
-      label: set.label,
+      label: name(set),
       set,
       data: set.data,
       yAxisID: `y${units.indexOf(set.unidade)}`,
@@ -203,7 +211,8 @@ function settle(name, series) {
   const box = $(`${name}-box`);
   box.dataset.state = empty ? "empty" : "ready";
   $(`${name}-empty`).hidden = !empty;
-  $(`${name}-empty`).textContent = empty ? text("no_data_period") : "";
+  // A counter that has just begun has readings, but nothing to subtract them from.
+  $(`${name}-empty`).textContent = empty ? text(series.datasets.length ? "counter_begun" : "no_data_period") : "";
   $(`${name}-unit`).textContent = unitLine(series, charts[name].prefix);
   const { words, label } = charts[name];
   const span = empty ? {} : { start: label(series.labels[0]), end: label(series.labels.at(-1)) };
@@ -257,13 +266,13 @@ function point(key) {
   drawn.update("none");
 }
 
-function legendItem(set, index) {
+function legendItem(set, index, name) {
   const key = keyOf(set);
   const button = element("button", "legend-item");
   button.type = "button";
   button.setAttribute("aria-pressed", String(!hidden.has(key)));
-  button.title = text(hidden.has(key) ? "show_series" : "hide_series", { name: set.label });
-  button.append(swatch(index), element("span", "", set.label));
+  button.title = text(hidden.has(key) ? "show_series" : "hide_series", { name });
+  button.append(swatch(index), element("span", "", name));
   button.addEventListener("click", () => {
     if (!hidden.delete(key)) hidden.add(key);
     redraw();
@@ -279,10 +288,11 @@ function legendItem(set, index) {
 
 function legend(series) {
   const list = $("legend");
-  const state = JSON.stringify(series.datasets.map((set) => [set.label, keyOf(set), hidden.has(keyOf(set))]));
+  const name = nameIn(series);
+  const state = JSON.stringify(series.datasets.map((set) => [name(set), keyOf(set), hidden.has(keyOf(set))]));
   const banded = series.datasets.some((set) => set.agregacao !== "counter");
   $("line-help").textContent = !banded ? "" : text(series.datasets.length <= MAX_BANDS ? "band" : "band_hover");
   if (list.dataset.state === state) return; // left alone, it keeps the keyboard's focus
   list.dataset.state = state;
-  list.replaceChildren(...series.datasets.map(legendItem));
+  list.replaceChildren(...series.datasets.map((set, index) => legendItem(set, index, name(set))));
 }

@@ -50,7 +50,7 @@ async function refreshSeries(name, signal) {
   heardAt(answer);
   const merged = merge(before, answer, stepMs) ?? merge(null, await getJson(address(name), signal), stepMs);
   held[name] = merged;
-  if (name === "timeline") filters.setMostUsed(merged.datasets[0]?.tipo);
+  if (name === "timeline") filters.setMostUsed(answer.datasets[0]?.tipo);
   if (same(before, merged)) return;
   draw(chart, merged);
   setTable(chart, heading, label, merged);

@@ -44,7 +44,7 @@ function trimmed(series) {
   return { ...series, labels: series.labels.slice(drop), datasets };
 }
 
-export const isEmpty = (series) => !series.datasets.length;
+export const isEmpty = (series) => series.datasets.every((set) => set.data.every((value) => value === null));
 
 // Whether drawing again would show anything else.
 export const same = (one, other) =>
