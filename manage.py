@@ -15,7 +15,7 @@ def main() -> None:
     except ImportError:
         if not python.exists() or Path(sys.prefix) == ROOT / ".venv":
             sys.exit("The project is not set up yet: run `make setup` once.")
-        os.execv(python, [str(python), *sys.argv])
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606  # itself, by another Python
     sys.path.insert(0, str(ROOT / "src"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tds.settings")
     from django.core.exceptions import ImproperlyConfigured

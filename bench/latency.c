@@ -38,7 +38,9 @@ double latency_percentile_ms(const latency_t *latency, double share)
     for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
         seen += latency->buckets[bucket];
         if (latency->buckets[bucket] > 0 && seen >= wanted) {
-            return middle_ns(bucket) / 1e6;
+            double longest_ms = latency_longest_ms(latency);
+            double middle_ms = middle_ns(bucket) / 1e6;
+            return middle_ms < longest_ms ? middle_ms : longest_ms;
         }
     }
     return 0;

@@ -2,8 +2,9 @@
  * Publishes telemetry with QoS 1 as fast as a broker takes it, or at a steady rate, from one thread.
  *
  * Every message is another reading: no two have the same device and microsecond. Connections write from a template and
- * keep a window of unacknowledged messages. The loop turns once a millisecond: enough messages are in flight to keep
- * a broker busy meanwhile, and a few large reads and writes leave the processor to the broker.
+ * keep a window of unacknowledged messages. At full speed the loop turns once a millisecond: enough messages are in
+ * flight to keep a broker busy meanwhile, and a few large reads and writes leave the processor to the broker. At a
+ * steady rate it also wakes for each acknowledgement, so that their latency is right to less than a millisecond.
  */
 #define _GNU_SOURCE
 #include "latency.h"
@@ -214,7 +215,7 @@ static bool flush(connection_t *connection)
 /* Fills the buffer as far as window, rate and room go, and writes it. */
 static bool send_more(connection_t *connection, uint64_t at_ns, uint64_t allowed)
 {
-    if (connection->out_from > 0) {
+    if (connection->out_from > 0 && connection->out_to + s_message.count_bytes > sizeof(connection->out)) {
         memmove(connection->out, connection->out + connection->out_from, connection->out_to - connection->out_from);
         connection->out_to -= connection->out_from;
         connection->out_from = 0;
@@ -306,13 +307,17 @@ static bool is_done(void)
     return s_acknowledged + s_refused + s_nobody == s_options.messages;
 }
 
-/* One millisecond's worth. False when the run is over before its time. */
-static bool tick(int epoll, uint64_t at_ns)
+/* False when the run is over before its time. */
+static bool tick(int epoll)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
+    int wait_ms = s_options.rate > 0 ? 1 : 0;
     int count;
+    uint64_t at_ns;
     do {
-        count = epoll_wait(epoll, events, EVENTS_AT_ONCE, 0);
+        count = epoll_wait(epoll, events, EVENTS_AT_ONCE, wait_ms);
+        at_ns = now_ns();
+        wait_ms = 0;
         for (int n = 0; n < count; n++) {
             if (!receive(events[n].data.ptr, at_ns)) {
                 return false;
@@ -389,10 +394,12 @@ int main(int argc, char **argv)
     uint64_t tick_ns = now_ns();
     uint64_t deadline_ns = tick_ns + s_options.timeout_s * NS_PER_S;
     while (going && !is_done() && now_ns() < deadline_ns) {
-        going = tick(epoll, now_ns());
-        /* After a turn that took longer than its tick the next one begins at once, without making up for it. */
-        tick_ns = tick_ns + TICK_NS > now_ns() ? tick_ns + TICK_NS : now_ns();
-        sleep_until_ns(tick_ns);
+        going = tick(epoll);
+        if (s_options.rate == 0) {
+            /* After a turn that took longer than its tick the next one begins at once, without making up for it. */
+            tick_ns = tick_ns + TICK_NS > now_ns() ? tick_ns + TICK_NS : now_ns();
+            sleep_until_ns(tick_ns);
+        }
     }
     if (going && !is_done()) {
         fprintf(stderr, "Not all was acknowledged within %" PRIu64 " s.\n", s_options.timeout_s);

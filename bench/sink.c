@@ -134,7 +134,8 @@ static bool take_packets(uint64_t at_ns)
     }
     s_in_bytes -= taken_bytes;
     memmove(s_in, s_in + taken_bytes, s_in_bytes);
-    if (split == MQTT_SPLIT_MALFORMED || (taken_bytes == 0 && s_in_bytes == sizeof(s_in))) {
+    bool has_room = s_out_to + PUBACK_BYTES <= sizeof(s_out);
+    if (split == MQTT_SPLIT_MALFORMED || (has_room && taken_bytes == 0 && s_in_bytes == sizeof(s_in))) {
         fprintf(stderr, "The broker sent what is no packet, or one too large.\n");
         return false;
     }
@@ -147,6 +148,11 @@ static bool is_done(uint64_t at_ns)
         return true;
     }
     return s_received > 0 && at_ns > s_last_ns + s_options.idle_s * NS_PER_S;
+}
+
+static bool is_complete(void)
+{
+    return s_received > 0 && s_received >= s_options.messages;
 }
 
 static bool tick(int fd, uint64_t at_ns)
@@ -172,11 +178,10 @@ static bool tick(int fd, uint64_t at_ns)
 static void print_report(double cpu)
 {
     double seconds = s_last_ns > s_first_ns ? (double)(s_last_ns - s_first_ns) / 1e9 : 0;
-    bool complete = s_options.messages == 0 || s_received >= s_options.messages;
     printf("{\"seconds\":%.6f,\"messages\":%" PRIu64 ",\"msg_per_s\":%.1f,\"cpu_s\":%.3f,\"cpu_share\":%.3f,"
            "\"complete\":%s}\n",
            seconds, s_received, seconds > 0 ? (double)(s_received - 1) / seconds : 0, cpu,
-           seconds > 0 ? cpu / seconds : 0, complete ? "true" : "false");
+           seconds > 0 ? cpu / seconds : 0, is_complete() ? "true" : "false");
 }
 
 int main(int argc, char **argv)
@@ -205,5 +210,5 @@ int main(int argc, char **argv)
     (void)write_some(fd, s_disconnect, sizeof(s_disconnect), &written_bytes);
     close(fd);
     print_report(cpu_s());
-    return s_options.messages == 0 || s_received >= s_options.messages ? 0 : 1;
+    return is_complete() ? 0 : 1;
 }

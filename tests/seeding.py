@@ -28,7 +28,9 @@ def without_readings(connection: psycopg.Connection[Any]) -> None:
     """Empty what no flush of Django's knows; the partitions stay."""
     for table in READING_TABLES:
         connection.execute(f"DELETE FROM {table}")
-    connection.execute("UPDATE tds_new_estadorollup SET closing_before = '1970-01-01Z', complete_before = '1970-01-01Z'")
+    connection.execute(
+        "UPDATE tds_new_estadorollup SET closing_before = '1970-01-01Z', complete_before = '1970-01-01Z'"
+    )
 
 
 def tenant(slug: str, **fields: Any) -> Tenant:

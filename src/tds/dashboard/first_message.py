@@ -9,7 +9,7 @@ NOW: Final = "@now@"
 
 
 def first_message_line(gateway_code: str, mqtt_port: int) -> str:
-    """A `mosquitto_pub` command on one line. The shell fills in the time, so the line stays right for as long as it is shown."""
+    """A `mosquitto_pub` command on one line. The shell fills in the time, so it stays right while it is shown."""
     payload = json.dumps(
         {
             "gateway_code": gateway_code,

@@ -1,0 +1,122 @@
+"""The load generator and the bare subscriber, built with sanitizers: what they send is what the platform takes."""
+
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tds.ingest.messages import Message
+from tds.ingest.wire import judge
+from tests.running import RunningBroker, wait_until
+
+BENCH = Path(__file__).parents[2] / "bench"
+START = datetime(2026, 2, 18, 18, 30, 59, 999_000, UTC)
+
+pytestmark = pytest.mark.skipif(not shutil.which("make") or not shutil.which("cc"), reason="needs make and cc")
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    subprocess.run(["make", "--quiet", "-C", str(BENCH), "sanitized"], check=True)
+    return BENCH / "build/sanitized"
+
+
+def start(program: Path, *words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen([str(program), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def report_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+    output, complaint = process.communicate(timeout=60)
+    assert complaint == ""
+    document: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return document
+
+
+@pytest.mark.parametrize("words", [[], ["--protocol", "4"], ["--readings", "500"], ["--connections", "3"]])
+def test_every_message_of_the_load_is_accepted_and_another_reading(
+    broker: RunningBroker, programs: Path, words: list[str]
+) -> None:
+    came: list[tuple[str, bytes]] = []
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.on_message = lambda _client, _data, message: came.append((message.topic, bytes(message.payload)))
+    subscribed: list[bool] = []
+    client.on_subscribe = lambda *_: subscribed.append(True)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    client.subscribe("telemetry/+/+/data", qos=1)
+    wait_until(lambda: subscribed, "the subscription")
+    load = start(
+        *(programs / "loadgen", "--port", broker.port, "--messages", 2_000, "--gateways", 11, "--devices", 7),
+        *("--start-time", START.isoformat().replace("+00:00", "Z"), "--step-ms", 1, *words),
+    )
+    report = report_of(load)
+    wait_until(lambda: len(came) == 2_000, "the last message")
+    client.disconnect()
+    client.loop_stop()
+
+    verdicts = [
+        judge(topic, payload, now=START + timedelta(days=1), retention=timedelta(days=90)) for topic, payload in came
+    ]
+    messages = [verdict for verdict in verdicts if isinstance(verdict, Message)]
+    assert len(messages) == 2_000
+    assert len({(one.gateway_code, one.device_code, one.time) for one in messages}) == 2_000
+    assert {one.gateway_code for one in messages} == {f"BENCH-{n:04}" for n in range(11)}
+    assert {one.device_code for one in messages} == {f"D{n:02}" for n in range(1, 8)}
+    assert min(one.time for one in messages) == START
+    assert (report["acked"], report["refused"], report["no_subscriber"]) == (2_000, 0, 0)
+    assert load.returncode == 0
+
+
+def test_the_bare_subscriber_counts_all_that_was_published(broker: RunningBroker, programs: Path) -> None:
+    sink = start(programs / "sink", "--port", broker.port, "--messages", 20_000)
+    assert sink.stdout is not None
+    assert sink.stdout.readline() == "ready\n"
+    load = start(programs / "loadgen", "--port", broker.port, "--messages", 20_000)
+    assert report_of(load)["acked"] == 20_000
+    assert report_of(sink)["messages"] == 20_000
+    assert sink.returncode == load.returncode == 0
+
+
+def test_what_nobody_subscribes_to_does_not_count_as_acknowledged(broker: RunningBroker, programs: Path) -> None:
+    report = report_of(start(programs / "loadgen", "--port", broker.port, "--messages", 1_000))
+    assert (report["acked"], report["no_subscriber"]) == (0, 1_000)
+
+
+def test_a_rate_is_kept(broker: RunningBroker, programs: Path) -> None:
+    report = report_of(start(programs / "loadgen", "--port", broker.port, "--messages", 1_000, "--rate", 1_000))
+    assert 900 < report["msg_per_s"] < 1_100
+
+
+def test_both_end_by_themselves(broker: RunningBroker, programs: Path) -> None:
+    sink = start(programs / "sink", "--port", broker.port, "--timeout-s", 1)
+    load = start(programs / "loadgen", "--port", broker.port, "--timeout-s", 1, "--rate", 10, "--messages", 1_000)
+    assert sink.wait(timeout=20) == load.wait(timeout=20) == 1
+    sink.communicate()
+    assert "Not all was acknowledged" in load.communicate()[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--host", "192.0.2.1"], "is not this machine"),
+        (["--host", "example.org"], "is not this machine"),
+        (["--port", "0"], "from 1 to 65535"),
+        (["--gateway-format", "%s"], "is no format of codes"),
+        (["--gateway-format", "%n%04d"], "is no format of codes"),
+        (["--gateway-format", "G%01d", "--gateways", "11"], "too narrow"),
+        (["--start-time", "yesterday"], "is no time"),
+        (["--messages"], "needs a value"),
+        (["--speed", "1"], "is no option"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_a_sentence(programs: Path, words: list[str], sentence: str) -> None:
+    load = start(programs / "loadgen", *words)
+    _, complaint = load.communicate(timeout=20)
+    assert load.returncode == 2
+    assert sentence in complaint

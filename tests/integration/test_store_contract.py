@@ -1,0 +1,536 @@
+"""What every `ReadingStore` does, whichever it is."""
+
+import random
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from django.db.models import Avg, Count, Max, Min
+from django.db.models.functions import TruncHour
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tds.readings.hours import hour_of
+from tds.readings.models import Reading
+from tds.readings.partitions import PartitionStore
+from tds.readings.store import LatestReading, MissingPartitionError, ReadingStore, Rows, Series
+from tests.seeding import own_connection, without_readings
+
+NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
+RETENTION = timedelta(days=3)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+A, B, C = Series(1, 1), Series(1, 2), Series(2, 1)
+ALL = [A, B, C]
+ZONES = ["UTC", "America/Sao_Paulo", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "America/New_York"]
+# A zone, and a moment shortly before its clocks are changed.
+CHANGES_OF_CLOCK = [
+    ("America/New_York", datetime(2026, 3, 8, 2, tzinfo=UTC)),
+    ("America/New_York", datetime(2026, 11, 1, 1, tzinfo=UTC)),
+    ("America/Havana", datetime(2026, 11, 1, 1, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 10, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 10, 3, 10, tzinfo=UTC)),
+    ("Australia/Adelaide", datetime(2026, 4, 4, 12, tzinfo=UTC)),
+]
+
+Connection = psycopg.Connection[Any]
+Values = dict[tuple[Series, datetime], float]
+
+# Another store is one more word here, and one more branch of `store`; it skips, with its reason, where it can't run.
+STORES = ["native"]
+
+
+@pytest.fixture(scope="module", params=STORES)
+def store(django_db_setup: None, request: pytest.FixtureRequest) -> ReadingStore:
+    return PartitionStore(RETENTION)
+
+
+@pytest.fixture(scope="module")
+def connections(store: ReadingStore) -> Iterator[tuple[Connection, Connection]]:
+    with own_connection() as first, own_connection() as second:
+        store.prepare(first, now=NOW)
+        yield first, second
+        without_readings(first)
+
+
+@pytest.fixture
+def connection(connections: tuple[Connection, Connection]) -> Connection:
+    without_readings(connections[0])
+    return connections[0]
+
+
+@pytest.fixture
+def other(connections: tuple[Connection, Connection]) -> Connection:
+    return connections[1]
+
+
+def rows(readings: Iterable[tuple[Series, datetime, float]]) -> Rows:
+    columns = Rows()
+    for (device_id, metric_id), time, value in readings:
+        columns.add(device_id, metric_id, time, value)
+    return columns
+
+
+def reference(values: Values, series: Iterable[Series], start: datetime, end: datetime, zone: str) -> list[Any]:
+    """The hours, counted the plain way."""
+    by_hour: dict[tuple[Series, datetime], list[tuple[datetime, float]]] = defaultdict(list)
+    for (of, time), value in values.items():
+        by_hour[of, hour_of(time, ZoneInfo(zone))].append((time, value))
+    wanted = set(series)
+    answer = []
+    for (of, hour), unordered in sorted(by_hour.items()):
+        if of in wanted and start <= hour < end:
+            readings = sorted(unordered)
+            numbers = [value for _, value in readings]
+            increase = sum(after - before if after >= before else after for before, after in pairwise(numbers))
+            answer.append(
+                # A plain tuple: it equals ours, and takes sums that are nearly the same.
+                (
+                    *of,
+                    hour,
+                    len(numbers),
+                    min(numbers),
+                    max(numbers),
+                    pytest.approx(sum(numbers)),
+                    numbers[0],
+                    numbers[-1],
+                    pytest.approx(increase),
+                )
+            )
+    return answer
+
+
+def insert(store: ReadingStore, connection: Connection, readings: list[tuple[Series, datetime, float]]) -> Any:
+    return store.insert(connection, rows(readings))
+
+
+def test_a_reading_that_comes_again_changes_nothing_and_is_counted(store: ReadingStore, connection: Connection) -> None:
+    first = insert(store, connection, [(A, NOW, 1.0), (C, NOW, 2.0)])
+    again = insert(store, connection, [(A, NOW, 9.0), (A, NOW + MINUTE, 3.0), (C, NOW, 9.0)])
+    assert (first.stored, +first.duplicates) == (2, Counter())
+    assert (again.stored, +again.duplicates) == (1, Counter({A.device_id: 1, C.device_id: 1}))
+    assert [(r.device_id, r.value) for r in store.latest(connection, [A, C])] == [(1, 3.0), (2, 2.0)]
+
+
+def test_of_two_equal_keys_in_one_batch_the_first_wins(store: ReadingStore, connection: Connection) -> None:
+    stored = insert(store, connection, [(A, NOW, 5.0), (A, NOW, 6.0), (A, NOW, 4.0)])
+    assert (stored.stored, +stored.duplicates) == (1, Counter({A.device_id: 2}))
+    assert [reading.value for reading in store.latest(connection, [A])] == [5.0]
+
+
+def test_readings_a_microsecond_apart_are_two(store: ReadingStore, connection: Connection) -> None:
+    stored = insert(store, connection, [(A, NOW, 1.0), (A, NOW + timedelta(microseconds=1), 1.0)])
+    assert stored.stored == 2
+
+
+def test_an_empty_batch_is_nothing(store: ReadingStore, connection: Connection) -> None:
+    stored = store.insert(connection, Rows())
+    assert (stored.stored, +stored.duplicates) == (0, Counter())
+
+
+def test_what_the_caller_rolls_back_was_never_there(store: ReadingStore, connection: Connection) -> None:
+    store.roll_up(connection, now=NOW)
+    with connection.transaction(force_rollback=True):
+        insert(store, connection, [(A, NOW, 1.0), (B, NOW - 5 * HOUR, 1.0)])
+    assert store.latest(connection, ALL) == []
+    assert store.changed_since(connection, ALL, NOW - RETENTION, NOW - RETENTION) is None
+
+
+def test_values_are_kept_to_the_last_bit(store: ReadingStore, connection: Connection) -> None:
+    values = [0.1 + 0.2, -0.0, 5e-324, 1.7976931348623157e308, -1.7976931348623157e308, 2.0**53 + 2]
+    insert(store, connection, [(Series(1, 10 + n), NOW, value) for n, value in enumerate(values)])
+    latest = store.latest(connection, [Series(1, 10 + n) for n in range(len(values))])
+    assert sorted(repr(reading.value) for reading in latest) == sorted(map(repr, values))
+
+
+def test_the_largest_numbers_of_one_gateway_stop_no_aggregation(store: ReadingStore, connection: Connection) -> None:
+    largest = 1.7976931348623157e308
+    old = NOW - 5 * HOUR
+    insert(store, connection, [(A, old, largest), (A, old + MINUTE, largest), (A, old + 2 * MINUTE, -largest)])
+    insert(store, connection, [(A, old + 3 * MINUTE, largest), (C, old, 1.0)])
+    before = store.hours(connection, [A, C], old - HOUR, NOW, zone="UTC")
+    store.roll_up(connection, now=NOW)
+    assert store.hours(connection, [A, C], old - HOUR, NOW, zone="UTC") == before
+    assert [(hour.device_id, hour.minimum, hour.maximum) for hour in before] == [(1, -largest, largest), (2, 1.0, 1.0)]
+
+
+def test_a_time_without_a_place_asks_for_prepare(store: ReadingStore, connection: Connection) -> None:
+    far = NOW + timedelta(days=400)
+    with pytest.raises(MissingPartitionError), connection.transaction():
+        insert(store, connection, [(A, NOW, 1.0), (A, far, 1.0)])
+    assert store.latest(connection, [A]) == []
+    store.prepare(connection, now=far)
+    insert(store, connection, [(A, far, 1.0)])
+    assert [reading.time for reading in store.latest(connection, [A])] == [far]
+
+
+def test_prepare_makes_room_for_all_that_ingest_accepts_and_days_ahead(
+    store: ReadingStore, connection: Connection
+) -> None:
+    moment = datetime(2031, 1, 1, 23, 59, tzinfo=UTC)
+    assert store.prepare(connection, now=moment)
+    insert(store, connection, [(A, moment - RETENTION, 1.0), (A, moment + 2 * timedelta(days=1), 1.0)])
+    assert store.prepare(connection, now=moment) == []
+
+
+def test_many_processes_prepare_at_once(store: ReadingStore, connection: Connection) -> None:
+    moment = datetime(2032, 1, 1, tzinfo=UTC)
+    failures: list[BaseException] = []
+    barrier = threading.Barrier(6)
+
+    def prepare() -> None:
+        with own_connection() as own:
+            barrier.wait()
+            try:
+                store.prepare(own, now=moment)
+            except psycopg.Error as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=prepare) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    insert(store, connection, [(A, moment, 1.0)])
+
+
+def test_expire_drops_whole_days_that_are_beyond_the_retention(store: ReadingStore, connection: Connection) -> None:
+    moment = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
+    store.prepare(connection, now=moment)
+    oldest, newest = moment - RETENTION, moment
+    insert(store, connection, [(A, oldest - 12 * HOUR, 1.0), (A, newest, 2.0)])
+    store.roll_up(connection, now=moment + HOUR)
+    assert store.expire(connection, now=moment) is not None
+    hours = store.hours(connection, [A], moment - 2 * RETENTION, moment + HOUR, zone="UTC")
+    assert [hour.last for hour in hours] == [1.0, 2.0]  # the day that holds the oldest instant stays
+    later = moment + timedelta(days=1)
+    assert store.expire(connection, now=later)
+    assert store.expire(connection, now=later) == []
+    for zone in ("UTC", "Asia/Kolkata"):
+        hours = store.hours(connection, [A], moment - 2 * RETENTION, moment + HOUR, zone=zone)
+        assert [hour.last for hour in hours] == [2.0]
+    store.prepare(connection, now=moment)
+
+
+def test_latest_is_the_newest_reading_and_the_one_a_day_before(store: ReadingStore, connection: Connection) -> None:
+    day = timedelta(days=1)
+    insert(
+        store,
+        connection,
+        [
+            (A, NOW, 5.0),
+            (A, NOW - HOUR, 4.0),
+            (A, NOW - day, 3.0),
+            (A, NOW - day - MINUTE, 2.0),
+            (B, NOW, 7.0),
+            (B, NOW - day + MINUTE, 6.0),  # less than a day ago
+            (C, NOW - MINUTE, 9.0),
+            (C, NOW - MINUTE - day - 59 * MINUTE, 8.0),
+        ],
+    )
+    latest = store.latest(connection, [C, A, B, Series(99, 99)])
+    assert sorted(latest) == [
+        LatestReading(*A, NOW, 5.0, 3.0),
+        LatestReading(*B, NOW, 7.0, None),
+        LatestReading(*C, NOW - MINUTE, 9.0, 8.0),
+    ]
+
+
+def test_nothing_is_asked_for_and_nothing_comes(store: ReadingStore, connection: Connection) -> None:
+    assert store.hours(connection, [], NOW - HOUR, NOW, zone="UTC") == []
+    assert store.latest(connection, []) == []
+    assert store.changed_since(connection, [], NOW - HOUR, NOW) is None
+
+
+def test_a_counter_that_is_reset_within_an_hour_goes_on_from_nought(
+    store: ReadingStore, connection: Connection
+) -> None:
+    hour = NOW - 5 * HOUR
+    readings = [10.0, 12.0, 12.0, 1.5, 4.0]
+    insert(store, connection, [(A, hour + n * MINUTE, value) for n, value in enumerate(readings)])
+    for _ in range(2):
+        [only] = store.hours(connection, [A], NOW - 6 * HOUR, NOW, zone="UTC")
+        assert only.increase == pytest.approx(2.0 + 0.0 + 1.5 + 2.5)
+        store.roll_up(connection, now=NOW)
+
+
+def test_an_hour_belongs_to_the_answer_when_it_begins_within(store: ReadingStore, connection: Connection) -> None:
+    insert(store, connection, [(A, NOW - 5 * HOUR + n * 10 * MINUTE, 1.0) for n in range(20)])
+    for start in (NOW - 4 * HOUR, NOW - 4 * HOUR + 30 * MINUTE):
+        open_hours = store.hours(connection, [A], start, NOW - 2 * HOUR, zone="UTC")
+        assert [hour.hour for hour in open_hours] == [NOW.replace(hour=9, minute=0), NOW.replace(hour=10, minute=0)]
+        assert [hour.n for hour in open_hours] == [6, 5]
+    answers = [store.hours(connection, [A], NOW - 4 * HOUR, NOW - 2 * HOUR, zone=zone) for zone in ("UTC", "Etc/GMT+3")]
+    store.roll_up(connection, now=NOW)
+    for zone, answer in zip(("UTC", "Etc/GMT+3"), answers, strict=True):
+        assert store.hours(connection, [A], NOW - 4 * HOUR, NOW - 2 * HOUR, zone=zone) == answer
+
+
+@pytest.mark.parametrize(("zone", "before"), CHANGES_OF_CLOCK)
+def test_hours_are_right_where_clocks_are_changed(
+    store: ReadingStore, connection: Connection, zone: str, before: datetime
+) -> None:
+    store.prepare(connection, now=before)
+    source = random.Random(7)
+    values = {(A, before + n * 7 * MINUTE): source.uniform(-5, 5) for n in range(150)}
+    insert(store, connection, [(of, time, value) for (of, time), value in values.items()])
+    start, end = hour_of(before - HOUR, ZoneInfo(zone)), hour_of(before + 20 * HOUR, ZoneInfo(zone))
+    expected = reference(values, [A], start, end, zone)
+    assert len({hour.hour for hour in expected}) == len(expected)
+    assert store.hours(connection, [A], start, end, zone=zone) == expected
+    store.roll_up(connection, now=before + RETENTION)
+    assert store.hours(connection, [A], start, end, zone=zone) == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("zone", "before"),
+    [(zone, NOW - 20 * HOUR) for zone in ZONES] + [CHANGES_OF_CLOCK[0]],
+)
+def test_hours_equal_those_of_djangos_trunc_hour(
+    store: ReadingStore, connection: Connection, zone: str, before: datetime
+) -> None:
+    # Where an hour comes twice Django adds the two up, ours stay apart: so none of these here.
+    store.prepare(connection, now=before)
+    source = random.Random(3)
+    insert(
+        store,
+        connection,
+        [(of, before + n * 11 * MINUTE, source.uniform(0, 9)) for n in range(100) for of in (A, B)],
+    )
+    information = ZoneInfo(zone)
+    theirs = (
+        Reading.objects.filter(device_id=A.device_id, metric_id__in=[A.metric_id, B.metric_id])
+        .annotate(hour=TruncHour("time", tzinfo=information))
+        .values("metric_id", "hour")
+        .annotate(n=Count("value"), low=Min("value"), high=Max("value"), mean=Avg("value"))
+        .order_by("metric_id", "hour")
+    )
+    for _ in range(2):
+        ours = store.hours(connection, [A, B], before - HOUR, before + 24 * HOUR, zone=zone)
+        assert [(o.metric_id, o.hour, o.n, o.minimum, o.maximum, pytest.approx(o.total / o.n)) for o in ours] == [
+            (t["metric_id"], t["hour"].astimezone(UTC), t["n"], t["low"], t["high"], t["mean"]) for t in theirs
+        ]
+        store.roll_up(connection, now=before + RETENTION)
+
+
+def test_the_hour_that_comes_twice_is_two_hours(store: ReadingStore, connection: Connection) -> None:
+    twice = datetime(2026, 11, 1, 5, tzinfo=UTC)  # 01:00 in New York, and 01:00 again an hour later
+    store.prepare(connection, now=twice)
+    insert(store, connection, [(A, twice + 5 * MINUTE, 1.0), (A, twice + 65 * MINUTE, 2.0)])
+    hours = store.hours(connection, [A], twice, twice + 5 * HOUR, zone="America/New_York")
+    assert [(hour.hour, hour.total) for hour in hours] == [(twice, 1.0), (twice + HOUR, 2.0)]
+
+
+moments = st.integers(min_value=-30 * 12, max_value=6).map(lambda n: NOW + n * 5 * MINUTE)
+readings = st.lists(
+    st.tuples(st.sampled_from(ALL), moments, st.floats(-1e9, 1e9, allow_nan=False).map(lambda x: round(x, 3))),
+    min_size=1,
+    max_size=12,
+)
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("insert"), readings),
+        st.tuples(st.just("roll up"), moments),
+        st.tuples(st.just("look"), st.sampled_from(ZONES)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(actions)
+def test_hours_are_right_after_whatever_was_inserted_late_and_aggregated(
+    store: ReadingStore, connection: Connection, doings: list[tuple[str, Any]]
+) -> None:
+    without_readings(connection)
+    values: Values = {}
+    latest_roll_up = NOW - RETENTION
+    for what, given_value in [*doings, ("look", "America/Sao_Paulo")]:
+        if what == "insert":
+            stored = insert(store, connection, given_value)
+            fresh: dict[tuple[Series, datetime], float] = {}
+            for of, time, value in given_value:
+                if (of, time) not in values:
+                    fresh.setdefault((of, time), value)
+            assert stored.stored == len(fresh)
+            values |= fresh
+        elif what == "roll up":
+            latest_roll_up = max(latest_roll_up, given_value)
+            store.roll_up(connection, now=given_value)
+        else:
+            start, end = NOW - 40 * HOUR, NOW + 3 * HOUR
+            answer = store.hours(connection, [A, C, B], start, end, zone=given_value)
+            assert answer == reference(values, ALL, start, end, given_value)
+    # What was closed is closed: one roll_up mends all hours that got late readings.
+    store.roll_up(connection, now=latest_roll_up)
+    assert store.open_since(connection) <= latest_roll_up
+    assert store.roll_up(connection, now=latest_roll_up) == 0
+
+
+def test_hours_are_right_at_every_moment_of_a_roll_up(
+    store: ReadingStore, connection: Connection, other: Connection
+) -> None:
+    source = random.Random(11)
+    values = {(of, NOW - n * 7 * MINUTE): round(source.uniform(0, 99), 2) for n in range(500) for of in ALL}
+    insert(store, connection, [(of, time, value) for (of, time), value in values.items()])
+    done = threading.Event()
+    failures: list[BaseException] = []
+
+    def roll_up() -> None:
+        try:
+            for hours_ago in range(50, -1, -1):
+                store.roll_up(other, now=NOW - hours_ago * HOUR)
+        except psycopg.Error as error:
+            failures.append(error)
+        finally:
+            done.set()
+
+    thread = threading.Thread(target=roll_up)
+    thread.start()
+    looks = 0
+    start, end = (NOW - 60 * HOUR).replace(minute=0), NOW + HOUR
+    while not done.is_set():
+        fresh = {(C, NOW - source.randrange(3_000) * MINUTE - timedelta(microseconds=1 + looks)): float(looks)}
+        insert(store, connection, [(of, time, value) for (of, time), value in fresh.items()])
+        values |= fresh
+        answer = store.hours(connection, ALL, start, end, zone="America/Sao_Paulo")
+        assert answer == reference(values, ALL, start, end, "America/Sao_Paulo")
+        looks += 1
+    thread.join()
+    assert failures == []
+    assert looks > 3
+
+
+def test_only_what_changed_after_it_was_closed_is_a_change(store: ReadingStore, connection: Connection) -> None:
+    start = (NOW - 20 * HOUR).replace(minute=0)
+    insert(store, connection, [(of, NOW - n * HOUR, 1.0) for n in range(1, 20) for of in (A, C)])
+    store.roll_up(connection, now=NOW)
+    assert store.open_since(connection) <= NOW
+    seen = datetime.now(UTC) + timedelta(minutes=2)  # a store may count a change as newer than it is, but not by much
+    assert store.changed_since(connection, ALL, start, seen) is None
+    insert(store, connection, [(A, NOW - 10 * HOUR + MINUTE, 2.0)])
+    changed = (NOW - 10 * HOUR).replace(minute=0)
+    assert store.changed_since(connection, [A], start, seen) == changed
+    assert store.changed_since(connection, [C], start, seen) is None
+    assert store.changed_since(connection, [A], changed + HOUR, seen) is None
+    store.roll_up(connection, now=NOW)
+    shortly_before = datetime.now(UTC) - timedelta(seconds=1)
+    told = store.changed_since(connection, [A], start, shortly_before)
+    assert told is not None
+    assert told <= changed
+    assert store.changed_since(connection, [C], start, datetime.now(UTC) + timedelta(minutes=2)) is None
+
+
+def test_a_duplicate_in_a_closed_hour_is_no_change(store: ReadingStore, connection: Connection) -> None:
+    insert(store, connection, [(A, NOW - 5 * HOUR, 1.0)])
+    store.roll_up(connection, now=NOW)
+    insert(store, connection, [(A, NOW - 5 * HOUR, 2.0)])
+    assert store.changed_since(connection, [A], NOW - 10 * HOUR, datetime.now(UTC) + timedelta(minutes=2)) is None
+    assert store.roll_up(connection, now=NOW) == 0
+
+
+def late_batch(store: ReadingStore, begun: threading.Event, commit: threading.Event, first: bool) -> Callable[[], None]:
+    """A batch whose transaction is open while an hour is closed: it began before, its rows come `first` or after."""
+
+    def work() -> None:
+        with own_connection() as own, own.transaction():
+            own.execute("SELECT 1 FROM tds_new_tenant LIMIT 1")
+            if first:
+                insert(store, own, [(A, NOW - 3 * HOUR, 5.0)])
+            begun.set()
+            commit.wait(10)
+            if not first:
+                insert(store, own, [(A, NOW - 3 * HOUR, 5.0)])
+
+    return work
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_rows_of_an_hour_that_is_closed_meanwhile_are_not_missed(
+    store: ReadingStore, connection: Connection, other: Connection, first: bool
+) -> None:
+    insert(store, connection, [(A, NOW - 3 * HOUR + MINUTE, 7.0)])
+    begun, commit = threading.Event(), threading.Event()
+    batch = threading.Thread(target=late_batch(store, begun, commit, first))
+    batch.start()
+    assert begun.wait(10)
+    closer = threading.Thread(target=store.roll_up, args=(other,), kwargs={"now": NOW})
+    closer.start()
+    closer.join(0.3)  # it may have to wait for the batch
+    start = (NOW - 5 * HOUR).replace(minute=0)
+    assert [h.n for h in store.hours(connection, [A], start, NOW, zone="UTC")] == [1]
+    commit.set()
+    batch.join(10)
+    closer.join(10)
+    assert not closer.is_alive()
+    for _ in range(2):
+        [hour] = store.hours(connection, [A], start, NOW, zone="UTC")
+        assert (hour.n, hour.first, hour.last) == (2, 5.0, 7.0)
+        store.roll_up(connection, now=NOW)
+
+
+def test_writers_that_never_pause_do_not_keep_an_hour_open(
+    store: ReadingStore, connection: Connection, other: Connection
+) -> None:
+    stopping = threading.Event()
+
+    def write(device: int) -> None:
+        with own_connection() as own:
+            n = 0
+            while not stopping.is_set():
+                with own.transaction():
+                    insert(store, own, [(Series(device, 1), NOW + n * timedelta(milliseconds=1), 1.0)])
+                    stopping.wait(0.02)
+                n += 1
+
+    writers = [threading.Thread(target=write, args=(50 + n,)) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    try:
+        closer = threading.Thread(target=store.roll_up, args=(other,), kwargs={"now": NOW})
+        closer.start()
+        closer.join(8)
+        assert not closer.is_alive()
+        assert store.open_since(connection) > NOW - 2 * HOUR
+    finally:
+        stopping.set()
+        for writer in writers:
+            writer.join()
+
+
+def test_a_second_roll_up_at_the_same_time_leaves_the_work_to_the_first(
+    store: ReadingStore, connection: Connection
+) -> None:
+    insert(store, connection, [(A, NOW - n * HOUR, 1.0) for n in range(1, 40)])
+    written: list[int] = []
+
+    def roll_up() -> None:
+        with closing(connect()) as own:
+            written.append(store.roll_up(own, now=NOW))
+
+    threads = [threading.Thread(target=roll_up) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.roll_up(connection, now=NOW)
+    start = (NOW - 50 * HOUR).replace(minute=0)
+    assert len(store.hours(connection, [A], start, NOW, zone="UTC")) == 39
+
+
+def connect() -> Connection:
+    from django.conf import settings as django_settings
+
+    from tds.ingest import database
+
+    return database.connect(django_settings.DATABASES["default"], name="tests")
