@@ -94,7 +94,7 @@ def test_a_rate_is_kept(broker: RunningBroker, programs: Path) -> None:
 
 
 def test_both_end_by_themselves(broker: RunningBroker, programs: Path) -> None:
-    sink = start(programs / "sink", "--port", broker.port, "--timeout-s", 1)
+    sink = start(programs / "sink", "--port", broker.port, "--timeout-s", 1, "--messages", 1_000)
     load = start(programs / "loadgen", "--port", broker.port, "--timeout-s", 1, "--rate", 10, "--messages", 1_000)
     assert sink.wait(timeout=20) == load.wait(timeout=20) == 1
     sink.communicate()
