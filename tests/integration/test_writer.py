@@ -24,6 +24,8 @@ from tds.ingest.wire import MAX_PAYLOAD_BYTES
 from tds.ingest.writer import Arrival, Result, Writer
 from tds.readings.models import Reading
 from tests import seeding
+from tests.running import wait_until
+from tests.running import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -317,22 +319,30 @@ def test_news_of_the_fleet_take_effect_on_the_next_batch(connection: psycopg.Con
     ours, news = writer(connection), database.News(connection)
 
     def write(code: str = "GW-1", second: int = 0) -> Reason | None:
-        for changed in news.take():
-            ours.directory.forget(changed)
         return reasons(ours.write([arrival(code, "D01", NOW - timedelta(seconds=second))], now=NOW))[0]
 
+    def heard(code: str) -> bool:
+        codes = news.take()
+        for changed in codes:
+            ours.directory.forget(changed)
+        return code in codes
+
+    def change(**fields: Any) -> None:
+        for name, value in fields.items():
+            setattr(gateway, name, value)
+        gateway.save()
+        wait_until(lambda: heard("GW-1"), "the news of GW-1", 5)
+
     assert write() is None
-    gateway.status = "disabled"
-    gateway.save()
+    change(status="disabled")
     assert write(second=1) is Reason.GATEWAY_DISABLED
-    gateway.status = "active"
-    gateway.save()
+    change(status="active")
     assert write(second=2) is None
     assert write("GW-NEW") is Reason.UNKNOWN_GATEWAY
     seeding.gateway(gateway.tenant, "GW-NEW")
+    wait_until(lambda: heard("GW-NEW"), "the news of GW-NEW", 5)
     assert write("GW-NEW", 3) is None
-    gateway.status, gateway.retired_at = "retired", NOW
-    gateway.save()
+    change(status="retired", retired_at=NOW)
     assert write(second=4) is Reason.UNKNOWN_GATEWAY
 
 
