@@ -25,7 +25,6 @@ from tds.ingest.writer import Arrival, Result, Writer
 from tds.readings.models import Reading
 from tests import seeding
 from tests.running import wait_until
-from tests.running import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
