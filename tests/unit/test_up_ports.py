@@ -1,0 +1,62 @@
+import errno
+import socket
+from dataclasses import replace
+
+import pytest
+
+from tds.environment import Ports
+from tds.local.ports import for_url, is_loopback, reachable, refuse_taken, sentence, trouble
+from tds.local.refusal import CannotStartError
+from tests.running import free_port
+
+PORTS = Ports(web=8000, database=5442, mqtt=1883, mqtt_tls=8883, mqtt_ws=9001, ota=8070)
+
+
+@pytest.mark.parametrize(
+    ("bind", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "127.0.0.1"),
+        ("localhost", "127.0.0.1"),
+        ("::1", "::1"),
+        ("192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_where_this_machine_reaches_what_it_binds(bind: str, address: str) -> None:
+    assert reachable(bind) == address
+
+
+def test_an_ipv6_address_stands_in_brackets_in_a_url() -> None:
+    assert for_url("::1") == "[::1]"
+    assert for_url("127.0.0.1") == "127.0.0.1"
+
+
+def test_what_counts_as_loopback() -> None:
+    assert is_loopback("127.0.0.9")
+    assert is_loopback("::1")
+    assert is_loopback("localhost")
+    assert not is_loopback("0.0.0.0")
+    assert not is_loopback("example.org")
+
+
+def test_each_trouble_names_the_port_its_purpose_and_the_variable() -> None:
+    taken = sentence("mqtt", 1883, "127.0.0.1", errno.EADDRINUSE)
+    assert taken == "Port 1883 (MQTT) is taken; stop what uses it or set TDS_MQTT_PORT."
+    assert "TDS_WEB_PORT to one from 1024 up" in sentence("web", 80, "127.0.0.1", errno.EACCES)
+    assert "TDS_BIND is '192.0.2.7'" in sentence("web", 80, "192.0.2.7", errno.EADDRNOTAVAIL)
+
+
+def test_a_taken_port_is_seen_and_a_free_one_is_not() -> None:
+    ports = replace(PORTS, web=free_port())
+    refuse_taken(ports, ["web"], "127.0.0.1")
+    with (
+        socket.create_server(("127.0.0.1", ports.web)),
+        pytest.raises(CannotStartError, match=f"Port {ports.web}"),
+    ):
+        refuse_taken(ports, ["web"], "127.0.0.1")
+
+
+def test_an_address_of_another_machine_is_no_place_to_listen() -> None:
+    assert trouble("192.0.2.7", free_port()) == errno.EADDRNOTAVAIL
+    assert trouble("no such name.invalid", free_port()) == errno.EADDRNOTAVAIL
