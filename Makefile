@@ -49,4 +49,4 @@ messages: ## collect what pages say into src/tds/locale, and compile it
 
 screenshot: ## README's picture, of the real page
 	@scripts/setup test
-	$(python) scripts/screenshot.py
+	PYTHONPATH=src:. $(python) scripts/screenshot.py

@@ -79,9 +79,6 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JS
     run(as_json=as_json)
 
 
-app.command()(simulate)
-
-
 def main() -> None:
     try:
         app(prog_name="tds")
