@@ -13,7 +13,7 @@ logger = logging.getLogger("tds.ingest")
 
 SUMMARY_EVERY_S: Final = 5.0
 MESSAGES_A_SECOND: Final = 50  # said one by one; more than these are in the summary line only
-MAX_PAYLOAD_SHOWN_CHARS: Final = 1_000
+MAX_PAYLOAD_SHOWN_BYTES: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -89,14 +89,18 @@ class ConsumerLog:
 
 
 def _say(arrival: Arrival, verdict: object, result: Result) -> None:
-    logger.info("Mensagem recebida em %s", arrival.topic)
-    payload = arrival.payload[:MAX_PAYLOAD_SHOWN_CHARS].decode(errors="replace")
-    # A line feed in a payload must not forge a line of this log.
-    logger.info("Payload: %s", payload if payload.isprintable() else ascii(payload))
+    logger.info("Mensagem recebida em %s", _harmless(arrival.topic or ""))
+    logger.info("Payload: %s", _harmless(arrival.payload[:MAX_PAYLOAD_SHOWN_BYTES].decode(errors="replace")))
     if isinstance(verdict, Message):
         copy = (verdict.gateway_code, verdict.device_code) in result.repeated
         for reading in verdict.readings:
             words = "Leitura repetida" if copy else "Leitura salva"
-            logger.info("%s: %s=%s%s", words, reading.tipo, float(reading.valor), reading.unidade)
+            what, unit = _harmless(reading.tipo), _harmless(reading.unidade)
+            logger.info("%s: %s=%s%s", words, what, float(reading.valor), unit)
     else:
         logger.warning("Mensagem em quarentena: %s: %s", getattr(verdict, "reason", ""), getattr(verdict, "detail", ""))
+
+
+def _harmless(text: str) -> str:
+    """A device's text as it is; escaped when it could forge a line of this log or move the reader's cursor."""
+    return text if text.isprintable() else ascii(text)
