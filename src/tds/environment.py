@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 GIB: Final = 1024**3
+MAX_DIGITS: Final = 20
+MAX_SHOWN_CHARS: Final = 100  # of a wrong value in a sentence
 
 
 class Mode(StrEnum):
@@ -80,15 +83,27 @@ class Reader:
 
     def whole(self, name: str, default: int, *, low: int, high: int) -> int:
         raw = self.text(name, str(default))
-        if raw.isascii() and raw.isdecimal() and low <= int(raw) <= high:
+        # Python refuses to read numbers of thousands of digits.
+        if raw.isascii() and raw.isdecimal() and len(raw) <= MAX_DIGITS and low <= int(raw) <= high:
             return int(raw)
-        raise ImproperlyConfigured(f"{name} is {raw!r}; set it to a whole number from {low} to {high}.")
+        raise ImproperlyConfigured(
+            f"{name} is {raw[:MAX_SHOWN_CHARS]!r}; set it to a whole number from {low} to {high}."
+        )
 
     def choice(self, name: str, default: str, options: tuple[str, ...]) -> str:
         raw = self.text(name, default)
         if raw in options:
             return raw
         raise ImproperlyConfigured(f"{name} is {raw!r}; set it to one of: {', '.join(options)}.")
+
+    def address(self, name: str, default: str) -> str:
+        raw = self.text(name, default)
+        try:
+            return str(ip_address(raw))
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} is {raw[:MAX_SHOWN_CHARS]!r}; set it to an IP address, as 192.0.2.7 or 0.0.0.0."
+            ) from None
 
     def url(self, name: str, raw: str, schemes: tuple[str, ...]) -> str:
         """The URL as it stands; its value is never echoed, because it may hold a password."""
@@ -134,18 +149,18 @@ def read(variables: Mapping[str, str]) -> Environment:
     """Check and type all variables; raises ImproperlyConfigured with one sentence for the first that is wrong."""
     reader = Reader(variables)
     mode = Mode(reader.choice("TDS_MODE", Mode.DEVELOPMENT, tuple(Mode)))
-    home = (ROOT / Path(reader.text("TDS_HOME", ".tds")).expanduser()).resolve()
+    home = _home(reader.text("TDS_HOME", ".tds"))
     ports = Ports(**{k: reader.whole(n, default, low=1, high=65_535) for k, (n, default) in PORT_VARIABLES.items()})
     _refuse_shared_ports(ports)
     return Environment(
         mode=mode,
         home=home,
-        bind=reader.text("TDS_BIND", "127.0.0.1"),
+        bind=reader.address("TDS_BIND", "127.0.0.1"),
         ports=ports,
         database_url=_database_url(reader, home, ports),
         mqtt_urls=tuple(
             reader.url("TDS_MQTT_URLS", url, ("mqtt", "mqtts"))
-            for url in reader.text("TDS_MQTT_URLS", f"mqtt://localhost:{ports.mqtt}").split()
+            for url in (reader.secret("TDS_MQTT_URLS") or f"mqtt://localhost:{ports.mqtt}").split()
         ),
         redis_url=_optional_url(reader, "TDS_REDIS_URL", ("redis", "rediss")),
         secret_key=_secret_key(reader, mode, home),
@@ -159,6 +174,13 @@ def read(variables: Mapping[str, str]) -> Environment:
         batch_messages=reader.whole("TDS_BATCH_MESSAGES", 2_500, low=1, high=5_000),
         batch_linger_ms=reader.whole("TDS_BATCH_LINGER_MS", 8, low=1, high=1_000),
     )
+
+
+def _home(raw: str) -> Path:
+    try:
+        return (ROOT / Path(raw).expanduser()).resolve()
+    except RuntimeError:
+        raise ImproperlyConfigured(f"TDS_HOME is {raw!r}, and there is no such user; write the path out.") from None
 
 
 def _refuse_shared_ports(ports: Ports) -> None:

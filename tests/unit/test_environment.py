@@ -1,0 +1,169 @@
+"""A wrong variable stops the start with one sentence that names it; a secret is never shown."""
+
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from tds.environment import PORT_VARIABLES, Mode, kept_secret, read
+
+SECRET = "correct-horse-battery-staple-of-36-chars"
+
+
+def refusal(**variables: str) -> str:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read(variables)
+    return str(caught.value)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> str:
+    return str(tmp_path / "home")
+
+
+def test_nothing_has_to_be_set_for_development(home: str) -> None:
+    environment = read({"TDS_HOME": home})
+
+    assert environment.mode is Mode.DEVELOPMENT
+    assert environment.bind == "127.0.0.1"
+    assert environment.mqtt_urls == ("mqtt://localhost:1883",)
+    assert environment.database_url.startswith("postgresql://tds:")
+    assert environment.database_url.endswith("@127.0.0.1:5442/tds")
+    assert len(environment.secret_key) >= 32
+
+
+def test_the_secrets_that_are_made_are_the_same_at_the_next_start(home: str) -> None:
+    first, second = read({"TDS_HOME": home}), read({"TDS_HOME": home})
+
+    assert (first.secret_key, first.database_url) == (second.secret_key, second.database_url)
+
+
+def test_the_secrets_that_are_made_are_readable_by_their_owner_alone(home: str) -> None:
+    kept_secret(Path(home), "some")
+
+    assert (Path(home) / "secrets").stat().st_mode & 0o077 == 0
+    assert (Path(home) / "secrets" / "some").stat().st_mode & 0o077 == 0
+    assert [path.name for path in (Path(home) / "secrets").iterdir()] == ["some"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TDS_MODE", "prod"),
+        *((name, value) for name, _ in PORT_VARIABLES.values() for value in ("0", "65536", "80a", "-1", "1.5", "٣")),
+        ("TDS_WEB_PORT", "9" * 5_000),
+        ("TDS_HOME", "~nobody-has-this-name/tds"),
+        ("TDS_BIND", "127.0.0.1:8000"),
+        ("TDS_BIND", "the-machine"),
+        ("TDS_RETENTION_DAYS", "0"),
+        ("TDS_RETENTION_DAYS", "3651"),
+        ("TDS_QUARANTINE_PER_GATEWAY", "0"),
+        ("TDS_QUARANTINE_MESSAGES", "many"),
+        ("TDS_QUARANTINE_BYTES", "1"),
+        ("TDS_BATCH_MESSAGES", "5001"),
+        ("TDS_BATCH_LINGER_MS", "0"),
+        ("TDS_HTTPS", "yes"),
+        ("TDS_MQTT_URLS", "localhost"),
+        ("TDS_MQTT_URLS", "http://localhost"),
+        ("TDS_MQTT_URLS", "mqtt://localhost:70000"),
+        ("TDS_MQTT_URLS", "mqtt://localhost:0"),
+        ("TDS_MQTT_URLS", "mqtt://localhost mqtt://"),
+        ("TDS_REDIS_URL", "localhost:6379"),
+        ("TDS_DATABASE_URL", "mysql://localhost/tds"),
+        ("TDS_DATABASE_URL", "postgresql://[::1"),
+        ("TDS_SECRET_KEY", "short"),
+        ("TDS_SECRET_KEY_FILE", "/nowhere/at/all"),
+        ("TDS_DATABASE_URL_FILE", "/nowhere/at/all"),
+        ("TDS_REDIS_URL_FILE", "/nowhere/at/all"),
+        ("TDS_METRICS_TOKEN_FILE", "/nowhere/at/all"),
+        ("TDS_MQTT_URLS_FILE", "/nowhere/at/all"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_its_variable(home: str, name: str, value: str) -> None:
+    sentence = refusal(**{"TDS_HOME": home, name: value})
+
+    assert sentence.startswith(name)
+    assert sentence.endswith(".")
+    assert len(sentence) < 300
+    assert "\n" not in sentence
+
+
+def test_two_ports_that_are_the_same_name_both_variables() -> None:
+    assert (
+        refusal(TDS_WEB_PORT="9001") == "TDS_MQTT_WS_PORT is 9001, and so is TDS_WEB_PORT; give each a port of its own."
+    )
+
+
+def test_production_does_not_make_up_its_secret_key(home: str) -> None:
+    assert refusal(TDS_HOME=home, TDS_MODE="production").startswith("TDS_SECRET_KEY is not set")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TDS_DATABASE_URL", "mysql://user:hunter2@localhost/tds"),
+        ("TDS_DATABASE_URL", "postgresql://user:hunter2@local:host/tds"),
+        ("TDS_MQTT_URLS", "http://user:hunter2@localhost"),
+        ("TDS_REDIS_URL", "http://:hunter2@localhost"),
+        ("TDS_SECRET_KEY", "hunter2"),
+    ],
+)
+def test_a_secret_is_never_shown(home: str, name: str, value: str) -> None:
+    assert "hunter2" not in refusal(TDS_HOME=home, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("TDS_SECRET_KEY", SECRET, "secret_key"),
+        ("TDS_METRICS_TOKEN", SECRET, "metrics_token"),
+        ("TDS_REDIS_URL", f"redis://:{SECRET}@localhost", "redis_url"),
+        ("TDS_DATABASE_URL", f"postgresql://tds:{SECRET}@localhost/tds", "database_url"),
+    ],
+)
+def test_a_secret_may_come_from_a_file(home: str, tmp_path: Path, name: str, value: str, field: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{value}\n", encoding="utf-8")
+
+    assert getattr(read({"TDS_HOME": home, f"{name}_FILE": str(file)}), field) == value
+
+
+def test_a_secret_file_that_is_no_text_is_not_shown(home: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"hunter2\xff")
+
+    assert "hunter2" not in refusal(TDS_HOME=home, TDS_SECRET_KEY_FILE=str(file))
+
+
+def test_a_wrong_url_in_a_file_is_not_shown(home: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("mysql://user:hunter2@localhost/tds", encoding="utf-8")
+
+    sentence = refusal(TDS_HOME=home, TDS_DATABASE_URL_FILE=str(file))
+
+    assert sentence.startswith("TDS_DATABASE_URL")
+    assert "hunter2" not in sentence
+
+
+def test_a_home_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    assert refusal(TDS_HOME=str(file)).startswith("TDS_HOME is ")
+
+
+def test_a_variable_that_is_set_to_nothing_counts_as_not_set(home: str) -> None:
+    assert read({"TDS_HOME": home, "TDS_WEB_PORT": " ", "TDS_MQTT_URLS": ""}).ports.web == 8000
+
+
+def test_the_urls_of_brokers_may_come_from_a_file_because_they_may_hold_passwords(home: str, tmp_path: Path) -> None:
+    file = tmp_path / "urls"
+    file.write_text("mqtt://a:b@one\nmqtt://two\n", encoding="utf-8")
+
+    assert read({"TDS_HOME": home, "TDS_MQTT_URLS_FILE": str(file)}).mqtt_urls == ("mqtt://a:b@one", "mqtt://two")
+
+
+def test_several_brokers_are_several_urls(home: str) -> None:
+    urls = read({"TDS_HOME": home, "TDS_MQTT_URLS": "mqtt://one mqtts://user:pass@two:8884"}).mqtt_urls
+
+    assert urls == ("mqtt://one", "mqtts://user:pass@two:8884")
