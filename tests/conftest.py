@@ -1,6 +1,7 @@
 """What all tests share: a private database for Django's test runner, and a broker for who asks."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -11,6 +12,8 @@ from tests.running import PASSWORD, ROLE, RunningBroker, RunningCluster, running
 def pytest_configure() -> None:
     # Neither a manifest of hashed files nor slow hashing says anything about the code under test.
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    # WhiteNoise warns when it is not there, and a warning fails a test.
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
