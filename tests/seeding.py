@@ -69,7 +69,8 @@ def insert(connection: psycopg.Connection[Any], readings: Iterable[tuple[Series,
     rows = Rows()
     for (device_id, metric_id), time, value in readings:
         rows.add(device_id, metric_id, time, value)
-    wiring.reading_store().insert(connection, rows)
+    with connection.transaction():
+        wiring.reading_store().insert(connection, rows)
 
 
 def message(gateway_code: str, time: datetime, device_code: str = "D01", **fields: Any) -> dict[str, Any]:

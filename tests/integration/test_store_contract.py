@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -108,7 +109,8 @@ def reference(values: Values, series: Iterable[Series], start: datetime, end: da
 
 
 def insert(store: ReadingStore, connection: Connection, readings: list[tuple[Series, datetime, float]]) -> Any:
-    return store.insert(connection, rows(readings))
+    with connection.transaction():
+        return store.insert(connection, rows(readings))
 
 
 def test_a_reading_that_comes_again_changes_nothing_and_is_counted(store: ReadingStore, connection: Connection) -> None:
@@ -506,6 +508,54 @@ def test_writers_that_never_pause_do_not_keep_an_hour_open(
         stopping.set()
         for writer in writers:
             writer.join()
+
+
+def test_a_writer_that_hangs_holds_up_the_others_for_seconds_only(
+    store: ReadingStore, connection: Connection, other: Connection
+) -> None:
+    insert(store, connection, [(A, NOW - 9 * HOUR, 1.0)])
+    with own_connection() as hanging, hanging.transaction():
+        insert(store, hanging, [(B, NOW - 9 * HOUR, 1.0)])
+        closer = threading.Thread(target=store.roll_up, args=(other,), kwargs={"now": NOW})
+        closer.start()
+        closer.join(0.2)
+        began = monotonic()
+        insert(store, connection, [(C, NOW - 9 * HOUR, 1.0)])
+        closer.join(20)
+        assert not closer.is_alive()
+        assert monotonic() - began < 10
+    store.roll_up(connection, now=NOW)
+    hours = store.hours(connection, ALL, NOW - 10 * HOUR, NOW, zone="UTC")
+    assert [(hour.device_id, hour.metric_id, hour.n) for hour in hours] == [(1, 1, 1), (1, 2, 1), (2, 1, 1)]
+
+
+def test_late_readings_that_never_cease_do_not_keep_a_roll_up_busy(
+    store: ReadingStore, connection: Connection, other: Connection
+) -> None:
+    devices = [Series(device, 1) for device in range(300)]
+    insert(store, connection, [(of, NOW - 9 * HOUR, 1.0) for of in devices])
+    store.roll_up(connection, now=NOW)
+    stopping = threading.Event()
+
+    def write() -> None:
+        with own_connection() as own:
+            n = 0
+            while not stopping.is_set():
+                n += 1
+                insert(store, own, [(of, NOW - 9 * HOUR + timedelta(milliseconds=n), 1.0) for of in devices])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    closer = threading.Thread(target=store.roll_up, args=(other,), kwargs={"now": NOW})
+    try:
+        stopping.wait(0.3)
+        closer.start()
+        closer.join(8)
+        assert not closer.is_alive()
+    finally:
+        stopping.set()
+        writer.join()
+        closer.join()
 
 
 def test_a_second_roll_up_at_the_same_time_leaves_the_work_to_the_first(

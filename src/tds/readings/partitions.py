@@ -53,6 +53,7 @@ class PartitionStore:
             packed(TIMESTAMPTZ, rows.times_us),
             packed(FLOAT8, rows.values),
         )
+        rollup.keep_open(connection)
         try:
             cursor.execute(query("insert"), (*parameters, len(rows)))
         except errors.CheckViolation as error:

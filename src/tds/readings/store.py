@@ -83,7 +83,7 @@ class ReadingStore(Protocol):
     name: str
 
     def insert(self, connection: psycopg.Connection[Any], rows: Rows) -> Stored:
-        """Store rows in the caller's transaction; the first value of a (device, metric, time) stays.
+        """Store rows in the caller's transaction, never without; the first value of a (device, metric, time) stays.
 
         Raises MissingPartitionError when `prepare` has to come first.
         """

@@ -1,8 +1,6 @@
--- Stores a batch once. The lock on the state's row makes the worker, before it closes an hour, wait for this batch;
--- rows of hours that are closed already are logged as late. Ordered, so that two writers can't deadlock and the first of two equal keys wins.
-WITH state AS MATERIALIZED (
-    SELECT closing_before FROM tds_new_estadorollup FOR SHARE
-), inserted AS (
+-- Stores a batch once, under the writers' lock (rollup.py). Rows of hours that are closed already are logged as late.
+-- Ordered, so that two writers can't deadlock and the first of two equal keys wins.
+WITH inserted AS (
     INSERT INTO tds_new_leituradispositivo (device_id, metric_id, time, value)
     SELECT device_id, metric_id, time, value
     FROM unnest(%b::int8[], %b::int8[], %b::timestamptz[], %b::float8[])
@@ -12,6 +10,7 @@ WITH state AS MATERIALIZED (
     RETURNING device_id, time
 ), late AS (
     INSERT INTO tds_new_horasuja (device_id, hour)
-    SELECT DISTINCT device_id, date_trunc('hour', time, 'UTC') FROM inserted, state WHERE time < closing_before
+    SELECT DISTINCT device_id, date_trunc('hour', time, 'UTC') FROM inserted
+    WHERE time < (SELECT closing_before FROM tds_new_estadorollup)
 )
 SELECT count(*), CASE WHEN count(*) < %b::int8 THEN array_agg(device_id) END FROM inserted

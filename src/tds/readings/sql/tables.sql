@@ -36,7 +36,7 @@ CREATE TABLE tds_new_horasuja (
 );
 CREATE INDEX tds_new_horasuja_device ON tds_new_horasuja (device_id, hour);
 
--- One row. Every writer holds it FOR SHARE until its COMMIT; whoever moves `closing_before` waits for them.
+-- One row. `closing_before` moves only while no writer is in a transaction (the writers' lock in rollup.py).
 CREATE TABLE tds_new_estadorollup (
     id smallint PRIMARY KEY CHECK (id = 1),
     closing_before timestamptz NOT NULL,
