@@ -4,9 +4,10 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from tds import health
+from tds.admin import sign_in
 
 # The sign-in of /admin/ is the site's own: one rate limit, one second factor.
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # allauth's documented way
+admin.site.login = secure_admin_login(sign_in)  # type: ignore[method-assign]  # allauth's documented way
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="dashboard")),

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
+from django.db.models import Model
 from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -19,6 +20,7 @@ from django.utils import timezone
 from django.utils.http import int_to_base36
 from django.utils.regex_helper import normalize
 
+from tds import wiring
 from tds.environment import ROOT
 from tds.fleet import tokens
 from tds.fleet.models import ApiToken, Device, Gateway, Membership, Metric, Role, Site, Tenant, User
@@ -111,7 +113,7 @@ def victim() -> Victim:
     gateway = seeding.gateway(tenant, "GW-VITIMA-7", name="Portão da Vitima", site=site)
     series = seeding.series(gateway, "DEV-VITIMA-7", "tipo_vitima", "uVitima")
     Device.objects.filter(pk=series.device_id).update(name="Caldeira da Vitima")
-    store, connection = seeding.wiring.reading_store(), seeding.wiring.database_connection()
+    store, connection = wiring.reading_store(), wiring.database_connection()
     store.prepare(connection, now=now)
     seeding.store(series, (now - timedelta(hours=2), VALUE), (now - timedelta(minutes=5), VALUE))
     token, _secret = tokens.create(tenant, gateway=gateway, name="Script da Vitima")
@@ -127,7 +129,7 @@ def victim() -> Victim:
         payload=b'{"segredo": "vitima"}',
         received_at=now,
     )
-    rows = [
+    rows: list[Model] = [
         tenant,
         site,
         user,
@@ -140,7 +142,8 @@ def victim() -> Victim:
         QuarantineCount.objects.create(reason="bad_value", gateway=gateway, total=1, kept=1, last_at=now),
         LedgerHour.objects.create(tenant=tenant, hour=now, received=12),
     ]
-    return Victim(tenant, user, gateway, rows[7], token, {row._meta.model_name: row for row in rows})  # type: ignore[arg-type]
+    rows_by_model: dict[str, Any] = {str(row._meta.model_name): row for row in rows}
+    return Victim(tenant, user, gateway, rows_by_model["device"], token, rows_by_model)
 
 
 @pytest.fixture
@@ -149,7 +152,7 @@ def stranger() -> User:
     tenant = seeding.tenant("outra", name="Outra Ltda.")
     series = seeding.series(seeding.gateway(tenant, "GW-OUTRA-1"), "D01", "temperatura", "°C")
     now = timezone.now()
-    seeding.wiring.reading_store().prepare(seeding.wiring.database_connection(), now=now)
+    wiring.reading_store().prepare(wiring.database_connection(), now=now)
     seeding.store(series, (now - timedelta(minutes=5), 21.0))
     return seeding.person("pessoa-outra", tenant, role=Role.ADMIN)
 
@@ -204,16 +207,20 @@ def addresses(victim: Victim) -> list[Address]:
 
 
 def body_of(response: HttpResponseBase) -> str:
-    content = b"".join(response) if response.streaming else response.content  # type: ignore[attr-defined,arg-type]
+    content = b"".join(response) if response.streaming else response.content  # type: ignore[attr-defined]  # of a streaming response, and of the other kind
     headers = "\n".join(f"{name}: {value}" for name, value in response.items())
     text: str = f"{headers}\n{content.decode(errors='replace')}"
     return re.sub(r"\\u([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), text).casefold()
 
 
-def ask(user: User | None, method: str, path: str, data: dict[str, Any] | None = None) -> HttpResponseBase:
+def signed_in(user: User | None) -> Client:
     client = Client()
     if user is not None:
         client.force_login(user)
+    return client
+
+
+def ask(client: Client, method: str, path: str, data: dict[str, Any] | None = None) -> HttpResponseBase:
     if method in {"GET", "HEAD", "POST"}:
         answer: HttpResponseBase = getattr(client, method.lower())(path, data or {})
         return answer
@@ -238,11 +245,10 @@ def everything_of(victim: Victim) -> list[Any]:
     return [*rows, Reading.objects.count()]
 
 
-def requests_for(victim: Victim) -> Iterator[tuple[str, Address, dict[str, Any]]]:
+def requests_for(victim: Victim) -> Iterator[tuple[str, Address]]:
     for address in addresses(victim):
-        operators = address.route.startswith(OPERATORS)
-        for method in ("GET", "POST") if operators else METHODS:
-            yield method, address, {}
+        for method in ("GET", "POST") if address.route.startswith(OPERATORS) else METHODS:
+            yield method, address
 
 
 def test_every_address_is_classified() -> None:
@@ -253,16 +259,20 @@ def test_every_address_is_classified() -> None:
 
 
 def test_the_victims_own_people_see_what_the_sweep_looks_for(victim: Victim) -> None:
-    seen = {route: body_of(ask(victim.user, "GET", f"/{route}")) for route in sorted(MEMBERS - {f"{PREFIX}cliente/"})}
+    seen = {
+        route: body_of(ask(signed_in(victim.user), "GET", f"/{route}"))
+        for route in sorted(MEMBERS - {f"{PREFIX}cliente/"})
+    }
     assert all(MARK in text for text in seen.values())
     assert str(VALUE) in seen[f"{PREFIX}api/timeline/"]
     operator = User.objects.create_superuser("operador", password="correct horse")
+    client = signed_in(operator)
     shown = "".join(
-        body_of(ask(operator, "GET", address.path)) for address in addresses(victim) if "admin/" in address.path
+        body_of(ask(client, "GET", address.path)) for address in addresses(victim) if "admin/" in address.path
     )
     assert {marker for marker in victim.markers if marker not in shown} <= {
         victim.token.sha256,  # not even the operator sees it
-        str(VALUE),
+        *(str(VALUE), str(int(VALUE))),  # /admin/ has no readings
     }
 
 
@@ -270,15 +280,16 @@ def test_the_victims_own_people_see_what_the_sweep_looks_for(victim: Victim) -> 
 def test_no_address_shows_another_tenant(victim: Victim, stranger: User, clerk: User, who: str) -> None:
     user = {"anonymous": None, "stranger": stranger, "clerk": clerk}[who]
     before = everything_of(victim)
-    asked = 0
-    for method, address, data in requests_for(victim):
-        response = ask(user, method, address.path, data)
+    client, asked = signed_in(user), 0
+    for method, address in requests_for(victim):
+        # A POST may sign out.
+        response = ask(signed_in(user) if method == "POST" else client, method, address.path)
         shown = body_of(response)
         leaked = {marker for marker in victim.markers if marker in shown}
         assert not leaked, f"{method} {address.path} shows {leaked}"
         assert response.status_code < 500, f"{method} {address.path}"
         if address.route.startswith(OPERATORS) and address.route not in {"admin/login/", "admin/logout/"}:
-            assert response.status_code in {302, 403, 404, 405}, f"{method} {address.path} answers {who}"
+            assert response.status_code in {302, 403, 404}, f"{method} {address.path} answers {who}"
         asked += 1
     assert asked > 200
     assert everything_of(victim) == before
@@ -294,32 +305,26 @@ def test_the_victims_codes_are_answered_as_codes_that_nobody_has(
         "dispositivo": victim.device.code,
         "tipo": "tipo_vitima",
         "tenant": "vitima",
-        "next": f"/admin/tds_new/gateway/{victim.gateway.pk}/change/",
     }
     nobodys = {
         "gateway": "GW-NADAAA-7",
         "dispositivo": "DEV-NADAAA-7",
         "tipo": "tipo_nadaaa",
         "tenant": "nadaaa",
-        "next": "/admin/tds_new/gateway/987654/change/",
     }
-    assert [len(value) for name, value in real.items() if name != "next"] == [
-        len(value) for name, value in nobodys.items() if name != "next"
-    ]
+    assert [len(value) for value in real.values()] == [len(value) for value in nobodys.values()]
 
     def answer(method: str, path: str, name: str, values: dict[str, str]) -> tuple[int, str]:
-        response = ask(user, method, path, {name: values[name]})
+        response = ask(client, method, path, {name: values[name]})
         text = body_of(response).replace(values[name].casefold(), "…")
         # The moment and what is random differ between any two answers.
-        text = re.sub(
-            r"\d{4}-\d\d-\d\dt[0-9:.+-]+|1\.\d+\.\d+|expires: .*|set-cookie: .*|csrf\w*\W+\w+\W+value=\W*\w+", "", text
-        )
+        text = re.sub(r"\d{4}-\d\d-\d\dt[0-9:.+-]+|1\.\d+\.\d+|expires: .*|\b[a-z0-9]{64}\b", "", text)
         return response.status_code, text
 
+    client = signed_in(user)
     for address in (a for a in addresses(victim) if a.route in MEMBERS):
         for method in ("GET", "POST"):
             for name in real:
-                cache.clear()
                 mine, theirs = (answer(method, address.path, name, values) for values in (nobodys, real))
                 assert mine == theirs, f"{method} {address.path} with {name}"
 
