@@ -108,7 +108,7 @@ def _chart(request: HttpRequest, params: ChartParams, *, by_day: bool) -> HttpRe
         seen = parse_cursor(params.desde)
         if seen is None:
             raise ApiError(400, "cursor_invalido", _("The cursor is not one of ours; leave out “desde” to begin anew."))
-        changed = store.changed_since(connection, series, whole.start, seen.made_at)
+        changed = store.changed_since(connection, series, charts.lookback(lines, whole), seen.made_at)
         shown = charts.tail(whole, min(filter(None, (changed, seen.open_since, now))), whole_days=by_day)
     hours = store.hours(connection, series, charts.lookback(lines, shown), shown.end, zone=shown.zone.key)
     points = charts.daily_points if by_day else charts.hourly_points

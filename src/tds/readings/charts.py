@@ -9,12 +9,14 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from tds.fleet.models import MetricKind
-from tds.readings.hours import HOUR, hour_of, hours_between
+from tds.readings.hours import HOUR, hour_of, hours_between, midnight_of
 from tds.readings.store import HourOfReadings, Series
 
 PERIODS: Final = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
-# A counter's hour is compared with the one before it, which may lie before the chart.
+# A counter's hour is compared with the one before it, which may lie before the chart, up to so much. After a longer
+# silence the hour counts as a first one: else it would depend on where a chart or its tail begins.
 COUNTER_LOOKBACK: Final = timedelta(hours=48)
+LARGEST: Final = 1e290  # as in aggregate.sql: the difference of two of the largest float64 is no number any more
 MAX_AHEAD: Final = timedelta(minutes=10)  # ingest accepts readings of gateways whose clocks are this fast
 
 
@@ -58,18 +60,14 @@ class Window:
 def window(period: timedelta, zone: ZoneInfo, *, now: datetime, whole_days: bool = False) -> Window:
     """The last `period` up to now, begun at a full hour, or for bars at the midnight before."""
     start = hour_of(now - period, zone)
-    if whole_days:
-        local = start.astimezone(zone)
-        start = local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(start.tzinfo)
-    return Window(start, now + MAX_AHEAD, zone)
+    return Window(midnight_of(start, zone) if whole_days else start, now + MAX_AHEAD, zone)
 
 
 def tail(whole: Window, since: datetime, *, whole_days: bool = False) -> Window:
     """The part of a window from the hour (or day) that holds `since` on."""
     start = hour_of(since, whole.zone)
     if whole_days:
-        local = start.astimezone(whole.zone)
-        start = local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(start.tzinfo)
+        start = midnight_of(start, whole.zone)
     return Window(max(whole.start, start), whole.end, whole.zone)
 
 
@@ -104,16 +102,16 @@ def daily_points(
 
 
 def increases(hours: Iterable[HourOfReadings]) -> list[tuple[HourOfReadings, float | None]]:
-    """What a counter gained in each hour, including the step from the hour before; None for the first one of all."""
+    """What a counter gained in each hour, including the step from the hour before; None for a first one."""
     gained: list[tuple[HourOfReadings, float | None]] = []
     before: HourOfReadings | None = None
     for hour in hours:
-        if before is None:
+        if before is None or hour.hour - before.hour > COUNTER_LOOKBACK:
             gained.append((hour, None))
         else:
+            first, last = (max(-LARGEST, min(LARGEST, value)) for value in (hour.first, before.last))
             # A counter that fell was reset: it began again at 0.
-            step = hour.first - before.last if hour.first >= before.last else hour.first
-            gained.append((hour, step + hour.increase))
+            gained.append((hour, (first - last if first >= last else first) + hour.increase))
         before = hour
     return gained
 
@@ -153,13 +151,22 @@ def _value(hours: Sequence[HourOfReadings], kind: MetricKind) -> float:
     if kind is MetricKind.LAST:
         return hours[-1].last
     if len(hours) == 1:  # nearly always: a chart by the hour
-        return hours[0].total if kind is MetricKind.SUM else hours[0].total / hours[0].n
+        [hour] = hours
+        return hour.total if kind is MetricKind.SUM else _within(hour.minimum, hour.total / hour.n, hour.maximum)
     total = sum(hour.total for hour in hours)
-    return total if kind is MetricKind.SUM else total / sum(hour.n for hour in hours)
+    if kind is MetricKind.SUM:
+        return total
+    mean = total / sum(hour.n for hour in hours)
+    return _within(min(hour.minimum for hour in hours), mean, max(hour.maximum for hour in hours))
+
+
+def _within(low: float, mean: float, high: float) -> float:
+    """A sum is rounded, so that the mean of three times 0.1 would be above 0.1."""
+    return low if mean < low else min(mean, high)
 
 
 def lookback(lines: Iterable[Line], shown: Window) -> datetime:
-    """From when on hours are needed to draw a window."""
+    """From when on hours are needed to draw a window, and a change in them changes it."""
     counters = any(line.kind is MetricKind.COUNTER for line in lines)
     return shown.start - COUNTER_LOOKBACK if counters else shown.start
 

@@ -32,6 +32,12 @@ def hours_between(start: datetime, end: datetime, zone: ZoneInfo) -> list[dateti
     return hours
 
 
+def midnight_of(time: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant of the zone's day that holds `time`, also where midnight comes twice or not at all."""
+    local = time.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return local.astimezone(UTC)
+
+
 def on_the_hour(zone: ZoneInfo, start: datetime, end: datetime) -> bool:
     """Whether the zone's hours begin with UTC's between two instants (not so in India, Nepal, South Australia)."""
     moment = start
