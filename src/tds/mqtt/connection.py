@@ -39,8 +39,10 @@ class SessionConfig:
     tls: ssl.SSLContext | None = None
     keep_alive_s: int = 30
     receive_maximum: int = 5_000  # messages of QoS 1 under way at once; the broker keeps the rest
-    inbox_messages: int = 20_000  # more only with QoS 0: then the socket is not read until there is room
-    inbox_bytes: int = 67_108_864  # of payload, the same: 5,000 messages of 256 KiB would be 1.3 GB
+    # More come with QoS 0, and from mosquitto 2.0.11, which sends on after the first PUBACK as if there were no receive
+    # maximum. At one of these limits the socket is not read until there is room.
+    inbox_messages: int = 20_000
+    inbox_bytes: int = 67_108_864  # of payload: 5,000 messages of 256 KiB would be 1.3 GB
 
 
 class Listener(Protocol):
