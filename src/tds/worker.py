@@ -82,4 +82,15 @@ def _do(chore: Chore, connection: psycopg.Connection[Any], now: datetime) -> Non
         logger.exception("%s failed; it is tried again in %.0f s", chore.name, chore.every_s, exc_info=error)
         return
     if done:
-        logger.info("%s: %s", chore.name, done)
+        logger.info("%s: %s", chore.name, _short(done))
+
+
+def _short(done: object) -> object:
+    """The first start makes a partition a day of retention: their names would fill a page of the log."""
+    match done:
+        case [first, *between, last] if between:
+            return f"{first} to {last} ({len(between) + 2})"
+        case [*names]:
+            return ", ".join(map(str, names))
+        case _:
+            return done
