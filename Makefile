@@ -39,7 +39,8 @@ lock: ## requirements/*.txt from requirements/*.in, package-lock.json from packa
 	@scripts/setup test
 	$(lock) requirements/run.in -o requirements/run.txt
 	$(lock) requirements/test.in -o requirements/test.txt
-	npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	$(lock) requirements/npm.in -o requirements/npm.txt
+	PATH="$$PATH:$(CURDIR)/.venv/bin" npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 	$(python) scripts/clean_package_lock.py
 
 messages: ## collect what pages say into src/tds/locale, and compile it

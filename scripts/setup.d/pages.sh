@@ -10,6 +10,7 @@ npm_is_done() {
 install_npm_packages() {
     local kind=$1 cache='' status=0
     npm_is_done "$kind" && return
+    install_npm
     say "npm packages of package-lock.json"
     # An account without a home of its own has no place for npm's cache.
     if [[ ! -w ${HOME:-/nonexistent} ]]; then
@@ -17,10 +18,17 @@ install_npm_packages() {
         export npm_config_cache=$cache
     fi
     if [[ $kind == test ]]; then set -- --include=dev; else set -- --omit=dev; fi
-    npm ci "$@" --ignore-scripts --no-audit --no-fund --loglevel=error --no-update-notifier >.venv/npm.log 2>&1 || status=$?
+    PATH=$PATH:$PWD/.venv/bin npm ci "$@" --ignore-scripts --no-audit --no-fund --loglevel=error --no-update-notifier >.venv/npm.log 2>&1 || status=$?
     [[ -z $cache ]] || rm -rf "$cache"
     [[ $status -eq 0 ]] || fail "npm could not install package-lock.json. The first set-up needs the network: run again when it is there (what npm said is in .venv/npm.log)."
     echo "$(hash_of package-lock.json) $kind" >node_modules/.installed
+}
+
+# The machine's own, or else the one that Python's package index carries: Debian's npm brings 400 packages.
+install_npm() {
+    has npm || [[ -x .venv/bin/npm ]] && return
+    say "npm, for .venv"
+    pip_install npm
 }
 
 compile_messages() {

@@ -27,11 +27,15 @@ install_python_packages() {
     fi
     say "Python packages of requirements/$kind.txt"
     rm -f .venv/.installed-*
-    # Settings that lead pip out of the virtual environment; where it downloads from stays the machine's choice.
-    env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PIP_USER -u PIP_CONSTRAINT \
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$kind.txt" >.venv/pip.log 2>&1 ||
-        fail "pip could not install requirements/$kind.txt. The first set-up needs the network: run again when it is there (what pip said is in .venv/pip.log)."
+    pip_install "$kind"
     # What the tests need holds all that running needs.
     if [[ $kind == test ]]; then hash_of requirements/run.txt >.venv/.installed-run; fi
     hash_of "requirements/$kind.txt" >".venv/.installed-$kind"
+}
+
+pip_install() {
+    # Settings that lead pip out of the virtual environment; where it downloads from stays the machine's choice.
+    env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PIP_USER -u PIP_CONSTRAINT \
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$1.txt" >.venv/pip.log 2>&1 ||
+        fail "pip could not install requirements/$1.txt. The first set-up needs the network: run again when it is there (what pip said is in .venv/pip.log)."
 }

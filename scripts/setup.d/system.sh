@@ -9,8 +9,6 @@ missing_packages() {
         usable_python >/dev/null || echo python3
         can_make_venv || echo python3-venv
     fi
-    # Debian's npm brings hundreds of packages; who has its files already does without.
-    npm_is_done "$kind" || has npm || echo npm nodejs
     [[ $kind == run ]] && return
     has chromium || echo chromium
     has mosquitto_pub || echo mosquitto-clients

@@ -1,11 +1,11 @@
 """The children of `tds up`: how each is started, and when it counts as healthy."""
 
 import http.client
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -50,7 +50,7 @@ def web(environment: Environment) -> Child:
     words += ["--worker-class", "gthread", "--workers", str(WEB_WORKERS), "--threads", str(WEB_THREADS)]
     # Loaded once and shared by the workers: half the memory. The control socket would land in the user's home.
     words += ["--preload", "--no-control-socket", "--graceful-timeout", str(WEB_GRACE_S), "--log-level", "warning"]
-    if Path("/dev/shm").is_dir():  # noqa: S108  # gunicorn makes its own unguessable file there
+    if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes its own unguessable file there
         words += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108  # a slow disk must not look like a hung worker
     return Child(
         "web", words, lambda: web_answers(environment), limit_s=60, cwd=ROOT, environment=_variables(environment)
