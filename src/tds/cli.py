@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 
 from tds.fleet.commands import gateway_app, tenant_app, token_app, user_app
 from tds.local.refusal import CannotStartError
@@ -87,6 +88,13 @@ def main() -> None:
         sys.exit(2)
     except CannotStartError as error:
         sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    except DatabaseError as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        sys.stderr.write(
+            f"The database did not do it: {said[0]}. If the platform is not running, start it with ./tds up; "
+            "if it runs from another folder, name that in TDS_HOME.\n"
+        )
         sys.exit(1)
 
 

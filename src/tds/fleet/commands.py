@@ -193,9 +193,11 @@ def add_token(
     token, secret = tokens.create(of_tenant, gateway=of_gateway, name=name, expires_at=expires_at)
     say(
         {"token": secret, "tenant": of_tenant.slug, "gateway": gateway or None, "expires_at": iso(token.expires_at)},
-        f"{secret}\nIt is not shown again. Use it as: Authorization: Bearer {secret[:8]}…",
+        secret,
         as_json=as_json,
     )
+    if not as_json:  # beside what a script reads
+        typer.echo(f"It is not shown again. Use it as: Authorization: Bearer {secret[:8]}…", err=True)
 
 
 def set_status(code: str, status: str, *, as_json: bool) -> None:
