@@ -172,7 +172,8 @@ class Consumer:
         while not stopping.is_set():
             try:
                 connection = database.connect(self.config.database, name=CLIENT_ID)
-                self._make_ready(connection, stopping)
+                if not self._make_ready(connection, stopping):
+                    return None
             except psycopg.Error as error:
                 wait_s = backoff.next_s()
                 self.log.database_away(str(error).strip(), wait_s)
@@ -181,20 +182,27 @@ class Consumer:
             return Writer(connection, self.store, self.directory, self.config.bounds, self.config.retention)
         return None
 
-    def _make_ready(self, connection: psycopg.Connection[Any], stopping: Event) -> None:
+    def _make_ready(self, connection: psycopg.Connection[Any], stopping: Event) -> bool:
+        """False when stopped before the broker was ours."""
         try:
-            self._claim(connection, stopping)
+            if not self._claim(connection, stopping):
+                connection.close()
+                return False
             self.news = database.News(connection)
             self.directory.forget()  # what changed while nobody listened
             self.store.prepare(connection, now=self.now())
         except BaseException:
             connection.close()  # or it would hold the broker's lock against the next try
             raise
+        return True
 
-    def _claim(self, connection: psycopg.Connection[Any], stopping: Event) -> None:
+    def _claim(self, connection: psycopg.Connection[Any], stopping: Event) -> bool:
         deadline = monotonic() + CLAIM_PATIENCE_S
         while not database.claim_broker(connection, str(self.address)):
-            if monotonic() > deadline or stopping.wait(0.2):
+            if stopping.wait(0.2):
+                return False
+            if monotonic() > deadline:
                 raise AnotherConsumerError(
                     f"The broker at {self.address} has a consumer already; one is enough, and two would share nothing."
                 )
+        return True
