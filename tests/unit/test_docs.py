@@ -1,0 +1,108 @@
+"""What the documents say is there: variables, reasons, commands, links."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+import typer
+
+from tds.cli import app
+from tds.environment import ROOT
+from tds.ingest.reasons import Reason
+
+DOCUMENTS: Final = sorted(
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+)
+READMES: Final = [ROOT / "README.md", ROOT / "README.pt-BR.md"]
+DECISIONS: Final = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+
+
+def text_of(path: Path | str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def first_cells(path: str) -> set[str]:
+    """The words in backticks that begin a row of a table."""
+    return set(re.findall(r"^\| `(\w+)`", text_of(path), re.MULTILINE))
+
+
+def anchors(path: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def blocks(path: Path) -> list[str]:
+    """The shell blocks, without what is in the reader's language: comments and the password."""
+    found = re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+    return [re.sub(r" +#.*$|(?<=^echo ).*(?= \|)", "", block, flags=re.MULTILINE) for block in found]
+
+
+def commands_of(command: object) -> dict[str, object]:
+    """Of a group of commands; empty for a command."""
+    commands: dict[str, object] = getattr(command, "commands", {})
+    return commands
+
+
+def test_every_variable_is_documented_and_every_documented_one_is_read() -> None:
+    read = set(re.findall(r'"(TDS_[A-Z_]+)"', text_of("src/tds/environment.py")))
+    assert first_cells("docs/configuration.md") == read
+
+
+def test_every_reason_is_documented_in_the_order_of_the_rules() -> None:
+    documented = re.findall(r"^\| `(\w+)` \|", text_of("docs/wire-format.md"), re.MULTILINE)
+    assert [word for word in documented if word in set(Reason)] == [reason.value for reason in Reason]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        path = (document.parent / name).resolve() if name else document
+        assert path.exists(), f"{document.name} links to {target}"
+        if anchor and path.suffix == ".md":
+            assert anchor in anchors(path), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_in_a_document_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(\w+):", text_of("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
+    commands = commands_of(typer.main.get_command(app))
+    for words in re.findall(r"\./tds ([a-z]+(?: [a-z]+)?)", text):
+        name, _, sub = words.partition(" ")
+        assert name in commands, f"./tds {words}"
+        if sub and commands_of(commands[name]):
+            assert sub in commands_of(commands[name]), f"./tds {words}"
+
+
+def test_both_readmes_show_the_same_commands_under_as_many_headings() -> None:
+    english, portuguese = (blocks(path) for path in READMES)
+    assert english
+    assert english == portuguese
+    assert len({len(re.findall(r"^#+ ", path.read_text(encoding="utf-8"), re.MULTILINE)) for path in READMES}) == 1
+
+
+def test_every_decision_is_listed_and_has_the_parts_of_the_template() -> None:
+    index, template = text_of("docs/decisions/index.md"), text_of("docs/decisions/template.md")
+    parts = re.findall(r"^\*\*(\w+)\.\*\*", template, re.MULTILINE)
+    assert len(parts) == 4
+    for number, decision in enumerate(DECISIONS, start=1):
+        text = decision.read_text(encoding="utf-8")
+        title = text.splitlines()[0].removeprefix("# ")
+        assert title.startswith(f"{number:04d} ")
+        assert f"[{number:04d}]({decision.name}) {title[5:]}\n" in index
+        assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == parts
+        assert re.search(r"^Status: (accepted|replaced by \[\d{4}\]\(.+\)), \d{4}-\d\d-\d\d$", text, re.MULTILINE)
