@@ -76,10 +76,10 @@ def _do(chore: Chore, connection: psycopg.Connection[Any], now: datetime) -> Non
     chore.due_at = monotonic() + chore.every_s
     try:
         done = chore.do(connection, now)
-    except psycopg.Error as error:
-        if connection.broken or connection.closed:
+    except Exception as error:  # a fault of ours in one chore must not end the process for all
+        if isinstance(error, psycopg.Error) and (connection.broken or connection.closed):
             raise
-        logger.exception("%s failed; it is tried again in %.0f s", chore.name, chore.every_s, exc_info=error)
+        logger.exception("%s failed; it is tried again in %.0f s", chore.name, chore.every_s)
         return
     if done:
         logger.info("%s: %s", chore.name, _short(done))
