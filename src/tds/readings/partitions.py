@@ -142,7 +142,8 @@ class PartitionStore:
         dropped = [name for name in self._partitions(connection) if name < partition_name(oldest_kept)]
         for name in dropped:
             with connection.transaction():
-                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+                # Another worker may have been faster.
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
         with connection.transaction():
             connection.execute("DELETE FROM tds_new_leiturahora WHERE hour < %s", (oldest_kept,))
         return dropped
