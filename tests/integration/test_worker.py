@@ -1,0 +1,298 @@
+"""Periodic work on a real PostgreSQL: what each chore does at a given moment, and that none holds up another."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import psycopg
+import pytest
+from django.conf import settings
+
+from tds import heartbeat, worker
+from tds.heartbeat import Heartbeat, Pulse
+from tds.ingest import database
+from tds.readings.models import DirtyHour, HourRollup, Reading
+from tds.readings.partitions import TABLE, PartitionStore
+from tds.readings.store import Series
+from tds.worker import PARTITIONS_EVERY_S, ROLL_UP_EVERY_S, Chore
+from tests import seeding
+from tests.consuming import STOP_LIMIT_S, managed
+from tests.running import free_port, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Long before all that other tests store: retention drops nothing of theirs.
+NOW: Final = datetime(2001, 6, 10, 12, 30, tzinfo=UTC)
+RETENTION: Final = timedelta(days=3)
+DAY: Final = timedelta(days=1)
+MINUTE: Final = timedelta(minutes=1)
+SERIES: Final = Series(1, 1)
+STORE: Final = PartitionStore(RETENTION)
+
+Connection = psycopg.Connection[Any]
+Work = Callable[[Connection, datetime], object]
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    with seeding.own_connection() as own:
+        seeding.without_readings(own)
+        yield own
+    with seeding.own_connection() as another:  # a test may have cut the first
+        STORE.expire(another, now=NOW + 30 * DAY)
+        seeding.without_readings(another)
+
+
+def do(name: str, connection: Connection, now: datetime) -> object:
+    """One of the worker's own chores."""
+    [chore] = [chore for chore in worker.chores(STORE) if chore.name == name]
+    return chore.do(connection, now)
+
+
+def partitions(first: datetime, last: datetime) -> list[str]:
+    """The names of those of some days."""
+    return [f"{TABLE}_p{first + DAY * n:%Y%m%d}" for n in range((last - first).days + 1)]
+
+
+def in_database(connection: Connection) -> list[str]:
+    rows = connection.execute("SELECT relname FROM pg_class WHERE relname LIKE %s ORDER BY 1", (f"{TABLE}_p2001%",))
+    return [name for (name,) in rows if not name.endswith(("_pkey", "_idx"))]
+
+
+# What it does
+
+
+def test_partitions_are_made_from_the_oldest_reading_accepted_to_some_days_ahead(connection: Connection) -> None:
+    expected = partitions(NOW - RETENTION, NOW + 3 * DAY)
+    assert do("partitions", connection, NOW) == expected == in_database(connection)
+    assert do("partitions", connection, NOW) == []
+    assert do("partitions", connection, NOW + DAY) == partitions(NOW + 4 * DAY, NOW + 4 * DAY)
+
+
+def test_what_is_older_than_the_retention_goes_with_its_hours_and_nothing_else(connection: Connection) -> None:
+    do("partitions", connection, NOW)
+    times = [NOW - DAY * n for n in range(3, -1, -1)]
+    seeding.insert(connection, [(SERIES, time, 1.0) for time in times])
+    do("rollup", connection, NOW + timedelta(hours=1))
+    assert HourRollup.objects.count() == 4
+    assert do("retention", connection, NOW) == []
+
+    assert do("retention", connection, NOW + 2 * DAY) == partitions(times[0], times[1])
+
+    assert sorted(Reading.objects.values_list("time", flat=True)) == times[2:]
+    assert sorted(HourRollup.objects.values_list("hour", flat=True)) == [t - 30 * MINUTE for t in times[2:]]
+
+
+def test_an_hour_is_closed_shortly_after_its_end(connection: Connection) -> None:
+    do("partitions", connection, NOW)
+    seeding.insert(connection, [(SERIES, NOW, 1.0), (SERIES, NOW + MINUTE, 3.0), (SERIES, NOW + 40 * MINUTE, 9.0)])
+    end = NOW + 30 * MINUTE
+    assert do("rollup", connection, end + MINUTE) == 0
+    assert do("rollup", connection, end + 2 * MINUTE) == 1
+    hour = HourRollup.objects.get()
+    assert (hour.hour, hour.n, hour.minimum, hour.maximum, hour.total) == (NOW - 30 * MINUTE, 2, 1.0, 3.0, 4.0)
+
+
+def test_an_hour_that_got_a_late_reading_is_aggregated_again(connection: Connection) -> None:
+    do("partitions", connection, NOW)
+    seeding.insert(connection, [(SERIES, NOW, 1.0)])
+    later = NOW + timedelta(hours=1)
+    do("rollup", connection, later)
+    seeding.insert(connection, [(SERIES, NOW + MINUTE, 5.0)])
+    assert DirtyHour.objects.count() == 1
+
+    assert do("rollup", connection, later) == 1
+
+    assert DirtyHour.objects.count() == 0
+    assert (HourRollup.objects.get().n, HourRollup.objects.get().total) == (2, 6.0)
+
+
+def test_two_workers_at_once_do_the_work_of_one(connection: Connection) -> None:
+    failures: list[BaseException] = []
+    barrier = threading.Barrier(2)
+
+    def work() -> None:
+        try:
+            with seeding.own_connection() as own:
+                for name in ("partitions", "retention", "rollup"):
+                    for n in range(5):
+                        barrier.wait(STOP_LIMIT_S)
+                        do(name, own, NOW + DAY * n)
+        except BaseException as error:  # noqa: BLE001  # shown by the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(STOP_LIMIT_S)
+    assert failures == []
+    assert in_database(connection) == partitions(NOW + DAY, NOW + 7 * DAY)
+
+
+# How it goes on
+
+
+@contextmanager
+def working(
+    work: list[Chore], beat: Callable[[Connection, dict[str, Any]], None] = lambda *_: None
+) -> Iterator[list[int]]:
+    """A worker in a thread; the process ids of its connections, one after the other."""
+    stopping = threading.Event()
+    backends: list[int] = []
+
+    def connect() -> Connection:
+        made = database.connect(settings.DATABASES["default"], name="tests-worker")
+        backends.append(made.info.backend_pid)
+        return made
+
+    thread = threading.Thread(
+        target=worker.run,
+        args=[work, stopping],
+        kwargs={"connect": connect, "now": lambda: NOW, "beat": beat},
+        daemon=True,
+    )
+    thread.start()
+    try:
+        yield backends
+    finally:
+        stopping.set()
+        thread.join(STOP_LIMIT_S)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "TICK_S", 0.01)
+    monkeypatch.setattr(worker, "RETRY_S", 0.05)
+
+
+def divide_by_zero(connection: Connection, _now: datetime) -> None:
+    connection.execute("SELECT 1 / 0")
+
+
+def wait_for_a_table(connection: Connection, _now: datetime) -> None:
+    """As when somebody looks at it for too long."""
+    with connection.transaction():
+        connection.execute("SET LOCAL statement_timeout = 1")
+        connection.execute("SELECT pg_sleep(1)")
+
+
+def miss_a_row(_connection: Connection, _now: datetime) -> None:
+    raise LookupError("a row that every installation has")
+
+
+@pytest.mark.parametrize("failing", [divide_by_zero, wait_for_a_table, miss_a_row])
+@pytest.mark.usefixtures("haste")
+def test_a_chore_that_fails_is_tried_again_and_the_others_go_on(
+    connection: Connection, failing: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    moments: list[datetime] = []
+    tries: list[datetime] = []
+
+    def fail(of: Connection, now: datetime) -> None:
+        tries.append(now)
+        failing(of, now)
+
+    with working([Chore("fails", 0.0, fail), Chore("goes on", 0.0, lambda _, now: moments.append(now))]) as backends:
+        wait_until(lambda: len(moments) >= 3, "three rounds")
+    assert moments[:3] == [NOW] * 3  # the clock is the edge's
+    assert len(tries) >= 3
+    assert len(backends) == 1  # a chore's failure is no reason for another connection
+    assert "fails failed; it is tried again in 0 s" in caplog.text
+
+
+@pytest.mark.usefixtures("haste")
+def test_a_chore_is_done_at_once_and_then_when_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr(worker, "monotonic", lambda: clock[0])
+    rounds: list[int] = []
+    done: dict[str, int] = {}
+
+    def count(name: str) -> Work:
+        return lambda *_: done.update({name: done.get(name, 0) + 1})
+
+    work = [Chore(chore.name, chore.every_s, count(chore.name)) for chore in worker.chores(STORE)]
+    with working(work, beat=lambda *_: rounds.append(1)):
+
+        def settle() -> dict[str, int]:
+            """After two whole rounds at the present moment."""
+            enough = len(rounds) + 2
+            wait_until(lambda: len(rounds) >= enough, "two rounds")
+            return dict(done)
+
+        assert settle() == {"partitions": 1, "retention": 1, "rollup": 1}
+        clock[0] += ROLL_UP_EVERY_S - 1
+        assert settle() == {"partitions": 1, "retention": 1, "rollup": 1}
+        clock[0] += 1
+        assert settle() == {"partitions": 1, "retention": 1, "rollup": 2}
+        clock[0] += PARTITIONS_EVERY_S
+        assert settle() == {"partitions": 2, "retention": 2, "rollup": 3}
+
+
+@pytest.mark.usefixtures("haste")
+def test_a_connection_that_is_cut_is_made_again(connection: Connection, caplog: pytest.LogCaptureFixture) -> None:
+    moments: list[datetime] = []
+
+    def touch(of: Connection, now: datetime) -> None:
+        of.execute("SELECT 1")
+        moments.append(now)
+
+    with working([Chore("touches", 0.0, touch)]) as backends:
+        wait_until(lambda: moments, "the first round")
+        connection.execute("SELECT pg_terminate_backend(%s)", (backends[0],))
+        wait_until(lambda: len(backends) == 2, "another connection")
+        before = len(moments)
+        wait_until(lambda: len(moments) > before, "another round")
+    assert "Database unavailable, trying again" in caplog.text
+
+
+def test_a_sign_of_life_is_written_every_few_seconds(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(heartbeat, "monotonic", lambda: clock[0])
+    pulse = Pulse("worker", started_at=NOW)
+    pulse.beat(connection, {"n": 1})
+    first = Heartbeat.objects.get()
+    assert (first.process, first.pid, first.started_at, first.facts) == ("worker", os.getpid(), NOW, {"n": 1})
+    clock[0] += heartbeat.INTERVAL_S - 0.1
+    pulse.beat(connection, {"n": 2})
+    assert Heartbeat.objects.get().facts == {"n": 1}
+    clock[0] += 0.1
+    pulse.beat(connection, {"n": 3})
+    second = Heartbeat.objects.get()
+    assert second.facts == {"n": 3}
+    assert second.beat_at > first.beat_at
+
+
+# The process
+
+
+def test_the_worker_does_its_chores_says_that_it_lives_and_ends_on_sigterm(
+    connection: Connection, tmp_path: Path
+) -> None:
+    with managed(tmp_path, "worker") as process:
+        wait_until(Heartbeat.objects.exists, "a sign of life")
+        beat = Heartbeat.objects.get()
+        assert (beat.process, beat.pid) == ("worker", process.process.pid)
+        assert beat.facts == {"chores": ["partitions", "retention", "rollup"]}
+        # The hours are closed up to now, so the chores of this process really ran.
+        row = connection.execute("SELECT complete_before FROM tds_new_estadorollup").fetchone()
+        assert row
+        assert datetime.now(UTC) - row[0] < timedelta(hours=2)
+        assert process.terminate() == 0
+        assert process.errors == ""
+
+
+def test_a_worker_without_a_database_waits_for_it_and_ends_on_sigterm_at_once(tmp_path: Path) -> None:
+    nobody = f"postgresql://tds:secret@127.0.0.1:{free_port()}/tds"
+    with managed(tmp_path, "worker", TDS_DATABASE_URL=nobody) as process:
+        wait_until(lambda: process.says("Database unavailable, trying again in 5 s"), "the sentence")
+        began = monotonic()
+        assert process.terminate() == 0
+        assert monotonic() - began < worker.RETRY_S / 2
+        assert "secret" not in "".join(process.lines) + process.errors
