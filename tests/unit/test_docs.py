@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,9 @@ import typer
 
 from tds.cli import app
 from tds.environment import ROOT
+from tds.ingest.messages import Refusal
 from tds.ingest.reasons import Reason
+from tds.ingest.wire import judge
 
 DOCUMENTS: Final = sorted(
     ROOT / name
@@ -59,8 +62,29 @@ def test_every_variable_is_documented_and_every_documented_one_is_read() -> None
 
 
 def test_every_reason_is_documented_in_the_order_of_the_rules() -> None:
-    documented = re.findall(r"^\| `(\w+)` \|", text_of("docs/wire-format.md"), re.MULTILINE)
-    assert [word for word in documented if word in set(Reason)] == [reason.value for reason in Reason]
+    table = text_of("docs/wire-format.md").partition("| reason |")[2]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [reason.value for reason in Reason]
+
+
+def test_every_example_of_a_refusal_is_refused_for_that_reason() -> None:
+    text = text_of("docs/wire-format.md")
+    message = text.partition("```json\n")[2].partition("}\n```")[0]
+    examples = [
+        (reason, fields)
+        for reason, cell in re.findall(r"^\| `(\w+)` \|.*\| (.+) \|$", text, re.MULTILINE)
+        for fields in re.findall(r"`(\".+?)`", cell)
+    ]
+    assert len(examples) > 10
+    for reason, fields in examples:
+        # Of a key given twice the last one counts, so the example takes the place of what the message has there.
+        verdict = judge(
+            "telemetry/GW-TEST-001/D01/data",
+            f"{message}, {fields}}}".encode(),
+            now=datetime(2026, 2, 18, 18, 30, tzinfo=UTC),
+            retention=timedelta(days=90),
+        )
+        assert isinstance(verdict, Refusal), fields
+        assert verdict.reason == reason, fields
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
