@@ -66,6 +66,10 @@ def load_django() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tds.settings")
     django.setup()
 
+    from django.utils import translation
+
+    translation.activate("en")  # Django's own sentences beside ours; the pages' default is Portuguese
+
 
 for name, group in (("tenant", tenant_app), ("user", user_app), ("gateway", gateway_app), ("token", token_app)):
     app.add_typer(group, name=name, callback=load_django)

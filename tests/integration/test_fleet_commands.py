@@ -328,6 +328,9 @@ def test_a_whole_fleet_is_made_from_a_shell(tmp_path: Path) -> None:
     again = shell(tmp_path, *steps[2])
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr.startswith("Gateway GW-1 is registered already;")
+    weak = shell(tmp_path, *steps[1], stdin="abc\n")
+    # In one language, although Django has its half of the sentence in the pages' as well.
+    assert weak.stderr.startswith("Warning: the password is weak. This password is too short.")
 
 
 def test_a_database_that_is_away_is_one_sentence(tmp_path: Path) -> None:
