@@ -164,7 +164,12 @@ def _round_trip(url: str, number: int) -> Callable[[], Part]:
 def _prepare_probe() -> None:
     with transaction.atomic():
         tenant, _ = Tenant.objects.get_or_create(slug=PROBE_TENANT, defaults={"name": "TDS status"})
-        Gateway.objects.get_or_create(code=PROBE_GATEWAY, status="active", defaults={"tenant": tenant})
+        # Whatever was done to it, it is the platform's own: a retired one gets a successor, a disabled one is enabled.
+        present = Gateway.objects.exclude(status="retired")
+        gateway, _ = present.get_or_create(code=PROBE_GATEWAY, defaults={"tenant": tenant})
+        if gateway.status != "active":
+            gateway.status = "active"
+            gateway.save(update_fields=["status"])
 
 
 def _probe(sent_at: datetime) -> bytes:
@@ -179,7 +184,8 @@ def _probe(sent_at: datetime) -> bytes:
 
 
 def _stored(sent_at: datetime) -> bool:
-    device = Device.objects.filter(gateway__code=PROBE_GATEWAY, code=PROBE_DEVICE).first()
+    of_probe = Device.objects.filter(gateway__code=PROBE_GATEWAY, gateway__status="active")
+    device = of_probe.filter(code=PROBE_DEVICE).first()
     link = DeviceMetric.objects.filter(device=device, metric__tipo=PROBE_TIPO).first() if device else None
     if link is None:
         return False
