@@ -1,0 +1,363 @@
+"""What the platform says of itself: to a load balancer, to Prometheus, and to whoever runs `tds status`."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import psycopg
+import pytest
+from django.test import Client
+from django.utils import timezone
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from tds import health, status
+from tds.environment import ROOT
+from tds.fleet.models import Gateway
+from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
+from tds.heartbeat import STALE_S, Heartbeat
+from tds.ingest.ledger import FIELDS
+from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
+from tds.mqtt.connection import SessionConfig
+from tds.mqtt.session import Session
+from tds.settings import ENV
+from tds.status import State, as_document, examine, healthy
+from tests import seeding
+from tests.consuming import (
+    STOP_LIMIT_S,
+    Silent,
+    consumer_thread,
+    environment,
+    ledger,
+    message,
+    prepared_connection,
+    publish,
+)
+from tests.running import RunningBroker, free_port, wait_until
+
+TOKEN: Final = "a-token-of-24-characters"
+PARTS: Final = ["database", "redis", "disk", "web", "consumer", "worker", "broker", "firmware server"]
+
+Connection = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def connection(transactional_db: None) -> Iterator[Connection]:
+    with prepared_connection(datetime.now(UTC)) as own:
+        yield own
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "ENV", replace(ENV, metrics_token=TOKEN))
+
+
+@pytest.fixture
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the wait is for what does not come."""
+    monkeypatch.setattr(status, "ROUND_TRIP_LIMIT_S", 1.0)
+
+
+# /healthz
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_the_liveness_page_answers_without_a_database(client: Client, method: str) -> None:
+    # No mark of pytest-django here: a look at the database would fail the test.
+    answer = getattr(client, method)("/healthz")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/plain"
+    assert answer.content == (b"ok\n" if method == "get" else b"")
+    assert not answer.cookies
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics"])
+def test_the_pages_of_machines_are_only_read(client: Client, path: str) -> None:
+    assert client.post(path).status_code == 405
+
+
+# /metrics
+
+
+def scraped(client: Client, **headers: str) -> dict[str, Metric]:
+    """The metrics by name, as Prometheus reads them."""
+    answer = client.get("/metrics", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    return {metric.name: metric for metric in text_string_to_metric_families(answer.content.decode())}
+
+
+def by_label(metric: Metric, label: str) -> dict[str, float]:
+    """A counter's samples alone, without when each began."""
+    return {s.labels[label]: s.value for s in metric.samples if not s.name.endswith("_created")}
+
+
+def value(metric: Metric) -> float:
+    [sample] = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+    return sample.value
+
+
+@pytest.mark.django_db
+def test_the_metrics_are_the_ledgers_sums(client: Client) -> None:
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    acme, other = seeding.tenant("acme"), seeding.tenant("other")
+    for of_tenant, at, n in ((acme, hour, 1), (acme, hour - timedelta(hours=1), 10), (other, hour, 100)):
+        LedgerHour.objects.create(
+            tenant=of_tenant, hour=at, received=n * 3, accepted=n * 2, quarantined=n, readings=n * 9, stored=n * 8
+        )
+    LedgerHour.objects.create(tenant=None, hour=hour, received=1_000, quarantined=1_000)
+    gateway = seeding.gateway(acme, "GW-001")
+    QuarantineCount.objects.create(reason="not_json", gateway=gateway, total=7, kept=5, last_at=hour)
+    QuarantineCount.objects.create(reason="not_json", gateway=None, total=70, kept=50, last_at=hour)
+    QuarantineCount.objects.create(reason="bad_topic", gateway=None, total=1, kept=0, last_at=hour)
+
+    metrics = scraped(client)
+
+    sums = {name: value(metrics[f"tds_ledger_{name}"]) for name in FIELDS}
+    assert sums == {
+        "received": 1_333,
+        "accepted": 222,
+        "quarantined": 1_111,
+        "readings": 999,
+        "stored": 888,
+        "duplicate": 0,
+    }
+    assert by_label(metrics["tds_quarantined"], "reason") == {"not_json": 77, "bad_topic": 1}
+    assert by_label(metrics["tds_quarantine_kept"], "reason") == {"not_json": 55, "bad_topic": 0}
+    for name in (*(f"tds_ledger_{name}" for name in FIELDS), "tds_quarantined"):
+        assert metrics[name].type == "counter"
+
+
+@pytest.mark.django_db
+def test_the_metrics_of_an_empty_platform_are_zero(client: Client) -> None:
+    metrics = scraped(client)
+    assert {value(metrics[f"tds_ledger_{name}"]) for name in FIELDS} == {0}
+    assert metrics["tds_heartbeat_age_seconds"].samples == []
+
+
+@pytest.mark.django_db
+def test_the_metrics_tell_how_old_each_sign_of_life_is_and_what_waits(client: Client) -> None:
+    now = timezone.now()
+    for process, age_s, facts in (("consumer", 7, {"waiting_messages": 42}), ("worker", 90, {})):
+        Heartbeat.objects.create(
+            process=process, pid=1, started_at=now, beat_at=now - timedelta(seconds=age_s), facts=facts
+        )
+    metrics = scraped(client)
+    ages = by_label(metrics["tds_heartbeat_age_seconds"], "process")
+    assert ages == {"consumer": pytest.approx(7, abs=5), "worker": pytest.approx(90, abs=5)}
+    assert by_label(metrics["tds_consumer_waiting_messages"], "process") == {"consumer": 42}
+
+
+@pytest.mark.django_db
+def test_no_tenant_and_no_gateway_is_named_in_the_metrics(client: Client) -> None:
+    gateway = seeding.gateway(seeding.tenant("acme-secret"), "GW-SECRET")
+    now = timezone.now()
+    LedgerHour.objects.create(tenant=gateway.tenant, hour=now, received=1, quarantined=1)
+    QuarantineCount.objects.create(reason="not_json", gateway=gateway, total=1, kept=1, last_at=now)
+    assert b"secret" not in client.get("/metrics").content.lower()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("token")
+def test_the_token_opens_the_metrics_from_anywhere(client: Client) -> None:
+    answer = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"}, REMOTE_ADDR="198.51.100.7")
+    assert answer.status_code == 200
+
+
+# No mark of pytest-django: who is refused costs no look at the database.
+@pytest.mark.usefixtures("token")
+@pytest.mark.parametrize(
+    "given", [None, "", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "Basic x"]
+)
+@pytest.mark.parametrize("address", ["127.0.0.1", "198.51.100.7"])
+def test_without_the_right_token_nobody_reads_the_metrics(client: Client, given: str | None, address: str) -> None:
+    headers = {} if given is None else {"authorization": given}
+    # From loopback neither: with a token set there is a proxy in front, and behind it everybody comes from there.
+    answer = client.get("/metrics", headers=headers, REMOTE_ADDR=address)
+    assert answer.status_code == 403
+    assert answer.content == b"Set TDS_METRICS_TOKEN and send it as a bearer token.\n"
+
+
+def test_without_a_token_set_only_loopback_reads_the_metrics(client: Client) -> None:
+    assert client.get("/metrics", REMOTE_ADDR="198.51.100.7").status_code == 403
+    assert client.get("/metrics", REMOTE_ADDR="10.0.0.1").status_code == 403
+    assert health.may_read_metrics("127.0.0.1", "", "")
+    assert health.may_read_metrics("::1", "", "")
+
+
+# tds status
+
+
+def parts_of(broker_url: str, **changes: Any) -> dict[str, status.Part]:
+    environment_now = replace(ENV, mqtt_urls=(broker_url,), home=ROOT, redis_url="", **changes)
+    return {part.name: part for part in examine(environment_now)}
+
+
+def beaten(process: str, *, age_s: float = 0, **facts: Any) -> None:
+    now = timezone.now()
+    Heartbeat.objects.update_or_create(
+        process=process,
+        defaults={"pid": 1, "started_at": now, "beat_at": now - timedelta(seconds=age_s), "facts": facts},
+    )
+
+
+def test_a_working_path_is_proved_by_a_message_that_goes_all_the_way(
+    broker: RunningBroker, connection: Connection
+) -> None:
+    with consumer_thread(broker.url):
+        wait_until(Heartbeat.objects.filter(facts__connected=True).exists, "the consumer's sign of life")
+        for _ in range(2):  # the second time its device is known
+            parts = parts_of(broker.url)
+            assert {parts[name].state for name in ("database", "consumer", "broker", "disk")} == {State.HEALTHY}
+            assert "published, stored and read again" in parts["broker"].detail
+    assert ledger(connection) == {
+        "received": 2,
+        "accepted": 2,
+        "quarantined": 0,
+        "readings": 2,
+        "stored": 2,
+        "duplicate": 0,
+    }
+
+
+@pytest.mark.parametrize("command", ["disable", "retire"])
+def test_what_was_done_to_the_probes_gateway_is_no_fault_of_the_platform(
+    broker: RunningBroker, connection: Connection, command: str
+) -> None:
+    with consumer_thread(broker.url):
+        assert parts_of(broker.url)["broker"].state is State.HEALTHY
+        probe = Gateway.objects.get(code=PROBE_GATEWAY)
+        probe.status = {"disable": "disabled", "retire": "retired"}[command]
+        probe.retired_at = timezone.now() if command == "retire" else None
+        probe.save()
+        wait_until(lambda: parts_of(broker.url)["broker"].state is State.HEALTHY, "a round trip")
+    assert [gateway.status for gateway in Gateway.objects.exclude(status="retired")] == ["active"]
+
+
+@pytest.mark.usefixtures("haste")
+def test_without_a_consumer_the_message_waits_and_the_status_says_so(
+    broker: RunningBroker, connection: Connection
+) -> None:
+    assert broker.broker.open_session()
+    parts = parts_of(broker.url)
+    assert parts["consumer"] == status.Part(
+        "consumer",
+        State.UNHEALTHY,
+        "It has never run.",
+        "Look into log/consumer.log under TDS_HOME; start it with ./tds up.",
+    )
+    assert parts["broker"].state is State.UNHEALTHY
+    assert parts["broker"].detail.endswith("took a message, but it was not stored within 1 s.")
+    # What the broker took is stored once the consumer runs, as the sentence promises.
+    with consumer_thread(broker.url):
+        wait_until(lambda: ledger(connection)["stored"] == 1, "the message")
+
+
+def test_a_broker_that_would_throw_messages_away_is_unhealthy(broker: RunningBroker, connection: Connection) -> None:
+    # Nobody ever subscribed: the broker acknowledges what it drops.
+    part = parts_of(broker.url)["broker"]
+    assert part.state is State.UNHEALTHY
+    assert "nobody is subscribed" in part.detail
+
+
+def test_a_broker_that_is_away_is_unhealthy(connection: Connection) -> None:
+    part = parts_of(f"mqtt://127.0.0.1:{free_port()}")["broker"]
+    assert part.state is State.UNHEALTHY
+    assert "the broker can't be reached" in part.detail
+    assert part.action
+
+
+@pytest.mark.django_db
+def test_a_sign_of_life_that_is_old_or_without_a_broker_is_unhealthy() -> None:
+    nobody = f"mqtt://127.0.0.1:{free_port()}"
+    beaten("consumer", connected=True)
+    beaten("worker", age_s=STALE_S - 5)
+    parts = parts_of(nobody)
+    assert (parts["consumer"].state, parts["worker"].state) == (State.HEALTHY, State.HEALTHY)
+    beaten("consumer", connected=False, broker="localhost:1883")
+    beaten("worker", age_s=STALE_S + 5)
+    parts = parts_of(nobody)
+    assert (parts["consumer"].state, parts["worker"].state) == (State.UNHEALTHY, State.UNHEALTHY)
+    assert parts["consumer"].detail == "It runs, but has no session with localhost:1883."
+
+
+@pytest.mark.django_db
+def test_each_broker_has_a_consumer_and_a_round_trip_of_its_own() -> None:
+    urls = tuple(f"mqtt://127.0.0.1:{free_port()}" for _ in range(3))
+    names = [part.name for part in examine(replace(ENV, mqtt_urls=urls, home=ROOT, redis_url=""))]
+    assert [name for name in names if "consumer" in name] == ["consumer", "consumer-2", "consumer-3"]
+    assert [name for name in names if "broker" in name] == ["broker", "broker-2", "broker-3"]
+
+
+def test_what_is_off_is_no_fault() -> None:
+    parts = [status.Part("a", State.HEALTHY, ""), status.Part("b", State.OFF, "")]
+    assert healthy(parts)
+    assert not healthy([*parts, status.Part("c", State.UNHEALTHY, "")])
+    document = as_document(parts)
+    assert document["healthy"] is True
+    assert json.loads(json.dumps(document))["parts"]["b"]["state"] == "off"
+
+
+def test_the_probe_leaves_nothing_that_tenants_see(broker: RunningBroker, connection: Connection) -> None:
+    with consumer_thread(broker.url):
+        parts_of(broker.url)
+    assert QuarantinedMessage.objects.count() == 0
+    tenants = connection.execute("SELECT slug FROM tds_new_tenant").fetchall()
+    assert tenants == [(PROBE_TENANT,)]
+
+
+def test_while_a_flood_is_being_stored_the_status_is_still_true(broker: RunningBroker, connection: Connection) -> None:
+    seeding.gateway(seeding.tenant("acme"), "GW-001")
+    with consumer_thread(broker.url):
+        publish(broker, *(message(n) for n in range(2_000)))
+        assert parts_of(broker.url)["broker"].state is State.HEALTHY
+        # The probe came behind the flood, so when it was read again all before it was stored.
+        assert ledger(connection)["stored"] == 2_001
+
+
+@pytest.mark.usefixtures("haste")
+def test_a_session_of_nobody_we_know_is_no_proof(broker: RunningBroker, connection: Connection) -> None:
+    listener = Session(SessionConfig("127.0.0.1", broker.port, "somebody", ("telemetry/#",)), Silent())
+    listener.start()
+    try:
+        assert listener.up.wait(STOP_LIMIT_S)
+        assert parts_of(broker.url)["broker"].state is State.UNHEALTHY
+    finally:
+        listener.stop()
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_the_command_without_a_database_is_one_document_a_sentence_each_and_exit_1(
+    broker: RunningBroker, tmp_path: Path
+) -> None:
+    variables = {
+        "TDS_DATABASE_URL": f"postgresql://tds:very-secret@127.0.0.1:{free_port()}/tds",
+        "TDS_MQTT_URLS": broker.url,
+        "TDS_WEB_PORT": str(free_port()),
+    }
+    tmp_path.joinpath("home").mkdir()
+    began = monotonic()
+    done = subprocess.run(
+        [ROOT / "tds", "status", "--json"],
+        env=environment(tmp_path / "home", **variables),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert monotonic() - began < 15
+    assert done.returncode == 1
+    assert done.stderr == b""
+    document = json.loads(done.stdout)
+    assert document["healthy"] is False
+    assert list(document["parts"]) == PARTS
+    states = {name: part["state"] for name, part in document["parts"].items()}
+    assert states == dict.fromkeys(PARTS, "unhealthy") | {"redis": "off", "disk": "healthy", "firmware server": "off"}
+    for part in document["parts"].values():
+        assert part["state"] != "unhealthy" or (part["detail"] and part["action"])
+    assert document["parts"]["worker"]["action"] == "See database."
+    assert b"very-secret" not in done.stdout
