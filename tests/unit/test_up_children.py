@@ -1,5 +1,6 @@
 """Back-off, order of the stop, identity of a process, logs: the small rules behind `tds up`."""
 
+import errno
 import json
 import os
 import signal
@@ -133,6 +134,34 @@ def test_a_child_that_is_done_is_followed_by_its_successor(tmp_path: Path) -> No
     supervisor._look_after(supervisor.children["simulator"])
     assert supervisor.children["simulator"].child is live
     assert changes == [supervisor.pids()]
+    supervisor.stop_all()
+
+
+def test_a_full_disk_stops_neither_the_supervisor_nor_its_other_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_room(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "run").mkdir()
+    supervisor = Supervisor(tmp_path, no_room)
+    supervisor.start(Child("broker", SLEEP))
+    supervisor.start(Child("web", SLEEP))
+    web = supervisor.children["web"]
+    web.child = Child("web", SLEEP, before=no_room)
+    web.process.kill()
+    web.process.wait()
+    supervisor._look_after(web)
+    web.again_at = 0.0
+    supervisor._look_after(web)
+    assert web.again_at > 0
+    assert "web can't be started (No space left on device); trying again in 1 s" in capsys.readouterr().out
+    # The process starts, but nothing can be written down about it.
+    web.child, web.again_at = Child("web", SLEEP), 0.0
+    monkeypatch.setattr("tds.local.leftovers.remember", no_room)
+    supervisor._look_after(web)
+    assert set(supervisor.pids()) == {"broker", "web"}
+    assert "What runs now can't be written down" in capsys.readouterr().out
     supervisor.stop_all()
 
 

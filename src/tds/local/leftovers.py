@@ -67,7 +67,9 @@ def keep(home: Path, name: str, pid: int) -> Identity | None:
     """Write down who this child is, for the next start."""
     identity = identity_of(pid)
     if identity:
-        remember(run_file(home, name), identity)
+        # A full disk: the child is worth more than the note, which only serves after a kill of the supervisor.
+        with contextlib.suppress(OSError):
+            remember(run_file(home, name), identity)
     return identity
 
 

@@ -17,7 +17,7 @@ from tds.local.processes import Identity
 from tds.local.refusal import CannotStartError
 
 LOOK_S: Final = 0.1
-LOGS_EVERY_S: Final = 5.0
+CHORES_EVERY_S: Final = 5.0
 
 
 class StopAskedError(Exception):
@@ -63,7 +63,8 @@ class Supervisor:
         self.children: dict[str, Running] = {}
         self.stops: list[int] = []
         self.changed = changed
-        self._logs_at = 0.0
+        self._told = True  # of the last change
+        self._chores_at = 0.0
 
     def catch_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -127,10 +128,12 @@ class Supervisor:
         while not self.stops:
             for running in list(self.children.values()):
                 self._look_after(running)
-            if time.monotonic() >= self._logs_at:
-                self._logs_at = time.monotonic() + LOGS_EVERY_S
+            if time.monotonic() >= self._chores_at:
+                self._chores_at = time.monotonic() + CHORES_EVERY_S
                 for name in self.children:
                     logs.keep_bounded(logs.path_of(self.home, name))
+                if not self._told:
+                    self._tell()
             time.sleep(LOOK_S)
 
     def _look_after(self, running: Running) -> None:
@@ -138,20 +141,41 @@ class Supervisor:
         now = time.monotonic()
         if running.again_at is not None:
             if now >= running.again_at:
-                self.children[child.name] = self._spawn(child, running.backoff)
-                self.changed(self)
-                say(f"{child.name} started again, pid {self.children[child.name].process.pid}")
+                self._bring_back(running)
             return
         if (code := running.process.poll()) is None:
             return
         forget(self.home, child.name)
         if child.then and code == 0:
-            self.children[child.name] = self._spawn(child.then(), Backoff())
-            self.changed(self)
+            running.child, running.backoff = child.then(), Backoff()
+            self._bring_back(running)
             return
         pause = running.backoff.after(now - running.started)
         running.again_at = now + pause
         say(f"{child.name} ended ({ending(code)}); starting it again in {pause:g} s")
+
+    def _bring_back(self, running: Running) -> None:
+        """Whatever the machine lacks at this moment must not stop the children that still run."""
+        child = running.child
+        try:
+            self.children[child.name] = self._spawn(child, running.backoff)
+        except OSError as error:
+            pause = running.backoff.after(0)
+            running.again_at = time.monotonic() + pause
+            say(f"{child.name} can't be started ({error.strerror}); trying again in {pause:g} s")
+            return
+        if running.again_at is not None:  # its end was said
+            say(f"{child.name} started again, pid {self.children[child.name].process.pid}")
+        self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self.changed(self)
+            self._told = True
+        except OSError as error:
+            if self._told:
+                say(f"What runs now can't be written down ({error.strerror}); trying again until it can.")
+            self._told = False
 
     def stop_all(self) -> None:
         # From here on a further signal means "hurry": the one that brought us here does not count.
