@@ -50,17 +50,22 @@ class Part:
 
 def examine(environment: Environment) -> list[Part]:
     """Every part, looked at now. Takes up to some ten seconds when much is broken."""
+    database = _database()
+    # Asked once: one that hangs costs a connection's whole patience at every question.
+    there = database.state is State.HEALTHY
     checks: list[Callable[[], Part]] = [
-        _database,
         lambda: _redis(environment),
         lambda: _disk(environment),
         lambda: _web(environment),
-        *(_beating(f"consumer-{n}" if n > 1 else "consumer") for n in range(1, len(environment.mqtt_urls) + 1)),
-        _beating("worker"),
-        *(_round_trip(url, n) for n, url in enumerate(environment.mqtt_urls, start=1)),
+        *(
+            _beating(f"consumer-{n}" if n > 1 else "consumer", database_there=there)
+            for n in range(1, len(environment.mqtt_urls) + 1)
+        ),
+        _beating("worker", database_there=there),
+        *(_round_trip(url, n, database_there=there) for n, url in enumerate(environment.mqtt_urls, start=1)),
         lambda: Part("firmware server", State.OFF, "Not part of this version."),
     ]
-    return [check() for check in checks]
+    return [database, *(check() for check in checks)]
 
 
 def healthy(parts: list[Part]) -> bool:
@@ -115,13 +120,16 @@ def _web(environment: Environment) -> Part:
         return Part("web", State.UNHEALTHY, f"{url}: {_line(error)}", action)
 
 
-def _beating(process: str) -> Callable[[], Part]:
+def _beating(process: str, *, database_there: bool) -> Callable[[], Part]:
     def check() -> Part:
         action = f"Look into log/{process}.log under TDS_HOME; start it with ./tds up."
+        away = Part(process, State.UNHEALTHY, "Unknown: the database is away.", "See database.")
+        if not database_there:
+            return away
         try:
             row = Heartbeat.objects.filter(process=process).first()
         except DatabaseError:
-            return Part(process, State.UNHEALTHY, "Unknown: the database is away.", "See database.")
+            return away
         if row is None:
             return Part(process, State.UNHEALTHY, "It has never run.", action)
         age_s = (timezone.now() - row.beat_at).total_seconds()
@@ -135,15 +143,18 @@ def _beating(process: str) -> Callable[[], Part]:
     return check
 
 
-def _round_trip(url: str, number: int) -> Callable[[], Part]:
+def _round_trip(url: str, number: int, *, database_there: bool) -> Callable[[], Part]:
     name = "broker" if number == 1 else f"broker-{number}"
 
     def check() -> Part:
         broker = address.parse(url)
+        away = Part(name, State.UNHEALTHY, "Can't be tried: the database is away.", "See database.")
+        if not database_there:
+            return away
         try:
             _prepare_probe()
         except DatabaseError:
-            return Part(name, State.UNHEALTHY, "Can't be tried: the database is away.", "See database.")
+            return away
         sent_at = timezone.now()
         began = monotonic()
         try:
