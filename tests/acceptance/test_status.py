@@ -87,6 +87,18 @@ def test_a_broker_that_stands_still_is_found(platform: Started) -> None:
     wait_until_well(platform)
 
 
+def test_a_database_that_stands_still_is_found_without_waiting_for_it_at_every_part(platform: Started) -> None:
+    wait_until_well(platform)
+    with standing_still(platform, "database"):
+        began = monotonic()
+        code, document = examined(platform)
+        assert monotonic() - began < 12  # one connection's patience is 5 s
+        assert code == 1
+        assert unhealthy(document) == {"database", "consumer", "worker", "broker"}
+        assert {document["parts"][name]["action"] for name in ("consumer", "worker", "broker")} == {"See database."}
+    wait_until_well(platform)
+
+
 def test_a_killed_worker_is_no_cause_for_alarm_when_it_is_back(platform: Started) -> None:
     before = platform.pids["worker"]
     os.kill(before, signal.SIGKILL)
