@@ -219,3 +219,20 @@ def test_while_the_database_is_away_nothing_is_lost_and_the_log_says_so(
             wait_for(another, *range(200))
         assert consumer.terminate() == 0
     assert unacknowledged(broker) == []
+
+
+def test_a_consumer_ends_on_sigterm_while_the_database_is_away_and_acknowledges_nothing(
+    broker: RunningBroker, connection: Connection, cluster: RunningCluster, tmp_path: Path
+) -> None:
+    with consumer_process(broker, tmp_path) as consumer:
+        connections.close_all()
+        connection.close()
+        cluster.stop()
+        try:
+            publish(broker, *(message(n) for n in range(50)))
+            wait_until(lambda: consumer.says("nada é confirmado"), "the sentence")
+            assert consumer.terminate() == 0
+            assert consumer.errors == ""
+        finally:
+            cluster.start()
+    assert unacknowledged(broker) == list(range(50))
