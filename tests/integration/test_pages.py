@@ -204,6 +204,13 @@ def test_nobody_makes_an_account_for_themselves() -> None:
     assert not User.objects.exists()
 
 
+def test_the_description_of_the_api_is_for_who_has_signed_in(ana: User) -> None:
+    for address, kind in ((f"{DASHBOARD}api/docs/", "text/html"), (f"{DASHBOARD}api/openapi.json", "application/json")):
+        assert Client().get(address)["Location"].startswith(LOGIN)
+        response = sign_in("ana").get(address)
+        assert (response.status_code, response["Content-Type"].split(";")[0]) == (200, kind)
+
+
 def test_the_sixth_attempt_at_a_password_is_refused_although_it_is_right(ana: User) -> None:
     for _ in range(5):
         assert not signed_in(sign_in("ana", "wrong"))

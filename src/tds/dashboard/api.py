@@ -1,6 +1,7 @@
 """The JSON API, put together. Its OpenAPI document is at api/openapi.json."""
 
 import psycopg
+from django.contrib.auth.decorators import login_required
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
@@ -12,7 +13,14 @@ from tds.dashboard import chart_api, post_readings
 from tds.dashboard.errors import ApiError
 
 # The readers only read: a forged request of another site learns nothing from their answers.
-api = NinjaAPI(title="TDS", version="1", auth=SessionAuth(csrf=False), urls_namespace="api", docs_url="docs/")
+api = NinjaAPI(
+    title="TDS",
+    version="1",
+    auth=SessionAuth(csrf=False),
+    urls_namespace="api",
+    docs_url="docs/",
+    docs_decorator=login_required,
+)
 api.add_router("", chart_api.router)
 api.add_router("", post_readings.router)
 
