@@ -25,14 +25,14 @@ router = Router()
 class CardParams(Schema):
     gateway: str | None = None
     dispositivo: list[str] = Field(default=[], description="Device codes; all that you may see, up to 20, if none")
-    tipo: str | None = None
 
-    def filters(self) -> Filters:
-        return Filters(self.gateway or None, [code for code in self.dispositivo if code], self.tipo or None)
+    def filters(self, tipo: str | None = None) -> Filters:
+        return Filters(self.gateway or None, [code for code in self.dispositivo if code], tipo or None)
 
 
 class ChartParams(CardParams):
     periodo: Literal["24h", "7d", "30d"] = "24h"
+    tipo: str | None = None
     desde: str | None = None
 
 
@@ -97,7 +97,7 @@ def cards(request: HttpRequest, params: Annotated[CardParams, Query()]) -> dict[
 
 def _chart(request: HttpRequest, params: ChartParams, *, by_day: bool) -> HttpResponse:
     scope, now = access.of(request), timezone.now()
-    lines = selection.lines(scope, params.filters())
+    lines = selection.lines(scope, params.filters(params.tipo))
     series = [line.series for line in lines]
     whole = charts.window(charts.PERIODS[params.periodo], selection.zone(scope), now=now, whole_days=by_day)
     store, connection = wiring.reading_store(), wiring.database_connection()

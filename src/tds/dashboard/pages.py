@@ -53,7 +53,7 @@ def options(request: HttpRequest) -> HttpResponse:
     """What the filters offer, as JSON: asked again when a card shows a device that the page did not know."""
     if not request.user.is_authenticated:
         # A redirect to the sign-in would reach the script as a page that is not JSON.
-        return JsonResponse({"erro": "signed_out", "detalhe": _("You are signed out. Sign in again.")}, status=401)
+        return JsonResponse({"erro": "nao_autorizado", "detalhe": _("You are signed out. Sign in again.")}, status=401)
     return JsonResponse(_options(access.of(request)))
 
 
@@ -67,16 +67,16 @@ def switch_tenant(request: HttpRequest) -> HttpResponse:
 
 
 def _options(scope: access.Scope) -> dict[str, object]:
-    gateways = list(scope.gateways().values("code", "name", "status")[:MAX_GATEWAYS_LISTED])
+    gateways = list(scope.gateways().values("code", "name", "status")[: MAX_GATEWAYS_LISTED + 1])
     devices = list(scope.devices().values("gateway__code", "code", "name")[: MAX_DEVICES_LISTED + 1])
     active = next((g["code"] for g in gateways if g["status"] == GatewayStatus.ACTIVE), None)
     return {
-        "gateways": [{"codigo": g["code"], "nome": g["name"]} for g in gateways],
+        "gateways": [{"codigo": g["code"], "nome": g["name"]} for g in gateways[:MAX_GATEWAYS_LISTED]],
         "dispositivos": [
             {"gateway": d["gateway__code"], "codigo": d["code"], "nome": d["name"]}
             for d in devices[:MAX_DEVICES_LISTED]
         ],
-        "cortado": len(devices) > MAX_DEVICES_LISTED,
+        "cortado": len(devices) > MAX_DEVICES_LISTED or len(gateways) > MAX_GATEWAYS_LISTED,
         "tipos": list(scope.metrics().order_by("tipo").values_list("tipo", flat=True).distinct()),
         "ha_leituras": scope.device_metrics().exists(),
         "primeira_mensagem": first_message_line(active, settings.ENV.ports.mqtt) if active else None,

@@ -19,7 +19,7 @@ from tds.local.accounts import Account, give
 from tds.local.processes import write_whole
 from tds.local.refusal import CannotStartError
 
-AUTOSAVE_S: Final = 15  # what a kill -9 of the broker can lose; gateways send the last 2 × this + 30 s again
+AUTOSAVE_S: Final = 15  # what a kill -9 of the broker can lose, well within the 90 s that gateways send again
 MAX_PAYLOAD_BYTES: Final = 262_144
 CONSUMER_CLIENT_ID: Final = "tds-consumer"
 TELEMETRY_TOPIC: Final = "telemetry/+/+/data"

@@ -57,7 +57,8 @@ def warnings(environment: Environment, free_bytes: int, now: datetime) -> list[s
         found.append(f"Warning: the clock says {now:%Y-%m-%d}; set it, or readings are refused as from the future.")
     if not is_loopback(environment.bind):
         found.append(
-            f"TDS_BIND is {environment.bind}: the web is open to the network. "
+            f"TDS_BIND is {environment.bind}: the web is open to the network, and answers to the names and addresses "
+            f"in TDS_ALLOWED_HOSTS. "
             "MQTT stays on 127.0.0.1, because it asks for no password here."
         )
     return found
