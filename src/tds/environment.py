@@ -166,7 +166,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         secret_key=_secret_key(reader, mode, home),
         allowed_hosts=tuple(reader.text("TDS_ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]").split()),
         https=reader.choice("TDS_HTTPS", "on" if mode is Mode.PRODUCTION else "off", ("on", "off")) == "on",
-        metrics_token=reader.secret("TDS_METRICS_TOKEN"),
+        metrics_token=_metrics_token(reader),
         retention_days=reader.whole("TDS_RETENTION_DAYS", 90, low=1, high=3650),
         quarantine_per_gateway=reader.whole("TDS_QUARANTINE_PER_GATEWAY", 1_000, low=1, high=100_000),
         quarantine_messages=reader.whole("TDS_QUARANTINE_MESSAGES", 100_000, low=1, high=10_000_000),
@@ -202,6 +202,14 @@ def _database_url(reader: Reader, home: Path, ports: Ports) -> str:
         return reader.url("TDS_DATABASE_URL", raw, ("postgresql", "postgres"))
     password = kept_secret(home, "database_password")
     return f"postgresql://tds:{password}@127.0.0.1:{ports.database}/tds"
+
+
+def _metrics_token(reader: Reader) -> str:
+    token = reader.secret("TDS_METRICS_TOKEN")
+    # RFC 6750, 2.1: in a header nothing else arrives as it was written.
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise ImproperlyConfigured("TDS_METRICS_TOKEN has a space or a character beyond ASCII; set another text.")
+    return token
 
 
 def _secret_key(reader: Reader, mode: Mode, home: Path) -> str:

@@ -24,8 +24,9 @@ def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # a view
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Totals of the platform, without a tenant's name in them. For loopback, or whoever has TDS_METRICS_TOKEN."""
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if not may_read_metrics(request.META.get("REMOTE_ADDR", ""), given, ENV.metrics_token):
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    token = given if scheme.lower() == "bearer" else ""
+    if not may_read_metrics(request.META.get("REMOTE_ADDR", ""), token, ENV.metrics_token):
         return HttpResponseForbidden(
             "Set TDS_METRICS_TOKEN and send it as a bearer token.\n", content_type="text/plain"
         )

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from http import HTTPStatus
 from time import monotonic, sleep
 from typing import Any, Final
-from urllib.error import URLError
-from urllib.request import urlopen
 
+import psycopg
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django.utils import timezone
@@ -21,6 +19,8 @@ from tds.environment import Environment
 from tds.fleet.models import Device, DeviceMetric, Gateway, Tenant
 from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
 from tds.heartbeat import STALE_S, Heartbeat
+from tds.local.parts import web_trouble
+from tds.local.plan import web_url
 from tds.mqtt import address
 from tds.mqtt.once import PublishError, publish_once
 from tds.readings.store import Series
@@ -28,7 +28,7 @@ from tds.readings.store import Series
 PROBE_DEVICE: Final = "P01"
 PROBE_TIPO: Final = "sonda"
 ROUND_TRIP_LIMIT_S: Final = 5.0
-HTTP_LIMIT_S: Final = 5.0
+REDIS_LIMIT_S: Final = 5.0
 MIN_FREE_BYTES: Final = 1024**3
 
 
@@ -94,7 +94,7 @@ def _redis(environment: Environment) -> Part:
     import redis
 
     try:
-        redis.Redis.from_url(environment.redis_url, socket_timeout=HTTP_LIMIT_S).ping()
+        redis.Redis.from_url(environment.redis_url, socket_timeout=REDIS_LIMIT_S).ping()
     except redis.RedisError as error:
         return Part("redis", State.UNHEALTHY, _line(error), "Start Redis, or unset TDS_REDIS_URL.")
     return Part("redis", State.HEALTHY, "Answers.")
@@ -109,15 +109,11 @@ def _disk(environment: Environment) -> Part:
 
 
 def _web(environment: Environment) -> Part:
-    url = f"http://127.0.0.1:{environment.ports.web}/healthz"
-    action = "Look into log/web.log under TDS_HOME; start it with ./tds up."
-    try:
-        with urlopen(url, timeout=HTTP_LIMIT_S) as answer:
-            if answer.status == HTTPStatus.OK:
-                return Part("web", State.HEALTHY, f"{url} answers.")
-            return Part("web", State.UNHEALTHY, f"{url} answers {answer.status}.", action)
-    except (URLError, OSError) as error:
-        return Part("web", State.UNHEALTHY, f"{url}: {_line(error)}", action)
+    url = f"{web_url(environment)}/healthz"
+    if trouble := web_trouble(environment):
+        action = "Look into log/web.log under TDS_HOME; start it with ./tds up."
+        return Part("web", State.UNHEALTHY, f"{url}: {trouble}.", action)
+    return Part("web", State.HEALTHY, f"{url} answers.")
 
 
 def _beating(process: str, *, database_there: bool) -> Callable[[], Part]:
@@ -161,11 +157,15 @@ def _round_trip(url: str, number: int, *, database_there: bool) -> Callable[[], 
             publish_once(broker, f"telemetry/{PROBE_GATEWAY}/{PROBE_DEVICE}/data", _probe(sent_at))
         except PublishError as error:
             return Part(name, State.UNHEALTHY, f"{broker}: {error}", "Look into log/broker.log under TDS_HOME.")
-        while monotonic() - began < ROUND_TRIP_LIMIT_S:
-            if _stored(sent_at):
-                took_ms = (monotonic() - began) * 1000
-                return Part(name, State.HEALTHY, f"{broker}: published, stored and read again in {took_ms:.0f} ms.")
-            sleep(0.01)
+        try:
+            while monotonic() - began < ROUND_TRIP_LIMIT_S:
+                if _stored(sent_at):
+                    took_ms = (monotonic() - began) * 1000
+                    return Part(name, State.HEALTHY, f"{broker}: published, stored and read again in {took_ms:.0f} ms.")
+                sleep(0.01)
+        except (DatabaseError, psycopg.Error) as error:
+            detail = f"{broker} took a message, but the database went away: {_line(error)}"
+            return Part(name, State.UNHEALTHY, detail, "See database.")
         detail = f"{broker} took a message, but it was not stored within {ROUND_TRIP_LIMIT_S:.0f} s."
         return Part(name, State.UNHEALTHY, detail, "See consumer; what the broker took is stored once it runs.")
 

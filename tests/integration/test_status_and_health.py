@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import psycopg
 import pytest
+from django.db import connection as django_connection
 from django.test import Client
 from django.utils import timezone
 from prometheus_client import Metric
@@ -172,7 +173,8 @@ def test_the_token_opens_the_metrics_from_anywhere(client: Client) -> None:
 # No mark of pytest-django: who is refused costs no look at the database.
 @pytest.mark.usefixtures("token")
 @pytest.mark.parametrize(
-    "given", [None, "", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "Basic x"]
+    "given",
+    [None, "", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "Basic x", TOKEN, f"Basic {TOKEN}"],
 )
 @pytest.mark.parametrize("address", ["127.0.0.1", "198.51.100.7"])
 def test_without_the_right_token_nobody_reads_the_metrics(client: Client, given: str | None, address: str) -> None:
@@ -256,6 +258,33 @@ def test_without_a_consumer_the_message_waits_and_the_status_says_so(
     # What the broker took is stored once the consumer runs, as the sentence promises.
     with consumer_thread(broker.url):
         wait_until(lambda: ledger(connection)["stored"] == 1, "the message")
+
+
+def test_a_database_that_goes_away_while_the_message_is_awaited_is_said(
+    broker: RunningBroker, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert broker.broker.open_session()
+
+    def cut(*_arguments: object) -> bool:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        django_connection.ensure_connection()
+        with django_connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        raise AssertionError("the connection was cut")
+
+    monkeypatch.setattr(status, "_stored", cut)
+    part = parts_of(broker.url)["broker"]
+    assert part.state is State.UNHEALTHY
+    assert "took a message, but the database went away" in part.detail
+    django_connection.close()
+
+
+@pytest.mark.parametrize(("bind", "reached"), [("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("::1", "[::1]")])
+@pytest.mark.django_db
+def test_the_web_is_asked_where_it_is_bound(bind: str, reached: str) -> None:
+    part = parts_of(f"mqtt://127.0.0.1:{free_port()}", bind=bind, ports=replace(ENV.ports, web=free_port()))["web"]
+    assert part.state is State.UNHEALTHY
+    assert part.detail.startswith(f"http://{reached}:")
 
 
 def test_a_broker_that_would_throw_messages_away_is_unhealthy(broker: RunningBroker, connection: Connection) -> None:

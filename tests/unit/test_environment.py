@@ -72,6 +72,8 @@ def test_the_secrets_that_are_made_are_readable_by_their_owner_alone(home: str) 
         ("TDS_DATABASE_URL", "mysql://localhost/tds"),
         ("TDS_DATABASE_URL", "postgresql://[::1"),
         ("TDS_SECRET_KEY", "short"),
+        ("TDS_METRICS_TOKEN", "sénha"),
+        ("TDS_METRICS_TOKEN", "two words"),
         ("TDS_SECRET_KEY_FILE", "/nowhere/at/all"),
         ("TDS_DATABASE_URL_FILE", "/nowhere/at/all"),
         ("TDS_REDIS_URL_FILE", "/nowhere/at/all"),

@@ -53,7 +53,7 @@ def web(environment: Environment) -> Child:
     if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes its own unguessable file there
         words += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108  # a slow disk must not look like a hung worker
     return Child(
-        "web", words, lambda: web_answers(environment), limit_s=60, cwd=ROOT, environment=_variables(environment)
+        "web", words, lambda: not web_trouble(environment), limit_s=60, cwd=ROOT, environment=_variables(environment)
     )
 
 
@@ -102,17 +102,19 @@ def _variables(environment: Environment) -> dict[str, str]:
     }
 
 
-def web_answers(environment: Environment) -> bool:
+def web_trouble(environment: Environment) -> str:
+    """Why the web does not answer; empty when it does."""
     connection = http.client.HTTPConnection(reachable(environment.bind), environment.ports.web, timeout=2)
     # Any name that the site answers to will do; a pattern (`.example.org`, `*`) stands for a name as well.
     name = environment.allowed_hosts[0].lstrip(".")
     try:
         connection.request("GET", "/healthz", headers={"Host": "localhost" if name == "*" else name})
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
     finally:
         connection.close()
+    return "" if status == http.client.OK else f"status {status}"
 
 
 def sql_answers(url: str) -> bool:

@@ -30,9 +30,7 @@ def is_loopback(address: str) -> bool:
 
 def reachable(bind: str) -> str:
     """The address at which this machine reaches what is bound to `bind`."""
-    if bind in EVERYWHERE or (is_loopback(bind) and ":" not in bind):
-        return LOOPBACK
-    return bind
+    return LOOPBACK if bind in EVERYWHERE else bind
 
 
 def for_url(address: str) -> str:
