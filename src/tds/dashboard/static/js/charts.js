@@ -9,11 +9,13 @@ const MAX_BANDS = 3; // more lines than this: the band of the one that is pointe
 const MAX_TOOLTIP_LINES = 6; // more lines than this: the nearest only
 const BAR_PX = 9; // narrower ones can't be told apart: the chart becomes wider than its box and scrolls
 const TICK_PX = 58;
+const RUNNING_DASH = [1, 4];
 
 const hidden = new Set(); // series switched off in the legend
 let pointed = null; // the series that the legend points at
 
 function basics() {
+  $("bars-box").addEventListener("scroll", () => requestAnimationFrame(() => charts.bars.drawn?.draw()), { passive: true });
   Chart.defaults.animation = false; // live data redraws often; motion would only distract
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   Chart.defaults.font.size = 12;
@@ -92,6 +94,10 @@ const dotSize = ({ dataset, dataIndex: at }) => {
   return last || (data[at - 1] ?? null) === null && (data[at + 1] ?? null) === null ? 3 : 0;
 };
 
+// The hour of now has only begun: what was gained in it so far is no fall, and must not look like one.
+const isRunning = (set, { p1DataIndex }) =>
+  (set.agregacao === "counter" || set.agregacao === "sum") && p1DataIndex === set.data.length - 1;
+
 function lineDatasets(series) {
   const units = unitsOf(series.datasets);
   const shown = series.datasets.filter((set) => !hidden.has(keyOf(set))).length;
@@ -111,6 +117,7 @@ function lineDatasets(series) {
         borderColor: style.line,
         backgroundColor: style.line,
         borderDash: style.dash,
+        segment: { borderDash: (at) => (isRunning(set, at) ? RUNNING_DASH : undefined) },
         borderWidth: pointed === key ? 3.5 : 2,
         borderJoinStyle: "round",
         pointRadius: dotSize,
@@ -176,6 +183,21 @@ function lineOptions(series) {
   };
 }
 
+// The scale stays in sight while the bars move under it.
+const keptScale = {
+  id: "kept-scale",
+  afterDraw({ ctx, chartArea, scales, canvas }) {
+    const { scrollLeft } = canvas.closest(".chart");
+    if (!scrollLeft) return;
+    ctx.save();
+    ctx.fillStyle = colour("surface");
+    ctx.fillRect(scrollLeft, 0, scales.y0.right, chartArea.bottom + 1);
+    ctx.translate(scrollLeft, 0);
+    scales.y0.drawLabels(chartArea);
+    ctx.restore();
+  },
+};
+
 function barOptions(series) {
   return {
     interaction: { mode: "nearest", axis: "x", intersect: true },
@@ -203,7 +225,7 @@ function unitLine(series, prefix) {
 
 const charts = {
   line: { type: "line", options: lineOptions, datasets: lineDatasets, words: "chart_line", label: format.hour, prefix: "" },
-  bars: { type: "bar", options: barOptions, datasets: barDatasets, words: "chart_bars", label: format.dayFull, prefix: "day_" },
+  bars: { type: "bar", options: barOptions, datasets: barDatasets, words: "chart_bars", label: format.dayFull, prefix: "day_", plugins: [keptScale] },
 };
 
 function settle(name, series) {
@@ -247,7 +269,7 @@ export function draw(name, series) {
     } else {
       if (!charts.ready) basics();
       charts.ready = true;
-      chart.drawn = new Chart($(name), { type: chart.type, data, options: chart.options(series) });
+      chart.drawn = new Chart($(name), { type: chart.type, data, options: chart.options(series), plugins: chart.plugins });
     }
   }
   if (name === "line") legend(series);
