@@ -10,8 +10,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from time import sleep, time
 from typing import Any, Final
+from urllib.parse import urljoin
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.conf import settings
 from django.core.cache import cache
@@ -23,6 +25,7 @@ from tds.environment import ROOT
 from tds.fleet import tokens
 from tds.fleet.models import Membership, Tenant, User
 from tests import seeding
+from tests.running import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -209,6 +212,31 @@ def test_the_description_of_the_api_is_for_who_has_signed_in(ana: User) -> None:
         assert Client().get(address)["Location"].startswith(LOGIN)
         response = sign_in("ana").get(address)
         assert (response.status_code, response["Content-Type"].split(";")[0]) == (200, kind)
+
+
+def test_no_page_promises_a_mail_that_nobody_sends(ana: User, settings: Any) -> None:
+    # pytest-django's outbox would take it; the platform has no mail server.
+    settings.EMAIL_BACKEND, settings.EMAIL_PORT = "django.core.mail.backends.smtp.EmailBackend", free_port()
+    client = sign_in("ana")
+    for address in ("/accounts/password/reset/", "/accounts/email/"):
+        assert client.get(address).status_code == 404
+        assert client.post(address, {"email": "ana@acme.example", "action_add": ""}).status_code == 404
+    changing = client.get("/accounts/password/change/", headers={"accept-language": "en"}).content.decode()
+    assert "The person who runs this platform can help." in changing
+    # An address that waits for its mail for ever would keep its owner from a second factor.
+    assert not EmailAddress.objects.exists()
+
+
+def test_no_link_leads_nowhere(operator: User, ana: User) -> None:
+    clients = {user: sign_in(user.username) for user in (ana, operator)}
+    for user, client in clients.items():
+        for page in (DASHBOARD, *MEMBERS[1:7], *(OPERATORS if user is operator else [])):
+            response = client.get(page, follow=True)
+            is_page = response.status_code == 200 and "html" in response["Content-Type"]
+            links = Markup(response.content.decode()).addresses if is_page else []
+            for link in {urljoin(page, link).split("#")[0] for link in links if not link.startswith("data:")}:
+                if not link.startswith("/static/"):
+                    assert client.get(link).status_code != 404, (page, link)
 
 
 def test_the_sixth_attempt_at_a_password_is_refused_although_it_is_right(ana: User) -> None:
