@@ -62,14 +62,12 @@ export const devicesInView = () =>
       (!state.dispositivo.length || state.dispositivo.includes(device.codigo)),
   ).length;
 
-function deviceRow(device, full) {
+function deviceRow(device) {
   const label = element("label", "check");
   const box = element("input");
   box.type = "checkbox";
   box.name = "dispositivo";
   box.value = device.codigo;
-  box.checked = state.dispositivo.includes(device.codigo);
-  box.disabled = full && !box.checked;
   const note = [device.nomes.join(", "), device.gateways > 1 ? text("in_gateways", { count: device.gateways }) : ""];
   label.append(box, element("span", "", device.codigo), element("span", "help", note.filter(Boolean).join(" · ")));
   return label;
@@ -81,19 +79,30 @@ function devicesSummary() {
   return chosen.length <= 2 ? chosen.join(", ") : texts("devices", chosen.length);
 }
 
+// The same rows are left alone: one replaced between a key's way down and up would not hear it.
+function fillDevices(shown, full) {
+  const list = $("devices-list");
+  const key = JSON.stringify(shown);
+  if (list.dataset.key !== key) {
+    list.dataset.key = key;
+    const focused = list.contains(document.activeElement) ? document.activeElement.value : null;
+    list.replaceChildren(...shown.map(deviceRow));
+    if (focused !== null) [...list.querySelectorAll("input")].find((box) => box.value === focused)?.focus();
+  }
+  for (const box of list.querySelectorAll("input")) {
+    box.checked = state.dispositivo.includes(box.value);
+    box.disabled = full && !box.checked;
+  }
+}
+
 function showDevices() {
   const offered = devicesOffered();
   const full = state.dispositivo.length >= page.max_devices;
   const search = $("devices-search");
   search.hidden = offered.length < SEARCH_FROM;
   const wanted = search.hidden ? "" : search.value.trim().toLowerCase();
-  const list = $("devices-list");
-  const focused = list.contains(document.activeElement) ? document.activeElement.value : null;
-  const rows = offered
-    .filter((device) => `${device.codigo} ${device.nomes.join(" ")}`.toLowerCase().includes(wanted))
-    .map((device) => deviceRow(device, full));
-  list.replaceChildren(...rows);
-  if (focused !== null) [...list.querySelectorAll("input")].find((box) => box.value === focused)?.focus();
+  const shown = offered.filter((device) => `${device.codigo} ${device.nomes.join(" ")}`.toLowerCase().includes(wanted));
+  fillDevices(shown, full);
   $("devices-limit").textContent = [
     text(full ? "devices_full" : "devices_limit", { max: page.max_devices }),
     options.cortado ? text("devices_cut") : "",
