@@ -45,7 +45,7 @@ lock: ## requirements/*.txt from requirements/*.in, package-lock.json from packa
 
 messages: ## collect what pages say into src/tds/locale, and compile it
 	@scripts/setup run
-	cd src/tds && ../../$(python) ../../manage.py makemessages --locale pt_BR --no-location --no-obsolete
+	cd src/tds && ../../$(python) ../../manage.py makemessages --locale pt_BR --no-location --no-obsolete --no-wrap
 	@scripts/setup run
 
 screenshot: ## README's picture, of the real page

@@ -84,7 +84,7 @@ CACHES = {
     if ENV.redis_url
     else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "tds_new_cache"}
 }
-SESSION_ENGINE = "django.contrib.sessions.backends." + ("cache" if ENV.redis_url else "db")
+SESSION_ENGINE = "tds.sessions" if ENV.redis_url else "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.https
 SESSION_COOKIE_HTTPONLY = True

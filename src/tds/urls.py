@@ -16,6 +16,8 @@ def no_mail(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # a view
     raise Http404
 
 
+handler500 = "tds.dashboard.errors.page_failed"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="dashboard")),
     path("healthz", health.healthz, name="healthz"),

@@ -142,9 +142,7 @@ def test_without_a_url_they_are_in_the_database(tmp_path: Path) -> None:
     assert found["SESSION_ENGINE"] == "django.contrib.sessions.backends.db"
 
 
-def test_while_redis_is_away_readers_are_asked_to_sign_in_and_devices_notice_nothing(
-    server: RunningRedis, tenant: Tenant
-) -> None:
+def test_while_redis_is_away_pages_say_so_and_devices_notice_nothing(server: RunningRedis, tenant: Tenant) -> None:
     client = signed_in()
     assert client.get(DASHBOARD).status_code == 200
     server.kill()
@@ -155,15 +153,17 @@ def test_while_redis_is_away_readers_are_asked_to_sign_in_and_devices_notice_not
         f"{DASHBOARD}api/leituras/", b"{}", "application/json", headers={"Authorization": f"Bearer {secret}"}
     )
     assert response.json()["erro"] == "missing_field"  # judged as ever
-    # Nobody knows who they are: nothing is shown, in the form that each of them reads.
-    for address in (f"{DASHBOARD}api/timeline/", f"{DASHBOARD}opcoes/"):
-        assert client.get(address).json()["erro"] == "nao_autorizado"
-    assert client.get(DASHBOARD)["Location"].startswith(LOGIN)
-    assert client.get(LOGIN).status_code == 200
+    # Nobody knows who they are: nothing is shown, and nobody is signed out for it.
+    assert client.get(f"{DASHBOARD}api/timeline/").json()["erro"] == "sessoes_indisponiveis"
+    for address in (DASHBOARD, f"{DASHBOARD}opcoes/", f"{DASHBOARD}api/timeline/", "/admin/"):
+        response = client.get(address)
+        assert (response.status_code, response["Retry-After"]) == (503, "5"), address
+        assert not response.cookies
     # And nobody gets in: passwords could be guessed while attempts are not counted.
     response = client.post(LOGIN, {"login": "ana", "password": "correct horse"}, headers={"accept-language": "en"})
-    assert response.status_code == 500
-    assert "Something failed on our side" in response.content.decode()
+    assert response.status_code == 503
+    assert "A part of the platform is away" in response.content.decode()
     assert "redis" not in response.content.decode().lower()
     server.start()
+    assert Client().get(DASHBOARD)["Location"].startswith(LOGIN)
     assert signed_in().get(DASHBOARD).status_code == 200

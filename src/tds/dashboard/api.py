@@ -1,6 +1,7 @@
 """The JSON API, put together. Its OpenAPI document is at api/openapi.json."""
 
 import psycopg
+import redis
 from django.contrib.auth.decorators import login_required
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -10,7 +11,7 @@ from ninja.errors import AuthenticationError, ValidationError
 from ninja.security import SessionAuth
 
 from tds.dashboard import chart_api, post_readings
-from tds.dashboard.errors import ApiError
+from tds.dashboard.errors import RETRY_AFTER_S, ApiError
 
 # The readers only read: a forged request of another site learns nothing from their answers.
 api = NinjaAPI(
@@ -60,5 +61,13 @@ def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:  # noqa: 
 @api.exception_handler(DatabaseError)
 def _on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:  # noqa: ARG001  # ninja's signature
     response = refused(request, 503, "banco_indisponivel", _("The database is away; nothing was done. Try again."))
-    response["Retry-After"] = "5"
+    response["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+@api.exception_handler(redis.RedisError)
+def _on_sessions_away(request: HttpRequest, error: Exception) -> HttpResponse:  # noqa: ARG001  # ninja's signature
+    sentence = _("Who is signed in can't be looked up now; nothing was done. Try again.")
+    response = refused(request, 503, "sessoes_indisponiveis", sentence)
+    response["Retry-After"] = str(RETRY_AFTER_S)
     return response
