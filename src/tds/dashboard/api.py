@@ -1,7 +1,6 @@
 """The JSON API, put together. Its OpenAPI document is at api/openapi.json."""
 
 import psycopg
-import redis
 from django.contrib.auth.decorators import login_required
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,7 +10,7 @@ from ninja.errors import AuthenticationError, ValidationError
 from ninja.security import SessionAuth
 
 from tds.dashboard import chart_api, post_readings
-from tds.dashboard.errors import RETRY_AFTER_S, ApiError
+from tds.dashboard.errors import RETRY_AFTER_S, ApiError, is_from_redis
 
 # The readers only read: a forged request of another site learns nothing from their answers.
 api = NinjaAPI(
@@ -65,8 +64,10 @@ def _on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:  
     return response
 
 
-@api.exception_handler(redis.RedisError)
-def _on_sessions_away(request: HttpRequest, error: Exception) -> HttpResponse:  # noqa: ARG001  # ninja's signature
+@api.exception_handler(Exception)
+def _on_sessions_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    if not is_from_redis(error):
+        raise error  # Django's to answer, and to log
     sentence = _("Who is signed in can't be looked up now; nothing was done. Try again.")
     response = refused(request, 503, "sessoes_indisponiveis", sentence)
     response["Retry-After"] = str(RETRY_AFTER_S)
