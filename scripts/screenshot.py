@@ -5,13 +5,12 @@ import time
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from tests.browsing import DASHBOARD, chromium
 from tests.started import Started, new_home
 
 PICTURE: Final = Path(__file__).resolve().parents[1] / "docs/img/dashboard.png"
-CHROMIUM: Final = "/usr/bin/chromium"
-FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 MAX_PICTURE_BYTES: Final = 300_000  # README loads it on every visit
 HISTORY_LIMIT_S: Final = 120.0
 CHARTS_LIMIT_MS: Final = 60_000
@@ -23,12 +22,10 @@ def main() -> None:
     with new_home() as platform:
         platform.start("--demo")
         wait_for_history(platform)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        with chromium() as browser:
             page = browser.new_page(viewport={"width": 1440, "height": 900}, locale="pt-BR", color_scheme="light")
             sign_in(page, platform)
             take(page)
-            browser.close()
     size_bytes = PICTURE.stat().st_size
     if size_bytes > MAX_PICTURE_BYTES:
         sys.exit(f"{PICTURE} has {size_bytes} bytes; README's picture may have {MAX_PICTURE_BYTES}.")
@@ -48,7 +45,7 @@ def wait_for_history(platform: Started) -> None:
 def sign_in(page: Page, platform: Started) -> None:
     ready = platform.ready
     password = Path(ready["admin_password_file"]).read_text(encoding="utf-8").strip()
-    page.goto(f"{ready['web_url']}/tds_new/telemetria/?periodo=24h&gateway=GW-DEMO-001")
+    page.goto(f"{ready['web_url']}{DASHBOARD}?periodo=24h&gateway=GW-DEMO-001")
     page.fill("input[name=login]", ready["admin_user"])
     page.fill("input[type=password]", password)
     page.press("input[type=password]", "Enter")
