@@ -242,6 +242,17 @@ def test_of_a_batch_only_the_message_that_the_database_refuses_is_quarantined(
 
 
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001", "53100", "53300", "57014", "08006"])
+def test_a_message_that_waited_is_judged_by_the_clock_of_its_arrival_and_the_retention_of_today(
+    connection: psycopg.Connection[Any], gateway: Gateway
+) -> None:
+    received_at = NOW - timedelta(hours=6)
+    ahead = arrival(time=received_at + timedelta(minutes=11), received_at=received_at)
+    right = arrival(time=received_at, received_at=received_at)
+    too_old_by_now = arrival(time=NOW - timedelta(days=90, hours=1), received_at=received_at)
+    result = writer(connection).write([ahead, right, too_old_by_now], now=NOW)
+    assert reasons(result) == [Reason.TIMESTAMP_IN_FUTURE, None, Reason.TIMESTAMP_TOO_OLD]
+
+
 def test_trouble_of_the_platform_never_blames_a_message(
     connection: psycopg.Connection[Any], gateway: Gateway, sqlstate: str
 ) -> None:

@@ -33,12 +33,16 @@ PREPARATIONS: Final = 1  # a partition that is still missing after it was made i
 
 
 class Arrival(NamedTuple):
-    """A message as it came. `topic` is None over HTTP, where a token says whose it is, whatever it holds."""
+    """A message as it came. `topic` is None over HTTP, where a token says whose it is, whatever it holds.
+
+    `received_at` is set for one that waited since then: its clock is judged as of that moment, its age as of now.
+    """
 
     topic: str | None
     payload: bytes
     retained: bool = False
     tenant_id: int | None = None
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,14 @@ class Writer:
         return self._write(arrivals, verdicts, now, preparations=PREPARATIONS)
 
     def _judge(self, arrival: Arrival, now: datetime) -> Verdict:
+        retention = self.retention
+        if arrival.received_at is not None and arrival.received_at < now:
+            # What was too far ahead then is so still; and there is no room for what is too old by now.
+            retention -= now - arrival.received_at
+            now = arrival.received_at
         if arrival.topic is None:
-            return judge_body(arrival.payload, now=now, retention=self.retention)
-        return judge(arrival.topic, arrival.payload, now=now, retention=self.retention)
+            return judge_body(arrival.payload, now=now, retention=retention)
+        return judge(arrival.topic, arrival.payload, now=now, retention=retention)
 
     def _write(
         self, arrivals: Sequence[Arrival], verdicts: list[Verdict], now: datetime, *, preparations: int
