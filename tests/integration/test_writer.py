@@ -241,7 +241,6 @@ def test_of_a_batch_only_the_message_that_the_database_refuses_is_quarantined(
     assert_ledger_balances()
 
 
-@pytest.mark.parametrize("sqlstate", ["40P01", "40001", "53100", "53300", "57014", "08006"])
 def test_a_message_that_waited_is_judged_by_the_clock_of_its_arrival_and_the_retention_of_today(
     connection: psycopg.Connection[Any], gateway: Gateway
 ) -> None:
@@ -253,6 +252,7 @@ def test_a_message_that_waited_is_judged_by_the_clock_of_its_arrival_and_the_ret
     assert reasons(result) == [Reason.TIMESTAMP_IN_FUTURE, None, Reason.TIMESTAMP_TOO_OLD]
 
 
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001", "53100", "53300", "57014", "08006"])
 def test_trouble_of_the_platform_never_blames_a_message(
     connection: psycopg.Connection[Any], gateway: Gateway, sqlstate: str
 ) -> None:
