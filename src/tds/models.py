@@ -12,7 +12,7 @@ from tds.fleet.models import (
     User,
 )
 from tds.heartbeat import Heartbeat
-from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
+from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage, SpoolState
 from tds.readings.models import DirtyHour, HourRollup, Reading, RollupState
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Reading",
     "RollupState",
     "Site",
+    "SpoolState",
     "Tenant",
     "User",
 ]

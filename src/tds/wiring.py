@@ -26,7 +26,7 @@ def quarantine_bounds() -> Bounds:
     return Bounds(ENV.quarantine_per_gateway, ENV.quarantine_messages, ENV.quarantine_bytes)
 
 
-def consumer_config(broker_number: int) -> ConsumerConfig:
+def consumer_config(broker_number: int, name: str) -> ConsumerConfig:
     return ConsumerConfig(
         broker_url=ENV.mqtt_urls[broker_number - 1],
         database=settings.DATABASES["default"],
@@ -34,6 +34,9 @@ def consumer_config(broker_number: int) -> ConsumerConfig:
         retention=retention(),
         batch_messages=ENV.batch_messages,
         linger_s=ENV.batch_linger_ms / 1000,
+        name=name,
+        spool_folder=ENV.spool_folder / name,
+        spool_bytes=ENV.spool_bytes,
     )
 
 

@@ -15,6 +15,7 @@ from django.db import connections
 from tds.environment import ROOT
 from tds.fleet.models import Gateway
 from tds.ingest.consumer import CLIENT_ID
+from tds.ingest.segment import HEADER_BYTES
 from tests import seeding
 from tests.consuming import (
     SUBSCRIBED,
@@ -194,16 +195,30 @@ def test_a_consumer_that_is_stopped_while_it_waits_for_the_broker_has_no_complai
         assert (second.lines, second.errors) == ([], "")
 
 
+def unread(folder: Path) -> int:
+    """Bytes of records in the spools under a consumer's home."""
+    return sum(path.stat().st_size - HEADER_BYTES for path in folder.glob("home/spool/*/*.spool"))
+
+
 def consumers(connection: Connection) -> int:
     """How many are connected to the database."""
     row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (CLIENT_ID,))
     return int((row.fetchone() or (0,))[0])
 
 
+@pytest.mark.parametrize(
+    ("spool_bytes", "sentence"), [("2000000000", "as mensagens ficam no spool"), ("0", "nada é confirmado")]
+)
 def test_while_the_database_is_away_nothing_is_lost_and_the_log_says_so(
-    broker: RunningBroker, connection: Connection, cluster: RunningCluster, tmp_path: Path
+    broker: RunningBroker,
+    connection: Connection,
+    cluster: RunningCluster,
+    tmp_path: Path,
+    *,
+    spool_bytes: str,
+    sentence: str,
 ) -> None:
-    with consumer_process(broker, tmp_path) as consumer:
+    with consumer_process(broker, tmp_path, TDS_SPOOL_BYTES=spool_bytes) as consumer:
         publish(broker, message(0))
         wait_for(connection, 0)
         connections.close_all()
@@ -211,7 +226,7 @@ def test_while_the_database_is_away_nothing_is_lost_and_the_log_says_so(
         cluster.stop()
         try:
             publish(broker, *(message(n) for n in range(1, 100)))
-            wait_until(lambda: consumer.says("[ERROR] Banco de dados indisponível, nada é confirmado"), "the sentence")
+            wait_until(lambda: consumer.says(f"[ERROR] Banco de dados indisponível, {sentence}"), "the sentence")
             publish(broker, *(message(n) for n in range(100, 200)))
         finally:
             cluster.start()
@@ -221,10 +236,10 @@ def test_while_the_database_is_away_nothing_is_lost_and_the_log_says_so(
     assert unacknowledged(broker) == []
 
 
-def test_a_consumer_ends_on_sigterm_while_the_database_is_away_and_acknowledges_nothing(
+def test_without_a_spool_a_consumer_that_ends_while_the_database_is_away_has_acknowledged_nothing(
     broker: RunningBroker, connection: Connection, cluster: RunningCluster, tmp_path: Path
 ) -> None:
-    with consumer_process(broker, tmp_path) as consumer:
+    with consumer_process(broker, tmp_path, TDS_SPOOL_BYTES="0") as consumer:
         connections.close_all()
         connection.close()
         cluster.stop()
@@ -236,3 +251,28 @@ def test_a_consumer_ends_on_sigterm_while_the_database_is_away_and_acknowledges_
         finally:
             cluster.start()
     assert unacknowledged(broker) == list(range(50))
+
+
+def test_what_was_spooled_survives_kill_9_and_a_start_without_the_database(
+    broker: RunningBroker, connection: Connection, cluster: RunningCluster, tmp_path: Path
+) -> None:
+    first, second = (tuple(range(n, n + 50)) for n in (0, 50))
+    with consumer_process(broker, tmp_path) as consumer:
+        connections.close_all()
+        connection.close()
+        cluster.stop()
+        try:
+            publish(broker, *(message(n) for n in first))
+            wait_until(lambda: unread(tmp_path) > 0, "the spool")
+            consumer.kill()
+            # It does not wait for the database to take what the broker has.
+            with consumer_process(broker, tmp_path) as again:
+                publish(broker, *(message(n) for n in second))
+                again.kill()
+        finally:
+            cluster.start()
+    with seeding.own_connection() as another, consumer_process(broker, tmp_path):
+        wait_for(another, *first, *second)
+        sums = ledger(another)
+    assert unacknowledged(broker) == []
+    assert sums["stored"] == sums["readings"] - sums["duplicate"] == 100

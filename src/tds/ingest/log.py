@@ -22,6 +22,7 @@ class Totals:
     quarantined: int = 0
     stored: int = 0
     duplicate: int = 0
+    spooled: int = 0
 
 
 class ConsumerLog:
@@ -35,6 +36,7 @@ class ConsumerLog:
         self._since = monotonic()
         self._second = 0
         self._said = 0
+        self._refusal_said_at = float("-inf")
 
     def connected(self, *, session_present: bool) -> None:
         logger.info("Conectado ao MQTT broker em %s", self._broker)
@@ -49,8 +51,23 @@ class ConsumerLog:
     def disconnected(self, reason: str) -> None:
         logger.warning("Desconectado do MQTT broker em %s: %s", self._broker, reason)
 
-    def database_away(self, reason: str, wait_s: float) -> None:
-        logger.error("Banco de dados indisponível, nada é confirmado; nova tentativa em %.1f s: %s", wait_s, reason)
+    def database_away(self, reason: str, wait_s: float, *, spool: bool) -> None:
+        what = "as mensagens ficam no spool" if spool else "nada é confirmado"
+        logger.error("Banco de dados indisponível, %s; nova tentativa em %.1f s: %s", what, wait_s, reason)
+
+    def spooled(self, messages: int) -> None:
+        self._totals.spooled += messages
+
+    def spool_refuses(self, reason: str) -> None:
+        if monotonic() - self._refusal_said_at >= SUMMARY_EVERY_S:
+            self._refusal_said_at = monotonic()
+            logger.error("O spool não aceita mais nada, e nada é confirmado; as mensagens ficam no broker: %s", reason)
+
+    def spool_damaged(self, lost: int) -> None:
+        logger.error("O disco perdeu %d mensagens confirmadas que estavam no spool; verifique o disco.", lost)
+
+    def spool_empty(self) -> None:
+        logger.info("O spool foi todo gravado no banco de dados.")
 
     def batch(self, arrivals: Sequence[Arrival], result: Result) -> None:
         self._totals.messages += len(arrivals)
@@ -74,6 +91,8 @@ class ConsumerLog:
         if elapsed_s < SUMMARY_EVERY_S:
             return
         totals = self._totals
+        if totals.spooled:
+            logger.info("Resumo: %d mensagens guardadas no spool em %.1f s", totals.spooled, elapsed_s)
         if totals.messages:
             logger.info(
                 "Resumo: %d mensagens em %.1f s (%.0f/s), %d em quarentena; %d leituras salvas, %d duplicadas",

@@ -75,3 +75,21 @@ class QuarantineCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reason} {self.total}"
+
+
+class SpoolState(models.Model):
+    """How far a consumer's spool is in the database, and how many messages a damaged disk cost it."""
+
+    id = models.UUIDField(primary_key=True)
+    consumer = models.CharField(max_length=100)
+    segment = models.BigIntegerField()
+    offset = models.BigIntegerField()
+    sequence = models.BigIntegerField()
+    lost = models.BigIntegerField(_("lost"), default=0)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "tds_new_spool"
+
+    def __str__(self) -> str:
+        return self.consumer

@@ -10,6 +10,7 @@ from tds import wiring
 from tds.heartbeat import Pulse
 from tds.ingest.consumer import AnotherConsumerError, Consumer
 from tds.ingest.log import ConsumerLog
+from tds.ingest.spool import SpoolInUseError
 from tds.mqtt import address
 from tds.processes import stop_on_signal
 from tds.settings import ENV, TDS_PRODUCTION
@@ -34,8 +35,8 @@ class Command(BaseCommand):
         if not 1 <= broker_number <= len(ENV.mqtt_urls):
             raise CommandError(f"--broker-number is {broker_number}; TDS_MQTT_URLS has {len(ENV.mqtt_urls)} brokers.")
         stopping = stop_on_signal()
-        config = wiring.consumer_config(broker_number)
         name = "consumer" if broker_number == 1 else f"consumer-{broker_number}"
+        config = wiring.consumer_config(broker_number, name)
         pulse = Pulse(name, started_at=timezone.now())
         log = ConsumerLog(
             str(address.parse(config.broker_url)),
@@ -44,5 +45,5 @@ class Command(BaseCommand):
         )
         try:
             Consumer(config, wiring.reading_store(), log, now=timezone.now, beat=pulse.beat).run(stopping)
-        except AnotherConsumerError as error:
+        except (AnotherConsumerError, SpoolInUseError) as error:
             raise CommandError(str(error)) from error
