@@ -1,7 +1,9 @@
 """Liveness for a load balancer, and Prometheus metrics."""
 
+from contextlib import suppress
 from typing import Any
 
+from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.utils import timezone
@@ -12,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from tds.heartbeat import Heartbeat
 from tds.ingest.ledger import FIELDS
+from tds.ingest.spool import look
 from tds.settings import ENV
 
 
@@ -44,6 +47,29 @@ class PlatformMetrics:
     """Collects from the database at each scrape: the web process itself counts nothing."""
 
     def collect(self) -> Any:
+        yield from self._spools()  # first: it is worth most while the database is away
+        up = GaugeMetricFamily("tds_database_up", "Whether the database answers")
+        try:
+            families = list(self._from_database())
+        except DatabaseError:
+            families = []
+        up.add_metric([], float(bool(families)))
+        yield up
+        yield from families
+
+    def _spools(self) -> Any:
+        size = GaugeMetricFamily("tds_spool_bytes", "Kept on disk until the database is back", labels=["process"])
+        age = GaugeMetricFamily("tds_spool_age_seconds", "Of the oldest message in the spool", labels=["process"])
+        now = timezone.now()
+        with suppress(OSError):
+            for folder in sorted(ENV.spool_folder.iterdir()):
+                seen = look(folder)
+                size.add_metric([folder.name], float(seen.size_bytes))
+                age.add_metric([folder.name], (now - seen.oldest_at).total_seconds() if seen.oldest_at else 0.0)
+        yield size
+        yield age
+
+    def _from_database(self) -> Any:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT {', '.join(f'COALESCE(sum({name}), 0)' for name in FIELDS)} FROM tds_new_ledgerhour"  # noqa: S608  # our own words
@@ -66,10 +92,14 @@ class PlatformMetrics:
     def _processes(self) -> Any:
         age = GaugeMetricFamily("tds_heartbeat_age_seconds", "Since a process last wrote its row", labels=["process"])
         waiting = GaugeMetricFamily("tds_consumer_waiting_messages", "Received, not yet stored", labels=["process"])
+        lost = CounterMetricFamily("tds_spool_lost_messages", "Acknowledged, and lost by the disk", labels=["process"])
         now = timezone.now()
         for row in Heartbeat.objects.all():
             age.add_metric([row.process], (now - row.beat_at).total_seconds())
             if "waiting_messages" in row.facts:
                 waiting.add_metric([row.process], float(row.facts["waiting_messages"]))
+            if "spool_lost" in row.facts:
+                lost.add_metric([row.process], float(row.facts["spool_lost"]))
         yield age
         yield waiting
+        yield lost

@@ -19,6 +19,8 @@ from tds.environment import Environment
 from tds.fleet.models import Device, DeviceMetric, Gateway, Tenant
 from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
 from tds.heartbeat import STALE_S, Heartbeat
+from tds.ingest.models import SpoolState
+from tds.ingest.spool import look
 from tds.local.parts import web_trouble
 from tds.local.plan import web_url
 from tds.mqtt import address
@@ -30,6 +32,7 @@ PROBE_TIPO: Final = "sonda"
 ROUND_TRIP_LIMIT_S: Final = 5.0
 REDIS_LIMIT_S: Final = 5.0
 MIN_FREE_BYTES: Final = 1024**3
+SPOOL_NEARLY_FULL: Final = 0.8  # of its bytes
 
 
 class State(StrEnum):
@@ -56,6 +59,7 @@ def examine(environment: Environment) -> list[Part]:
     checks: list[Callable[[], Part]] = [
         lambda: _redis(environment),
         lambda: _disk(environment),
+        lambda: _spool(environment, database_there=there),
         lambda: _web(environment),
         *(
             _beating(f"consumer-{n}" if n > 1 else "consumer", database_there=there)
@@ -106,6 +110,32 @@ def _disk(environment: Environment) -> Part:
     if free_bytes < MIN_FREE_BYTES:
         return Part("disk", State.UNHEALTHY, detail, "Make room before the database stops.")
     return Part("disk", State.HEALTHY, detail)
+
+
+def _spool(environment: Environment, *, database_there: bool) -> Part:
+    if not environment.spool_bytes:
+        return Part("spool", State.OFF, "TDS_SPOOL_BYTES is 0: while the database is away, the broker keeps messages.")
+    folder = environment.spool_folder
+    try:
+        seen = {path.name: look(path) for path in sorted(folder.iterdir())} if folder.exists() else {}
+    except OSError as error:
+        return Part("spool", State.UNHEALTHY, _line(error), f"See that the consumers' account may read {folder}.")
+    lost = sum(SpoolState.objects.values_list("lost", flat=True)) if database_there else 0
+    damage = f" A damaged disk has cost {lost} acknowledged messages so far." if lost else ""
+    waiting = {name: spool for name, spool in seen.items() if spool.size_bytes}
+    limit_mb = environment.spool_bytes / 1e6
+    if not waiting:
+        return Part("spool", State.HEALTHY, f"Empty; room for {limit_mb:.0f} MB a consumer.{damage}")
+    now = timezone.now()
+    told = ", ".join(
+        f"{name}: {spool.size_bytes / 1e6:.1f} of {limit_mb:.0f} MB"
+        + (f", {(now - spool.oldest_at).total_seconds():.0f} s old" if spool.oldest_at else "")
+        for name, spool in waiting.items()
+    )
+    full = any(spool.size_bytes > SPOOL_NEARLY_FULL * environment.spool_bytes for spool in waiting.values())
+    state = State.UNHEALTHY if full else State.HEALTHY
+    action = "Bring the database back; a full spool takes nothing, and then the broker keeps messages." if full else ""
+    return Part("spool", state, f"{told}; stored when the database is back.{damage}", action)
 
 
 def _web(environment: Environment) -> Part:

@@ -1,6 +1,7 @@
 """What the platform says of itself: to a load balancer, to Prometheus, and to whoever runs `tds status`."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import psycopg
 import pytest
+from django.db import OperationalError
 from django.db import connection as django_connection
 from django.test import Client
 from django.utils import timezone
@@ -23,7 +25,9 @@ from tds.fleet.models import Gateway
 from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
 from tds.heartbeat import STALE_S, Heartbeat
 from tds.ingest.ledger import FIELDS
-from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
+from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage, SpoolState
+from tds.ingest.segment import Kept
+from tds.ingest.spool import Spool
 from tds.mqtt.connection import SessionConfig
 from tds.mqtt.session import Session
 from tds.settings import ENV
@@ -42,7 +46,7 @@ from tests.consuming import (
 from tests.running import RunningBroker, free_port, wait_until
 
 TOKEN: Final = "a-token-of-24-characters"
-PARTS: Final = ["database", "redis", "disk", "web", "consumer", "worker", "broker", "firmware server"]
+PARTS: Final = ["database", "redis", "disk", "spool", "web", "consumer", "worker", "broker", "firmware server"]
 
 Connection = psycopg.Connection[Any]
 
@@ -152,6 +156,62 @@ def test_the_metrics_tell_how_old_each_sign_of_life_is_and_what_waits(client: Cl
     ages = by_label(metrics["tds_heartbeat_age_seconds"], "process")
     assert ages == {"consumer": pytest.approx(7, abs=5), "worker": pytest.approx(90, abs=5)}
     assert by_label(metrics["tds_consumer_waiting_messages"], "process") == {"consumer": 42}
+
+
+@pytest.fixture
+def spooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spool]:
+    """A consumer's spool with a minute-old megabyte in it, where the platform looks for it."""
+    changed = replace(ENV, spool_folder=tmp_path, spool_bytes=2_000_000)
+    monkeypatch.setattr(health, "ENV", changed)
+    spool = Spool(tmp_path / "consumer", limit_bytes=changed.spool_bytes)
+    spool.append(timezone.now() - timedelta(minutes=1), [Kept("t", bytes(1_000_000), retained=False)])
+    yield spool
+    spool.close()
+
+
+@pytest.mark.django_db
+def test_the_metrics_tell_what_the_spool_holds(client: Client, spooled: Spool) -> None:
+    facts = {"spool_lost": 3}
+    now = timezone.now()
+    Heartbeat.objects.create(process="consumer", pid=1, started_at=now, beat_at=now, facts=facts)
+    metrics = scraped(client)
+    assert by_label(metrics["tds_spool_bytes"], "process") == {"consumer": pytest.approx(1_000_000, rel=0.01)}
+    assert by_label(metrics["tds_spool_age_seconds"], "process") == {"consumer": pytest.approx(60, abs=10)}
+    assert by_label(metrics["tds_spool_lost_messages"], "process") == {"consumer": 3}
+    assert metrics["tds_database_up"].samples[0].value == 1
+
+
+def test_while_the_database_is_away_the_metrics_still_tell_what_the_spool_holds(
+    client: Client, spooled: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No mark of pytest-django here: the database can't be asked, which is what is tested.
+    def away(_self: object) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(health.PlatformMetrics, "_from_database", away)
+    metrics = scraped(client)
+    assert by_label(metrics["tds_spool_bytes"], "process") == {"consumer": pytest.approx(1_000_000, rel=0.01)}
+    assert metrics["tds_database_up"].samples[0].value == 0
+
+
+@pytest.mark.django_db
+def test_the_status_tells_what_the_spool_holds_and_when_it_fills(spooled: Spool) -> None:
+    settings = replace(ENV, spool_folder=spooled.folder.parent, spool_bytes=spooled.limit_bytes)
+    part = status._spool(settings, database_there=True)
+    assert part.state is State.HEALTHY
+    assert re.match(r"consumer: 1\.0 of 2 MB, 6\d s old; stored when the database is back\.$", part.detail)
+    spooled.append(timezone.now(), [Kept("t", bytes(800_000), retained=False)])
+    assert status._spool(settings, database_there=True).state is State.UNHEALTHY
+    spooled.done(spooled.read(10))
+    SpoolState.objects.create(
+        id=spooled.id, consumer="consumer", segment=1, offset=0, sequence=0, lost=5, updated_at=timezone.now()
+    )
+    part = status._spool(settings, database_there=True)
+    assert (part.state, part.detail) == (
+        State.HEALTHY,
+        "Empty; room for 2 MB a consumer. A damaged disk has cost 5 acknowledged messages so far.",
+    )
+    assert status._spool(replace(settings, spool_bytes=0), database_there=True).state is State.OFF
 
 
 @pytest.mark.django_db
@@ -385,7 +445,12 @@ def test_the_command_without_a_database_is_one_document_a_sentence_each_and_exit
     assert document["healthy"] is False
     assert list(document["parts"]) == PARTS
     states = {name: part["state"] for name, part in document["parts"].items()}
-    assert states == dict.fromkeys(PARTS, "unhealthy") | {"redis": "off", "disk": "healthy", "firmware server": "off"}
+    assert states == dict.fromkeys(PARTS, "unhealthy") | {
+        "redis": "off",
+        "disk": "healthy",
+        "spool": "healthy",
+        "firmware server": "off",
+    }
     for part in document["parts"].values():
         assert part["state"] != "unhealthy" or (part["detail"] and part["action"])
     assert document["parts"]["worker"]["action"] == "See database."

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tds.ingest import segment
 from tds.ingest.segment import HEADER_BYTES, Kept
-from tds.ingest.spool import RECORD_BYTES, Position, Spool, SpoolFullError, SpoolInUseError, segments
+from tds.ingest.spool import RECORD_BYTES, Position, Seen, Spool, SpoolFullError, SpoolInUseError, look, segments
 
 NOW = datetime(2026, 2, 18, 18, 30, tzinfo=UTC)
 AMPLE_BYTES = 1024**3
@@ -69,6 +69,21 @@ def test_a_chunk_says_when_its_messages_came(opened: Open) -> None:
     spool.append(NOW + timedelta(hours=3), kept(3))
     records = spool.read(10).records
     assert [(r.received_at, r.messages) for r in records] == [(NOW, kept(1, 2)), (NOW + timedelta(hours=3), kept(3))]
+
+
+def test_whoever_looks_from_outside_sees_what_waits(opened: Open) -> None:
+    spool = opened(segment_bytes=500)
+    assert look(spool.folder) == Seen(0, None)
+    for n in range(20):
+        spool.append(NOW + timedelta(seconds=n), kept(n))
+    seen = look(spool.folder)
+    assert seen.size_bytes > 20 * 40
+    assert seen.oldest_at == NOW
+    drained(spool)
+    assert look(spool.folder) == Seen(0, None)
+    again = opened()
+    again.append(NOW, kept(20))
+    assert drained(again) == (kept(20), 0)
 
 
 def test_what_was_read_but_not_done_comes_again(opened: Open) -> None:

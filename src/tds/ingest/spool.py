@@ -148,6 +148,11 @@ class Spool:
         # Damage at the end is still to be read: that is how its loss is counted.
         self.empty = first is None and self.position.sequence >= self._next_sequence
         self.oldest_at = first.received_at if first else None
+        if self.empty and self._sizes.get(self._tail_number, 0) > HEADER_BYTES:
+            # Whoever looks at the folder sees that nothing waits.
+            with suppress(OSError):
+                self._begin_segment()
+                self.position = Position(self._tail_number, HEADER_BYTES, self._next_sequence)
         self._forget_done()
 
     def _first_record(self, at: Position) -> Record | None:
@@ -240,6 +245,24 @@ class Spool:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:020}{SUFFIX}"
+
+
+class Seen(NamedTuple):
+    """What somebody else sees of a spool: `size_bytes` of what waits, and when the oldest of it was received."""
+
+    size_bytes: int
+    oldest_at: datetime | None
+
+
+def look(folder: Path) -> Seen:
+    """A spool from outside, while its consumer works with it or not. Raises OSError."""
+    size_bytes, oldest_at = 0, None
+    for path in segments(folder):
+        with suppress(FileNotFoundError), path.open("rb") as file:  # read to its end meanwhile
+            size_bytes += max(0, os.fstat(file.fileno()).st_size - HEADER_BYTES)
+            first = segment.read_record(file.fileno(), HEADER_BYTES) if oldest_at is None else None
+            oldest_at = first.received_at if isinstance(first, Record) else oldest_at
+    return Seen(size_bytes, oldest_at)
 
 
 def segments(folder: Path) -> list[Path]:
