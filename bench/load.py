@@ -24,7 +24,9 @@ def gateway_codes() -> list[str]:
 
 
 @contextlib.contextmanager
-def loadgen(port: int, *, messages: int, rate: int = 0, readings: int = 1) -> Iterator[subprocess.Popen[str]]:
+def loadgen(
+    port: int, *, messages: int, rate: int = 0, readings: int = 1, limit_s: int = LIMIT_S
+) -> Iterator[subprocess.Popen[str]]:
     """Publishes that many distinct messages of QoS 1, then ends; `rate` 0: as fast as the broker takes them."""
     # Each call begins at a microsecond of its own, so that no reading was there before.
     start = datetime.now(UTC) - timedelta(minutes=20)
@@ -39,7 +41,7 @@ def loadgen(port: int, *, messages: int, rate: int = 0, readings: int = 1) -> It
             *("--gateway-format", GATEWAY_FORMAT),
             *("--devices", str(DEVICES)),
             *("--start-time", start.isoformat().replace("+00:00", "Z")),
-            *("--timeout-s", str(LIMIT_S)),
+            *("--timeout-s", str(limit_s)),
         ],
         stdout=subprocess.PIPE,
         text=True,
