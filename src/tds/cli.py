@@ -9,6 +9,7 @@ import typer
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
+from tds.environment import MAX_BROKERS
 from tds.fleet.commands import gateway_app, tenant_app, token_app, user_app
 from tds.local.refusal import CannotStartError
 from tds.simulator.command import simulate
@@ -46,6 +47,16 @@ def up(
             show_default=False,
         ),
     ] = None,
+    brokers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_BROKERS,
+            metavar="N",
+            help="Run so many private brokers, each with its consumer [default: as last time, at first 1].",
+            show_default=False,
+        ),
+    ] = None,
     without: Annotated[
         list[Part] | None, typer.Option(metavar="PART", help=f"Leave a part out: {', '.join(Part)}. May be repeated.")
     ] = None,
@@ -53,7 +64,7 @@ def up(
     """Run the whole platform on this machine until Ctrl-C: database, broker, web, consumer and worker."""
     from tds.up import up as run
 
-    run(demo=demo, without=frozenset(map(str, without or [])))
+    run(demo=demo, brokers=brokers, without=frozenset(map(str, without or [])))
 
 
 app.command("simulate")(simulate)

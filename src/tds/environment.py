@@ -5,19 +5,24 @@ import os
 import secrets
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from tds.mqtt import address
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 GIB: Final = 1024**3
 MAX_DIGITS: Final = 20
 MAX_SHOWN_CHARS: Final = 100  # of a wrong value in a sentence
+MAX_BROKERS: Final = 8  # of `tds up`: more than the cores of one machine keep busy
+MAX_PORT: Final = 65_535
+BROKER_COUNT: Final = "broker-count"  # a file of the home: `tds status` is asked from another shell
 
 
 class Mode(StrEnum):
@@ -49,6 +54,25 @@ PORT_VARIABLES: Final = {
 }
 
 
+class BrokerPorts(NamedTuple):
+    """Where one private broker listens on loopback."""
+
+    mqtt: int
+    mqtt_ws: int
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://localhost:{self.mqtt}"
+
+
+@dataclass(frozen=True, slots=True)
+class MorePorts:
+    """What was said of the ports of the second private broker and those after it; empty: those that follow."""
+
+    mqtt: tuple[int, ...] = ()
+    mqtt_ws: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """Every setting that comes from outside, in its final type."""
@@ -57,8 +81,10 @@ class Environment:
     home: Path
     bind: str
     ports: Ports
+    more_ports: MorePorts
     database_url: str
     mqtt_urls: tuple[str, ...]
+    mqtt_urls_given: bool  # in a variable, and not made of our own ports
     redis_url: str
     secret_key: str
     allowed_hosts: tuple[str, ...]
@@ -90,6 +116,16 @@ class Reader:
             return int(raw)
         raise ImproperlyConfigured(
             f"{name} is {raw[:MAX_SHOWN_CHARS]!r}; set it to a whole number from {low} to {high}."
+        )
+
+    def ports(self, name: str) -> tuple[int, ...]:
+        words = self.text(name).split()
+        numbers = [int(w) for w in words if w.isascii() and w.isdecimal() and len(w) <= len(str(MAX_PORT))]
+        if len(numbers) == len(words) < MAX_BROKERS and all(0 < port <= MAX_PORT for port in numbers):
+            return tuple(numbers)
+        raise ImproperlyConfigured(
+            f"{name} is {self.text(name)[:MAX_SHOWN_CHARS]!r}; set it to at most {MAX_BROKERS - 1} ports from 1 to "
+            f"{MAX_PORT} with spaces between."
         )
 
     def choice(self, name: str, default: str, options: tuple[str, ...]) -> str:
@@ -147,6 +183,50 @@ def kept_secret(home: Path, name: str, length_bytes: int = 32) -> str:
         raise ImproperlyConfigured(f"TDS_HOME is {str(home)!r}: {path} can't be used: {error.strerror}.") from error
 
 
+def broker_ports(ports: Ports, more: MorePorts, count: int) -> tuple[BrokerPorts, ...]:
+    """The ports of private brokers 1 to `count`. A broker's ports stay the same when others are added after it."""
+    taken = {getattr(ports, field) for field in PORT_VARIABLES} | {*more.mqtt, *more.mqtt_ws}
+    found = [BrokerPorts(ports.mqtt, ports.mqtt_ws)]
+    while len(found) < count:
+        last, place = found[-1], len(found) - 1
+        mqtt = more.mqtt[place] if place < len(more.mqtt) else _next_port(last.mqtt, taken, "TDS_MQTT_MORE_PORTS")
+        ws = more.mqtt_ws[place] if place < len(more.mqtt_ws) else None
+        found.append(BrokerPorts(mqtt, ws or _next_port(last.mqtt_ws, taken, "TDS_MQTT_WS_MORE_PORTS")))
+    return tuple(found)
+
+
+def _next_port(after: int, taken: set[int], variable: str) -> int:
+    for port in range(after + 1, MAX_PORT + 1):
+        if port not in taken:
+            taken.add(port)
+            return port
+    raise ImproperlyConfigured(f"There is no port after {after} for another broker; name its ports in {variable}.")
+
+
+def broker_count(home: Path) -> int:
+    """How many private brokers the last `tds up` of this home ran."""
+    try:
+        raw = (home / BROKER_COUNT).read_text(encoding="ascii").strip()
+        if raw in map(str, range(1, MAX_BROKERS + 1)):
+            return int(raw)
+    except FileNotFoundError:
+        return 1
+    except (OSError, UnicodeDecodeError):
+        pass
+    raise ImproperlyConfigured(
+        f"TDS_HOME holds {home / BROKER_COUNT}, which should be a number from 1 to {MAX_BROKERS}; "
+        "write the number of brokers into it."
+    )
+
+
+def with_brokers(environment: Environment, count: int) -> Environment:
+    """The same with so many private brokers; what TDS_MQTT_URLS names stays."""
+    if environment.mqtt_urls_given:
+        return environment
+    places = broker_ports(environment.ports, environment.more_ports, count)
+    return replace(environment, mqtt_urls=tuple(place.url for place in places))
+
+
 def read(variables: Mapping[str, str]) -> Environment:
     """Check and type all variables; raises ImproperlyConfigured with one sentence for the first that is wrong."""
     reader = Reader(variables)
@@ -154,16 +234,18 @@ def read(variables: Mapping[str, str]) -> Environment:
     home = _home(reader.text("TDS_HOME", ".tds"))
     ports = Ports(**{k: reader.whole(n, default, low=1, high=65_535) for k, (n, default) in PORT_VARIABLES.items()})
     _refuse_shared_ports(ports)
+    more_ports = MorePorts(reader.ports("TDS_MQTT_MORE_PORTS"), reader.ports("TDS_MQTT_WS_MORE_PORTS"))
+    _refuse_repeated_ports(ports, more_ports)
+    given = _mqtt_urls(reader)
     return Environment(
         mode=mode,
         home=home,
         bind=reader.address("TDS_BIND", "127.0.0.1"),
         ports=ports,
         database_url=_database_url(reader, home, ports),
-        mqtt_urls=tuple(
-            reader.url("TDS_MQTT_URLS", url, ("mqtt", "mqtts"))
-            for url in (reader.secret("TDS_MQTT_URLS") or f"mqtt://localhost:{ports.mqtt}").split()
-        ),
+        more_ports=more_ports,
+        mqtt_urls=given or tuple(place.url for place in broker_ports(ports, more_ports, broker_count(home))),
+        mqtt_urls_given=bool(given),
         redis_url=_optional_url(reader, "TDS_REDIS_URL", ("redis", "rediss")),
         secret_key=_secret_key(reader, mode, home),
         allowed_hosts=tuple(reader.text("TDS_ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]").split()),
@@ -194,6 +276,30 @@ def _refuse_shared_ports(ports: Ports) -> None:
         if port in seen:
             raise ImproperlyConfigured(f"{name} is {port}, and so is {seen[port]}; give each a port of its own.")
         seen[port] = name
+
+
+def _refuse_repeated_ports(ports: Ports, more: MorePorts) -> None:
+    seen = {getattr(ports, field): name for field, (name, _default) in PORT_VARIABLES.items()}
+    for name, numbers in (("TDS_MQTT_MORE_PORTS", more.mqtt), ("TDS_MQTT_WS_MORE_PORTS", more.mqtt_ws)):
+        for port in numbers:
+            if port in seen:
+                raise ImproperlyConfigured(f"{name} has {port}, and so has {seen[port]}; give each a port of its own.")
+            seen[port] = name
+
+
+def _mqtt_urls(reader: Reader) -> tuple[str, ...]:
+    """What TDS_MQTT_URLS names, each broker once; empty when it is not set."""
+    urls = tuple(reader.url("TDS_MQTT_URLS", url, ("mqtt", "mqtts")) for url in reader.secret("TDS_MQTT_URLS").split())
+    seen: dict[str, int] = {}
+    for number, url in enumerate(urls, start=1):
+        broker = address.parse(url)
+        first = seen.setdefault(broker.identity(), number)
+        if first != number:
+            raise ImproperlyConfigured(
+                f"TDS_MQTT_URLS names the broker at {broker} as number {first} and again as number {number}; "
+                "name each once, for each has one consumer."
+            )
+    return urls
 
 
 def _optional_url(reader: Reader, name: str, schemes: tuple[str, ...]) -> str:

@@ -9,15 +9,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
-from tds.environment import Environment, kept_secret, read
+from tds.environment import BROKER_COUNT, MAX_BROKERS, BrokerPorts, Environment, broker_count, kept_secret, read
 from tds.local import parts, ports
 from tds.local.accounts import data_folder, service_account
-from tds.local.broker import Broker
+from tds.local.broker import PROVISIONED, Broker
 from tds.local.cluster import Cluster
 from tds.local.leftovers import only_one, recover, stop_in_order
-from tds.local.plan import Plan, announcement, make_plan, ready_facts, warnings
+from tds.local.plan import (
+    Plan,
+    about_earlier_brokers,
+    announcement,
+    broker_name,
+    make_plan,
+    ready_facts,
+    warnings,
+)
 from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES
 from tds.local.processes import write_whole
 from tds.local.refusal import CannotStartError
@@ -26,11 +35,14 @@ from tds.local.supervisor import StopAskedError, Supervisor, say
 SESSION_SAVE_S: Final = 5.0
 
 
-def up(*, demo: bool | None, without: frozenset[str]) -> None:
+def up(*, demo: bool | None, brokers: int | None, without: frozenset[str]) -> None:
     """Start all, say where it is, and stay until a signal comes. Raises CannotStartError with a sentence."""
     environment = read(os.environ)
-    plan = make_plan(environment, demo=demo, without=without, variables=os.environ)
     home = environment.home
+    count = brokers or (1 if environment.mqtt_urls_given else broker_count(home))
+    earlier = [number for number in range(1, MAX_BROKERS + 1) if (home / broker_name(number) / PROVISIONED).exists()]
+    plan = make_plan(environment, demo=demo, without=without, variables=os.environ, brokers=count, provisioned=earlier)
+    environment = plan.environment
     try:
         home.mkdir(parents=True, exist_ok=True)
         free_bytes = shutil.disk_usage(home).free
@@ -39,7 +51,10 @@ def up(*, demo: bool | None, without: frozenset[str]) -> None:
     with only_one(home):
         if left := recover(home):
             say(f"An earlier start was killed; stopped what it left: {', '.join(left)}.")
-        for line in warnings(environment, free_bytes, datetime.now(UTC)):
+        for line in (
+            *warnings(environment, free_bytes, datetime.now(UTC)),
+            *about_earlier_brokers(plan, earlier),
+        ):
             say(line)
         supervisor = Supervisor(home, lambda changed: _write_ready(changed, environment))
         supervisor.catch_signals()
@@ -63,21 +78,20 @@ def up(*, demo: bool | None, without: frozenset[str]) -> None:
 def _start(supervisor: Supervisor, plan: Plan) -> None:
     environment = plan.environment
     home = environment.home
-    cluster = broker = None
+    cluster = None
     if "database" in plan.parts:
         account = service_account("postgres")
         password = kept_secret(home, "database_superuser_password")
         cluster = Cluster(data_folder(home, "database", account), environment.ports.database, password, account)
         if postmaster := cluster.leftover():
             stop_in_order({"database": postmaster})  # on our data folder, so ours, whatever was written down
-    if "broker" in plan.parts:
-        account = service_account("mosquitto")
-        folder = data_folder(home, "broker", account)
-        broker = Broker(folder, environment.ports.mqtt, environment.ports.mqtt_ws, account)
     ports.refuse_taken(environment.ports, plan.ports(), environment.bind)
-    if broker:
-        with _step("broker"):
-            _start_broker(supervisor, broker)
+    ports.refuse_taken_by_brokers(plan.brokers)
+    if not environment.mqtt_urls_given:
+        write_whole(home / BROKER_COUNT, f"{len(environment.mqtt_urls)}\n", mode=0o644)
+    for number, places in enumerate(plan.brokers, start=1):
+        with _step(broker_name(number)):
+            _start_broker(supervisor, number, places)
     with _step("database"):
         _start_database(supervisor, cluster, environment)
     with _step("tables and pages"):
@@ -95,20 +109,43 @@ def _start(supervisor: Supervisor, plan: Plan) -> None:
             supervisor.wait_healthy(child.name)
     if plan.demo and "broker" in plan.parts:
         supervisor.start(parts.simulator(environment))
+    _drain_earlier(supervisor, plan)
 
 
-def _start_broker(supervisor: Supervisor, broker: Broker) -> None:
+def _broker(home: Path, number: int, places: BrokerPorts) -> Broker:
+    account = service_account("mosquitto")
+    return Broker(data_folder(home, broker_name(number), account), places.mqtt, places.mqtt_ws, account)
+
+
+def _start_broker(supervisor: Supervisor, number: int, places: BrokerPorts) -> None:
     """First of all, and with the consumer's session in it before anybody can publish into nothing."""
-    supervisor.start(parts.broker(broker))
-    supervisor.wait_healthy("broker")
+    broker, name = _broker(supervisor.home, number, places), broker_name(number)
+    supervisor.start(parts.broker(broker, number))
+    supervisor.wait_healthy(name)
     if not broker.needs_session():
         return
     saved_before = broker.saved_at()
     if not broker.open_session():
-        raise CannotStartError(f"The broker did not open the consumer's session; see {supervisor.home}/log/broker.log.")
-    os.kill(supervisor.pids()["broker"], signal.SIGUSR1)  # save now: a kill -9 must not lose the session
+        raise CannotStartError(f"The broker did not open the consumer's session; see {supervisor.home}/log/{name}.log.")
+    os.kill(supervisor.pids()[name], signal.SIGUSR1)  # save now: a kill -9 must not lose the session
     _wait(supervisor, lambda: broker.saved_at() != saved_before, "The broker did not save the consumer's session.")
     broker.provisioned.touch()
+
+
+def _drain_earlier(supervisor: Supervisor, plan: Plan) -> None:
+    """Store what brokers of an earlier start still hold: on ports that no gateway knows, so that it comes to an end."""
+    private = {number: ports.private_port() for number in plan.draining}
+    for number in plan.draining:
+        broker = _broker(supervisor.home, number, BrokerPorts(private[number], ports.private_port()))
+        supervisor.start(parts.broker(broker, number))
+        supervisor.wait_healthy(broker_name(number))
+
+        def drained(broker: Broker = broker, number: int = number) -> None:
+            broker.provisioned.unlink(missing_ok=True)  # the session is gone: the next start makes it anew
+            supervisor.dismiss(broker_name(number))
+            say(f"Broker {number} holds nothing any more and was let go.")
+
+        supervisor.start(parts.draining_consumer(plan.environment, number, private, drained))
 
 
 def _start_database(supervisor: Supervisor, cluster: Cluster | None, environment: Environment) -> None:

@@ -328,7 +328,7 @@ class Consumer:
 
     def _claim(self, connection: psycopg.Connection[Any], stopping: Event) -> bool:
         deadline = monotonic() + (RECLAIM_PATIENCE_S if self._claimed else CLAIM_PATIENCE_S)
-        while not database.claim_broker(connection, str(self.address)):
+        while not database.claim_broker(connection, self.address.identity()):
             if stopping.wait(0.2):
                 return False
             if monotonic() > deadline:

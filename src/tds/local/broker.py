@@ -25,6 +25,7 @@ CONSUMER_CLIENT_ID: Final = "tds-consumer"
 TELEMETRY_TOPIC: Final = "telemetry/+/+/data"
 NEVER_EXPIRES: Final = 0xFFFFFFFF
 LOOPBACK: Final = "127.0.0.1"
+PROVISIONED: Final = "session-provisioned"
 
 
 def find_program() -> str:
@@ -55,7 +56,7 @@ class Broker:
     @property
     def provisioned(self) -> Path:
         """There once the consumer's session is in the saved database."""
-        return self.folder / "session-provisioned"
+        return self.folder / PROVISIONED
 
     @property
     def configuration(self) -> Path:

@@ -3,17 +3,17 @@
 import http.client
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 import psycopg
 
-from tds.environment import ROOT, Environment
+from tds.environment import ROOT, Environment, broker_ports
 from tds.local.broker import Broker
 from tds.local.cluster import Cluster
-from tds.local.plan import mqtt_url
+from tds.local.plan import broker_name, consumer_name, mqtt_url, mqtt_urls
 from tds.local.ports import for_url, reachable
 from tds.local.prepared import DEMO_GATEWAYS
 from tds.local.supervisor import Child
@@ -35,8 +35,9 @@ def database(cluster: Cluster) -> Child:
     )
 
 
-def broker(broker: Broker) -> Child:
-    return Child("broker", broker.command(), broker.answers, limit_s=60, account=broker.account, before=broker.create)
+def broker(broker: Broker, number: int) -> Child:
+    name = broker_name(number)
+    return Child(name, broker.command(), broker.answers, limit_s=60, account=broker.account, before=broker.create)
 
 
 def prepare(environment: Environment, *, demo: bool) -> Child:
@@ -61,11 +62,22 @@ def consumers(environment: Environment, since: datetime) -> list[Child]:
     """One a broker."""
     found = []
     for number in range(1, len(environment.mqtt_urls) + 1):
-        name = "consumer" if number == 1 else f"consumer-{number}"
+        name = consumer_name(number)
         words = [sys.executable, str(ROOT / "manage.py"), "mqtt_consumer", "--broker-number", str(number)]
         healthy = heartbeat(environment, name, since)
         found.append(Child(name, words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment)))
     return found
+
+
+def draining_consumer(
+    environment: Environment, number: int, private: Mapping[int, int], then: Callable[[], None]
+) -> Child:
+    """Fetches what a private broker of an earlier start still holds, and ends. `private` are the ports of those."""
+    words = [sys.executable, str(ROOT / "manage.py"), "mqtt_consumer", "--broker-number", str(number), "--drain"]
+    places = broker_ports(environment.ports, environment.more_ports, number)
+    urls = [place._replace(mqtt=private.get(n, place.mqtt)).url for n, place in enumerate(places, start=1)]
+    variables = _variables(environment) | {"TDS_MQTT_URLS": " ".join(urls)}
+    return Child(consumer_name(number), words, cwd=ROOT, environment=variables, then=then)
 
 
 def worker(environment: Environment, since: datetime) -> Child:
@@ -76,7 +88,9 @@ def worker(environment: Environment, since: datetime) -> Child:
 
 def simulator(environment: Environment) -> Child:
     """The demo's gateways: first their past, and once that is all acknowledged, only what goes on now."""
-    words = [sys.executable, "-m", "tds.cli", "simulate", "--broker", mqtt_url(environment)]
+    words = [sys.executable, "-m", "tds.cli", "simulate"]
+    for url in mqtt_urls(environment) if not environment.mqtt_urls_given else [mqtt_url(environment)]:
+        words += ["--broker", url]
     for code in DEMO_GATEWAYS:
         words += ["--gateway", code]
     live = Child("simulator", words, cwd=ROOT, environment=_variables(environment))
@@ -94,7 +108,9 @@ def simulator(environment: Environment) -> Child:
 
 
 def _variables(environment: Environment) -> dict[str, str]:
-    return {
+    # What was given reaches them as it was given: it may hold passwords, and come from a file for that reason.
+    ours = {} if environment.mqtt_urls_given else {"TDS_MQTT_URLS": " ".join(environment.mqtt_urls)}
+    return ours | {
         "TDS_HOME": str(environment.home),
         "DJANGO_SETTINGS_MODULE": "tds.settings",
         "PYTHONPATH": str(ROOT / "src"),

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tds.environment import Environment, Mode
+from tds.environment import BrokerPorts, Environment, Mode, broker_ports, with_brokers
 from tds.local.ports import for_url, is_loopback, reachable
+from tds.local.refusal import CannotStartError
 
 PARTS: Final = ("database", "broker", "web", "consumer", "worker")
 LOW_DISK_MIB: Final = 500
@@ -18,11 +19,16 @@ DEFAULT_MQTT_PORT: Final = 1883
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`parts` are the ones to start: what is left out, or runs elsewhere, is not in it."""
+    """`parts` are the ones to start: what is left out, or runs elsewhere, is not in it. `brokers` are the private ones.
+
+    `draining` are numbers of private brokers that an earlier start had: what they hold must still be stored.
+    """
 
     environment: Environment
     demo: bool
     parts: frozenset[str]
+    brokers: tuple[BrokerPorts, ...]
+    draining: tuple[int, ...] = ()
 
     def ports(self) -> list[str]:
         """The fields of `Ports` that this start listens on."""
@@ -30,17 +36,38 @@ class Plan:
         return [field for part in PARTS if part in self.parts for field in listens.get(part, [])]
 
 
-def make_plan(
-    environment: Environment, *, demo: bool | None, without: Iterable[str], variables: Mapping[str, str]
+def make_plan(  # noqa: PLR0913  # what a person said, and what is in the home
+    environment: Environment,
+    *,
+    demo: bool | None,
+    without: Iterable[str],
+    variables: Mapping[str, str],
+    brokers: int = 1,
+    provisioned: Iterable[int] = (),
 ) -> Plan:
-    """`demo` None is nobody's choice: then a desk gets one, and production does not."""
-    elsewhere = set()
+    """`demo` None is nobody's choice: then a desk gets one, and production does not.
+
+    `provisioned` are the private brokers whose folders have the consumer's session. Raises CannotStartError.
+    """
+    elsewhere = set(without)
     if variables.get("TDS_DATABASE_URL") or variables.get("TDS_DATABASE_URL_FILE"):
         elsewhere.add("database")
+    if environment.mqtt_urls_given and brokers > 1:
+        raise CannotStartError(
+            "TDS_MQTT_URLS says where the brokers are, so --brokers can't start others; leave one of the two out."
+        )
+    environment = with_brokers(environment, brokers)
     if not any(_is_ours(url, environment) for url in environment.mqtt_urls):
         elsewhere.add("broker")
     wanted = environment.mode is Mode.DEVELOPMENT if demo is None else demo
-    return Plan(environment, wanted, frozenset(PARTS) - elsewhere - frozenset(without))
+    parts = frozenset(PARTS) - elsewhere
+    return Plan(
+        environment,
+        wanted,
+        parts,
+        broker_ports(environment.ports, environment.more_ports, brokers) if "broker" in parts else (),
+        tuple(sorted(n for n in provisioned if n > brokers)) if parts >= {"broker", "consumer"} else (),
+    )
 
 
 def _is_ours(url: str, environment: Environment) -> bool:
@@ -64,12 +91,43 @@ def warnings(environment: Environment, free_bytes: int, now: datetime) -> list[s
     return found
 
 
+def about_earlier_brokers(plan: Plan, provisioned: Iterable[int]) -> list[str]:
+    """What becomes of private brokers that an earlier start ran and this one does not."""
+    environment = plan.environment
+    running = len(plan.brokers if environment.mqtt_urls_given else environment.mqtt_urls)
+    left = ", ".join(broker_name(number) for number in provisioned if number > running)
+    if not left:
+        return []
+    if plan.draining:
+        what = "what it still holds is fetched and stored, out of reach of gateways; then it is let go."
+    elif environment.mqtt_urls_given:
+        what = "it may hold messages that are not stored; unset TDS_MQTT_URLS for one start to have them fetched."
+    else:
+        what = "it may hold messages that are not stored; a start with broker and consumer fetches them."
+    return [f"Warning: {left} is of an earlier start with more brokers: {what}"]
+
+
 def web_url(environment: Environment) -> str:
     return f"http://{for_url(reachable(environment.bind))}:{environment.ports.web}"
 
 
 def mqtt_url(environment: Environment) -> str:
     return f"mqtt://127.0.0.1:{environment.ports.mqtt}"
+
+
+def mqtt_urls(environment: Environment) -> list[str]:
+    """As `mqtt_url`, of every broker; those that TDS_MQTT_URLS names as they stand there."""
+    if environment.mqtt_urls_given:
+        return list(environment.mqtt_urls)
+    return [url.replace("localhost", "127.0.0.1") for url in environment.mqtt_urls]
+
+
+def broker_name(number: int) -> str:
+    return "broker" if number == 1 else f"broker-{number}"
+
+
+def consumer_name(number: int) -> str:
+    return "consumer" if number == 1 else f"consumer-{number}"
 
 
 def ready_facts(
@@ -79,6 +137,7 @@ def ready_facts(
     return {
         "web_url": web_url(environment),
         "mqtt_url": mqtt_url(environment),
+        "mqtt_urls": mqtt_urls(environment),
         "database_url": environment.database_url,
         "ota_url": f"https://127.0.0.1:{environment.ports.ota}",
         "admin_user": admin,
@@ -95,8 +154,10 @@ def announcement(plan: Plan, admin: str, password: str, password_file: Path, *, 
         lines.append(f"  Dashboard   {web_url(environment)}/tds_new/telemetria/")
         sign_in = f"  Sign in     {admin}, with the password in {password_file}"
         lines.append(f"{sign_in}: {password}" if terminal else sign_in)
-    if "broker" in plan.parts:
-        lines.append(f"  MQTT        127.0.0.1:{environment.ports.mqtt}")
+    for number, broker in enumerate(plan.brokers, start=1):
+        name = f"  MQTT {number}" if len(plan.brokers) > 1 else "  MQTT"
+        web_socket = f", over WebSocket {broker.mqtt_ws}" if len(plan.brokers) > 1 else ""
+        lines.append(f"{name:<14}127.0.0.1:{broker.mqtt}{web_socket}")
     lines.append(f"  Logs        {environment.home / 'log'}")
     lines.append("Ctrl-C stops everything.")
     return "\n".join(lines)

@@ -2,11 +2,11 @@
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import Final
 
-from tds.environment import PORT_VARIABLES, Ports
+from tds.environment import PORT_VARIABLES, BrokerPorts, Ports
 from tds.local.refusal import CannotStartError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -60,6 +60,28 @@ def refuse_taken(ports: Ports, wanted: Iterable[str], bind: str) -> None:
         address = bind if field == "web" else LOOPBACK
         if found := trouble(address, port):
             raise CannotStartError(sentence(field, port, address, found))
+
+
+def refuse_taken_by_brokers(brokers: Sequence[BrokerPorts]) -> None:
+    """The same for the private brokers after the first."""
+    for number, places in enumerate(brokers[1:], start=2):
+        for port, field, variable in (
+            (places.mqtt, "mqtt", "TDS_MQTT_MORE_PORTS"),
+            (places.mqtt_ws, "mqtt_ws", "TDS_MQTT_WS_MORE_PORTS"),
+        ):
+            if trouble(LOOPBACK, port):
+                raise CannotStartError(
+                    f"Port {port} ({NAMES[field]} of broker {number}) can't be used; stop what uses it, or name "
+                    f"another in {variable}."
+                )
+
+
+def private_port() -> int:
+    """A port of loopback that nobody was told of, free at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def sentence(field: str, port: int, address: str, found: int) -> str:

@@ -36,7 +36,8 @@ class Child:
     cwd: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[], object] | None = None
-    then: "Callable[[], Child] | None" = None  # for one that ends when its work is done: who takes its place
+    # For one that ends when its work is done: who takes its place, or nobody.
+    then: "Callable[[], Child | None] | None" = None
 
 
 @dataclass(slots=True)
@@ -126,8 +127,9 @@ class Supervisor:
     def watch(self) -> None:
         """Until a signal comes: bring back what ended, keep the logs bounded."""
         while not self.stops:
-            for running in list(self.children.values()):
-                self._look_after(running)
+            for name in list(self.children):
+                if name in self.children:  # and not dismissed by the one before it
+                    self._look_after(self.children[name])
             if time.monotonic() >= self._chores_at:
                 self._chores_at = time.monotonic() + CHORES_EVERY_S
                 for name in self.children:
@@ -135,6 +137,14 @@ class Supervisor:
                 if not self._told:
                     self._tell()
             time.sleep(LOOK_S)
+
+    def dismiss(self, name: str) -> None:
+        """Stop a child that is not needed any more."""
+        running = self.children.pop(name)
+        if running.identity and running.process.poll() is None:
+            stop_in_order({name: running.identity}, self.stops)
+        running.process.poll()
+        forget(self.home, name)
 
     def _look_after(self, running: Running) -> None:
         child = running.child
@@ -147,7 +157,12 @@ class Supervisor:
             return
         forget(self.home, child.name)
         if child.then and code == 0:
-            running.child, running.backoff = child.then(), Backoff()
+            successor = child.then()
+            if successor is None:
+                del self.children[child.name]
+                self._tell()
+                return
+            running.child, running.backoff = successor, Backoff()
             self._bring_back(running)
             return
         pause = running.backoff.after(now - running.started)

@@ -1,10 +1,14 @@
 """Broker addresses as people write them: mqtt://user:password@host:1883 or mqtts://host."""
 
 import ssl
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
+# Other addresses of 127.0.0.0/8 stay themselves: a broker may listen on one and its neighbour on the next.
+THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Address(NamedTuple):
@@ -17,6 +21,14 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         """Host and port, without what is secret."""
         return f"{self.host}:{self.port}"
+
+    def identity(self) -> str:
+        """The same text for the same listener, however its address is written. Names are not looked up."""
+        host = self.host.lower().rstrip(".")
+        with suppress(ValueError):
+            ip = ip_address(host)
+            host = str(getattr(ip, "ipv4_mapped", None) or ip)
+        return f"{'localhost' if host in THIS_MACHINE else host}:{self.port}"
 
 
 def parse(url: str) -> Address:

@@ -1,5 +1,6 @@
 """One TCP connection of a session, from CONNECT to its end (OASIS MQTT 5.0). Lives on the session's I/O thread."""
 
+import secrets
 import selectors
 import socket
 import ssl
@@ -12,9 +13,10 @@ from typing import Any, Final, Protocol
 
 import mqtt5
 
+from tds.mqtt import drain
 from tds.mqtt.inbox import Inbox
 from tds.mqtt.outbox import Outbox
-from tds.mqtt.packets import MAX_PACKET_BYTES, PacketReader, ProtocolError
+from tds.mqtt.packets import MAX_PACKET_BYTES, PacketReader, ProtocolError, pubacks
 
 NEVER_EXPIRES: Final = 0xFFFF_FFFF
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -24,6 +26,12 @@ WRITE_BYTES: Final = 65_536
 FULL_INBOX_PAUSE_S: Final = 0.02
 GRANTED: Final = (mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE, mqtt5.SubAckReasonCode.GRANTED_QOS_EXACTLY_ONCE)
 SILENCE_FACTOR: Final = 1.5  # of the keep-alive, MQTT 5, 3.1.2.10
+SHARED: Final = "$share/"
+CLEARING: Final = ("tds", "clearing")  # a user property: our own clearing comes back to a shared subscription
+
+
+class SharedSubscriptionsError(Exception):
+    """The broker says that it has no shared subscriptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +45,22 @@ class SessionConfig:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
+    drains: bool = False  # subscribe no more, but take what waits; see drain.py
     keep_alive_s: int = 30
     receive_maximum: int = 5_000  # messages of QoS 1 under way at once; the broker keeps the rest
     # More come with QoS 0, and from mosquitto 2.0.11, which sends on after the first PUBACK as if there were no receive
     # maximum. At one of these limits the socket is not read until there is room.
     inbox_messages: int = 20_000
     inbox_bytes: int = 67_108_864  # of payload: 5,000 messages of 256 KiB would be 1.3 GB
+
+    @property
+    def shared(self) -> bool:
+        return any(pattern.startswith(SHARED) for pattern in self.filters)
+
+
+def without_group(pattern: str) -> str:
+    """For people: the name of a shared subscription's group is a secret."""
+    return pattern.split("/", 2)[2] if pattern.startswith(SHARED) else pattern
 
 
 class Listener(Protocol):
@@ -77,9 +95,13 @@ class Connection:
         self.number = inbox.connection
         self.keep_alive_s = float(config.keep_alive_s)
         self.sent_at = self.heard_at = monotonic()
+        self.nonce = secrets.token_bytes(16)  # of this connection's marker
 
-    def serve(self, listener: Listener, up: Event, stopping: Event) -> None:
-        """Run until told to stop; raises OSError or ProtocolError with the reason when the connection ends before."""
+    def serve(self, listener: Listener, up: Event, stopping: Event, giving_up: Event) -> None:
+        """Run until told to stop; raises OSError or ProtocolError with the reason when the connection ends before.
+
+        With `giving_up` set the session ends with the connection: it must hold nothing any more.
+        """
         self.outbox.open(self.number)
         self._put(self._connect_packet())
         with selectors.DefaultSelector() as selector:
@@ -105,7 +127,7 @@ class Connection:
                 if self._decrypted() and self.inbox.room:
                     self._read(listener, up)
                 self._keep_alive()
-        self._disconnect()
+        self._disconnect(giving_up=giving_up.is_set())
 
     def _put(self, data: bytes) -> None:
         self.outbox.put(data, self.number)
@@ -147,16 +169,28 @@ class Connection:
             if not data:
                 raise ConnectionResetError("the broker closed the connection")
             self.heard_at = monotonic()
-            messages = []
+            messages: list[Any] = []
+            drained = False
             for packet in self.reader.feed(data):
-                if isinstance(packet, mqtt5.PublishPacket):
-                    messages.append(packet)
-                else:
+                if not isinstance(packet, mqtt5.PublishPacket):
                     self._control(packet, listener, up)
+                elif self._is_ours(packet):
+                    drained = drained or packet.payload == self.nonce
+                    self._put(pubacks([packet.packet_id] if packet.packet_id is not None else []))
+                else:
+                    messages.append(packet)
             if messages:
                 self.inbox.put(messages)
+            if drained:  # after what came before it
+                self.inbox.drained.set()
             if not (self._decrypted() and self.inbox.room):
                 return
+
+    def _is_ours(self, packet: Any) -> bool:
+        """The marker of a drain, perhaps of one that was broken off; or our own clearing of a retained message."""
+        if packet.topic == drain.marker_topic(self.config.client_id):
+            return True
+        return self.config.shared and not packet.payload and packet.retain and CLEARING in packet.user_properties
 
     def _decrypted(self) -> bool:
         """Whether TLS holds bytes that it has decrypted already: no selector sees them."""
@@ -165,6 +199,10 @@ class Connection:
     def _control(self, packet: Any, listener: Listener, up: Event) -> None:
         if isinstance(packet, mqtt5.ConnAckPacket):
             self._connected(packet, listener)
+        elif self.config.drains and isinstance(packet, (mqtt5.SubAckPacket, mqtt5.UnsubAckPacket, mqtt5.PubAckPacket)):
+            if why := drain.refusal(packet):
+                raise ConnectionRefusedError(f"the broker does not let the session be drained: {why}")
+            up.set()
         elif isinstance(packet, mqtt5.SubAckPacket):
             self._subscribed(packet, listener)
             up.set()
@@ -176,12 +214,18 @@ class Connection:
             raise ConnectionRefusedError(f"the broker refused the connection: {packet.reason_code.name}")
         if packet.server_keep_alive is not None:
             self.keep_alive_s = float(packet.server_keep_alive)
+        if self.config.shared and not packet.shared_subscription_available:
+            raise SharedSubscriptionsError
         listener.connected(session_present=packet.session_present)
+        if self.config.drains:
+            self._put(drain.beginning(self.config.client_id, self.config.filters, self.nonce))
+            return
         filters = [
             mqtt5.TopicFilter(
                 pattern,
                 max_qos=mqtt5.QoS.AT_LEAST_ONCE,
-                no_local=True,  # our clearing of a retained message is not to come back to us
+                # Our clearing of a retained message is not to come back to us. MQTT 5, 3.8.3.1: not on a shared one.
+                no_local=not pattern.startswith(SHARED),
                 retain_as_published=True,  # to see which are retained
                 # What was retained while we were away is in the session's queue already: once is enough.
                 retain_handling=mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
@@ -195,8 +239,10 @@ class Connection:
             raise ProtocolError(f"{len(packet.reason_codes)} answers to {len(self.config.filters)} subscriptions")
         for pattern, code in zip(self.config.filters, packet.reason_codes, strict=True):
             if code not in GRANTED:
-                raise ConnectionRefusedError(f"the broker refused the subscription to {pattern}: {code.name}")
-            listener.subscribed(pattern)
+                raise ConnectionRefusedError(
+                    f"the broker refused the subscription to {without_group(pattern)}: {code.name}"
+                )
+            listener.subscribed(without_group(pattern))
 
     def _keep_alive(self) -> None:
         if not self.keep_alive_s:
@@ -211,8 +257,8 @@ class Connection:
         if now - self.heard_at > self.keep_alive_s * SILENCE_FACTOR:
             raise TimeoutError(f"the broker was silent for {self.keep_alive_s * SILENCE_FACTOR:.0f} s")
 
-    def _disconnect(self) -> None:
-        """The last acknowledgements, then DISCONNECT. The session stays on the broker."""
-        self._put(mqtt5.DisconnectPacket().write())
+    def _disconnect(self, *, giving_up: bool) -> None:
+        """The last acknowledgements, then DISCONNECT. The session stays on the broker, unless it is given up."""
+        self._put(mqtt5.DisconnectPacket(session_expiry_interval=0 if giving_up else None).write())
         self.sock.settimeout(DISCONNECT_TIMEOUT_S)
         self.sock.sendall(self.outbox.peek(len(self.outbox)))

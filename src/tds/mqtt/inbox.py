@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
-from threading import Condition
+from threading import Condition, Event
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ class Inbox:
         self._bytes = 0  # of payload
         self._messages: deque[Any] = deque()
         self._changed = Condition()
+        self.drained = Event()  # on this connection the marker came that stands behind the last message
         self._wanted = 1
         self._closed = False
 
@@ -71,6 +72,7 @@ class Inbox:
         """Forget what the broker will deliver again on the next connection; keep what it will not."""
         with self._changed:
             self.connection += 1
+            self.drained.clear()
             self._messages = deque(m for m in self._messages if m.qos == mqtt5.QoS.AT_MOST_ONCE)
             self._bytes = _payload_bytes(self._messages)
 

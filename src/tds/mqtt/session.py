@@ -11,12 +11,19 @@ from typing import Final
 import mqtt5
 
 from tds.mqtt.backoff import Backoff
-from tds.mqtt.connection import Connection, Listener, SessionConfig, open_socket
+from tds.mqtt.connection import (
+    CLEARING,
+    Connection,
+    Listener,
+    SessionConfig,
+    SharedSubscriptionsError,
+    open_socket,
+)
 from tds.mqtt.inbox import Delivery, Inbox
 from tds.mqtt.outbox import Outbox
 from tds.mqtt.packets import ProtocolError, pubacks
 
-__all__ = ["Delivery", "Listener", "Session", "SessionConfig"]
+__all__ = ["Delivery", "Listener", "Session", "SessionConfig", "SharedSubscriptionsError"]
 
 STOP_TIMEOUT_S: Final = 6.0
 
@@ -31,6 +38,8 @@ class Session:
         self._outbox = Outbox()
         self._listener = listener
         self._stopping = Event()
+        self._giving_up = Event()
+        self.given_up = False
         self._failure: BaseException | None = None
         self._thread = Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -39,6 +48,8 @@ class Session:
 
     def check(self) -> None:
         """Raise what ended the I/O thread, if anything did: without it nothing would ever come again."""
+        if isinstance(self._failure, SharedSubscriptionsError):
+            raise self._failure
         if self._failure is not None:
             raise RuntimeError("The MQTT session's thread has ended.") from self._failure
 
@@ -54,7 +65,23 @@ class Session:
     def clear_retained(self, delivery: Delivery, topics: Sequence[str]) -> None:
         """Make the broker forget the retained messages of some topics. If it can't hear it, they come and go again."""
         for topic in topics:
-            self._outbox.put(mqtt5.PublishPacket(topic, b"", retain=True).write(), delivery.connection)
+            self._outbox.put(
+                mqtt5.PublishPacket(topic, b"", retain=True, user_properties=[CLEARING]).write(), delivery.connection
+            )
+
+    @property
+    def drained(self) -> bool:
+        """Of a session that drains: all that waited on the broker was taken. What is not acknowledged comes again."""
+        return self.inbox.drained.is_set() and not len(self.inbox)
+
+    def give_up(self) -> bool:
+        """`stop`, and the session ends on the broker; call it when all is acknowledged. False: the broker did not hear.
+
+        Then the session is still there, with nothing subscribed.
+        """
+        self._giving_up.set()
+        self.stop()
+        return self.given_up
 
     def stop(self) -> None:
         """Send what is to be sent, disconnect and end the thread. The session stays on the broker."""
@@ -80,8 +107,9 @@ class Session:
             try:
                 with open_socket(self.config) as sock:
                     Connection(self.config, sock, self.inbox, self._outbox).serve(
-                        self._listener, self.up, self._stopping
+                        self._listener, self.up, self._stopping, self._giving_up
                     )
+                self.given_up = self._giving_up.is_set()
             except (OSError, ProtocolError) as error:
                 reason = str(error) or type(error).__name__
             if self.up.is_set():

@@ -101,18 +101,21 @@ def simulate(  # noqa: PLR0913 - a command's options are its arguments
         int, typer.Option(help="The same seed and codes give the same readings, so a second run adds no copies.")
     ] = 1,
     broker: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             metavar="URL",
-            help="mqtt://[user[:password]@]host[:port]. In the user name, {gateway} stands for the gateway's code.",
+            help="mqtt://[user[:password]@]host[:port]; repeat it to spread the gateways over several. "
+            f"In the user name, {{gateway}} stands for the gateway's code. [default: {DEFAULT_BROKER}]",
+            show_default=False,
         ),
-    ] = DEFAULT_BROKER,
+    ] = None,
     faults: Annotated[
         str,
         typer.Option(
             metavar="LIST",
             help="What shall go wrong, with commas between: bad (broken payloads of every kind), "
-            "duplicates (a message twice), late (readings from hours ago), reconnects (the connection is cut).",
+            "duplicates (a message twice), late (readings from hours ago), reconnects (the connection is cut), "
+            "moves (it is cut, and the gateway goes to the next --broker).",
         ),
     ] = "",
     fault_rate: Annotated[
@@ -147,11 +150,13 @@ def simulate(  # noqa: PLR0913 - a command's options are its arguments
         "step": _span(history_step),
         "live": None if duration is None else _span(duration),
     }
+    first, *more = map(_broker, broker or [DEFAULT_BROKER])
     try:
         config = FleetConfig(
             gateways=tuple(gateway) if gateway else gateway_codes(prefix, gateways),
             devices=device_codes(devices),
-            broker=_broker(broker),
+            broker=first,
+            more_brokers=tuple(more),
             interval_ms=round(interval * 1000),
             history_ms=spans["history"] or 0,
             history_step_ms=spans["step"] or 0,

@@ -30,6 +30,7 @@ class FleetConfig:
     gateways: tuple[str, ...]
     devices: tuple[str, ...]
     broker: Broker
+    more_brokers: tuple[Broker, ...] = ()  # the gateways are spread over all
     interval_ms: int = round(DEFAULT_INTERVAL_S * 1000)
     history_ms: int = 0
     history_step_ms: int = 900_000
@@ -60,6 +61,10 @@ class FleetConfig:
             raise ValueError(f"The history has more than {MAX_MOMENTS:,} steps: take a longer --history-step.")
         if not 0 <= self.fault_rate <= 1:
             raise ValueError(f"The fault rate is {self.fault_rate}: a share from 0 to 1 is needed.")
+
+    @property
+    def brokers(self) -> tuple[Broker, ...]:
+        return (self.broker, *self.more_brokers)
 
 
 def gateway_codes(prefix: str, count: int) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     DUPLICATES = "duplicates"
     LATE = "late"
     RECONNECTS = "reconnects"
+    MOVES = "moves"
 
 
 _FAULT_NUMBER: Final = {fault: number for number, fault in enumerate(Fault)}
@@ -109,6 +110,9 @@ class FaultPlan:
 
     def cuts_connection(self, at_ms: int) -> bool:
         return self._strikes(Fault.RECONNECTS, 0, at_ms)
+
+    def moves(self, at_ms: int) -> bool:
+        return self._strikes(Fault.MOVES, 0, at_ms)
 
     def _strikes(self, fault: Fault, number: int, at_ms: int) -> bool:
         return fault in self.kinds and unit(self._key(fault, number), at_ms) < self.rate

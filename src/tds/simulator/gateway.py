@@ -6,7 +6,7 @@ from socket import socket
 from typing import Final, Protocol, assert_never
 
 from tds.simulator.backoff import Backoff
-from tds.simulator.broker import BrokerError
+from tds.simulator.broker import Broker, BrokerError
 from tds.simulator.config import FleetConfig
 from tds.simulator.faults import FaultPlan, payload
 from tds.simulator.link import Link
@@ -57,6 +57,8 @@ class Gateway:
         self.connections = 0
         self.outbox = Outbox(capacity=config.outbox_capacity, resend_window_s=config.resend_window_s)
         self._config = config
+        # Spread by their place in the fleet, so that a few gateways use all brokers.
+        self._broker_number = config.gateways.index(code) % len(config.brokers)
         self._selector = selector
         self._observer = observer
         self._plan = FaultPlan.of(config.faults, config.fault_rate, config.seed, code)
@@ -82,12 +84,16 @@ class Gateway:
         self._paused_until_s = 0.0
         self._online_since_s = 0.0
         self._cut_spacing_s = config.cut_spacing_s
-        self._cut_due = False
+        self._cut_due = self._move_due = False
         self._farewell: int | None = None
         self._reconnect = Backoff(RECONNECT_FIRST_S, RECONNECT_MAX_S, noise_key("reconnect", config.seed, code))
         self._refusal = Backoff(REFUSED_FIRST_S, REFUSED_MAX_S, noise_key("refusal", config.seed, code))
 
     # What the fleet asks.
+
+    @property
+    def broker(self) -> Broker:
+        return self._config.brokers[self._broker_number]
 
     @property
     def history_done(self) -> int:
@@ -169,7 +175,7 @@ class Gateway:
             self._link.publish_presence(online=True)
 
     def on_turned_away(self, why: str) -> None:
-        self.failure = self._config.broker.refused(why)
+        self.failure = self.broker.refused(why)
         self._drop()
         self._wait(f"turned away: {why}")
 
@@ -197,7 +203,7 @@ class Gateway:
         if self.state is State.CLOSING:
             self.state = State.CLOSED
             return
-        self.failure = self._config.broker.unreachable(why)
+        self.failure = self.broker.unreachable(why)
         self._wait(f"connection lost: {why}")
 
     # Steps.
@@ -213,14 +219,15 @@ class Gateway:
             if self._next_ms < self._live_from_ms:
                 self._history_made += len(self._config.devices)
             self._cut_due = self._cut_due or self._plan.cuts_connection(self._next_ms)
+            self._move_due = self._move_due or self._plan.moves(self._next_ms)
             self._next_ms = next(self._moments, None)
         self._caught_up = True
 
     def _connect(self) -> None:
         try:
-            self._link = Link(self.code, self._config.broker, self)
+            self._link = Link(self.code, self.broker, self)
         except OSError as error:
-            self.failure = self._config.broker.unreachable(error.strerror or error)
+            self.failure = self.broker.unreachable(error.strerror or error)
             self._wait(f"no connection: {error.strerror or error}")
             return
         self.state = State.CONNECTING
@@ -229,8 +236,10 @@ class Gateway:
     def _work(self) -> None:
         if self.outbox.is_empty:
             self._cut_spacing_s = self._config.cut_spacing_s
-        if self._cut_due and self._now_s - self._online_since_s >= self._cut_spacing_s:
-            self._cut_due = False
+        if (self._cut_due or self._move_due) and self._now_s - self._online_since_s >= self._cut_spacing_s:
+            if self._move_due:  # what the last broker acknowledged within the window goes to the next one as well
+                self._broker_number = (self._broker_number + 1) % len(self._config.brokers)
+            self._cut_due = self._move_due = False
             # Each cut makes it resend all of the last 90 s. Cut at a steady pace while it sends history,
             # a gateway would soon do nothing else; doubled, each connection gets as far again as all before.
             self._cut_spacing_s *= 2
