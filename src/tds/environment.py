@@ -21,6 +21,7 @@ GIB: Final = 1024**3
 MAX_DIGITS: Final = 20
 MAX_SHOWN_CHARS: Final = 100  # of a wrong value in a sentence
 MAX_BROKERS: Final = 8  # of `tds up`: more than the cores of one machine keep busy
+MAX_SHARED_SLOTS: Final = 16
 MAX_PORT: Final = 65_535
 BROKER_COUNT: Final = "broker-count"  # a file of the home: `tds status` is asked from another shell
 
@@ -85,6 +86,7 @@ class Environment:
     database_url: str
     mqtt_urls: tuple[str, ...]
     mqtt_urls_given: bool  # in a variable, and not made of our own ports
+    mqtt_shared_slots: int  # 0: a plain subscription
     redis_url: str
     secret_key: str
     allowed_hosts: tuple[str, ...]
@@ -246,6 +248,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         more_ports=more_ports,
         mqtt_urls=given or tuple(place.url for place in broker_ports(ports, more_ports, broker_count(home))),
         mqtt_urls_given=bool(given),
+        mqtt_shared_slots=_shared_slots(reader, given),
         redis_url=_optional_url(reader, "TDS_REDIS_URL", ("redis", "rediss")),
         secret_key=_secret_key(reader, mode, home),
         allowed_hosts=tuple(reader.text("TDS_ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]").split()),
@@ -300,6 +303,16 @@ def _mqtt_urls(reader: Reader) -> tuple[str, ...]:
                 "name each once, for each has one consumer."
             )
     return urls
+
+
+def _shared_slots(reader: Reader, urls: tuple[str, ...]) -> int:
+    slots = reader.whole("TDS_MQTT_SHARED_SLOTS", 0, low=0, high=MAX_SHARED_SLOTS)
+    if slots and len(urls) != 1:
+        raise ImproperlyConfigured(
+            f"TDS_MQTT_SHARED_SLOTS is {slots}, for the consumers of one clustered broker; name that one in "
+            "TDS_MQTT_URLS, or set the slots to 0."
+        )
+    return slots
 
 
 def _optional_url(reader: Reader, name: str, schemes: tuple[str, ...]) -> str:

@@ -25,6 +25,7 @@ from tds.local.parts import web_trouble
 from tds.local.plan import web_url
 from tds.mqtt import address
 from tds.mqtt.once import PublishError, publish_once
+from tds.processes import SLOT_PREFIX, broker_name, consumer_name, consumers_of
 from tds.readings.store import Series
 
 PROBE_DEVICE: Final = "P01"
@@ -62,14 +63,14 @@ def examine(environment: Environment) -> list[Part]:
         lambda: _spool(environment, database_there=there),
         lambda: _web(environment),
         *(
-            _beating(f"consumer-{n}" if n > 1 else "consumer", database_there=there)
-            for n in range(1, len(environment.mqtt_urls) + 1)
+            _beating(consumer_name(number, slot), database_there=there)
+            for number, slot in consumers_of(len(environment.mqtt_urls), environment.mqtt_shared_slots)
         ),
         _beating("worker", database_there=there),
         *(_round_trip(url, n, database_there=there) for n, url in enumerate(environment.mqtt_urls, start=1)),
         lambda: Part("firmware server", State.OFF, "Not part of this version."),
     ]
-    return [database, *(check() for check in checks)]
+    return [database, *(check() for check in checks), *(_abandoned_slots(environment) if there else [])]
 
 
 def healthy(parts: list[Part]) -> bool:
@@ -169,8 +170,28 @@ def _beating(process: str, *, database_there: bool) -> Callable[[], Part]:
     return check
 
 
+def _abandoned_slots(environment: Environment) -> list[Part]:
+    """A member of a shared subscription that never comes again keeps its share of the messages."""
+    try:
+        names = Heartbeat.objects.filter(process__startswith=SLOT_PREFIX).values_list("process", flat=True)
+        slots = sorted(int(name.removeprefix(SLOT_PREFIX)) for name in names)
+    except DatabaseError:
+        return []
+    detail = "It is not one of TDS_MQTT_SHARED_SLOTS any more, but the broker may keep a share of the messages for it."
+    return [
+        Part(
+            f"{SLOT_PREFIX}{slot}",
+            State.UNHEALTHY,
+            detail,
+            f"Store them with python manage.py mqtt_consumer --drain --slot {slot}.",
+        )
+        for slot in slots
+        if slot > environment.mqtt_shared_slots
+    ]
+
+
 def _round_trip(url: str, number: int, *, database_there: bool) -> Callable[[], Part]:
-    name = "broker" if number == 1 else f"broker-{number}"
+    name = broker_name(number)
 
     def check() -> Part:
         broker = address.parse(url)
@@ -186,7 +207,7 @@ def _round_trip(url: str, number: int, *, database_there: bool) -> Callable[[], 
         try:
             publish_once(broker, f"telemetry/{PROBE_GATEWAY}/{PROBE_DEVICE}/data", _probe(sent_at))
         except PublishError as error:
-            return Part(name, State.UNHEALTHY, f"{broker}: {error}", "Look into log/broker.log under TDS_HOME.")
+            return Part(name, State.UNHEALTHY, f"{broker}: {error}", f"Look into log/{name}.log under TDS_HOME.")
         try:
             while monotonic() - began < ROUND_TRIP_LIMIT_S:
                 if _stored(sent_at):

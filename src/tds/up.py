@@ -22,7 +22,6 @@ from tds.local.plan import (
     Plan,
     about_earlier_brokers,
     announcement,
-    broker_name,
     make_plan,
     ready_facts,
     warnings,
@@ -31,6 +30,7 @@ from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES
 from tds.local.processes import write_whole
 from tds.local.refusal import CannotStartError
 from tds.local.supervisor import StopAskedError, Supervisor, say
+from tds.processes import broker_name
 
 SESSION_SAVE_S: Final = 5.0
 

@@ -1,17 +1,23 @@
 """The composition root: which store is in use, and what the processes are made of."""
 
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import psycopg
 from django.conf import settings
 from django.db import connection as django_connection
 
-from tds.ingest.consumer import ConsumerConfig
+from tds.environment import kept_secret
+from tds.ingest.consumer import CLIENT_ID, ConsumerConfig
 from tds.ingest.quarantine import Bounds
+from tds.ingest.topics import TELEMETRY_FILTER
+from tds.processes import consumer_name
 from tds.readings.partitions import PartitionStore
 from tds.readings.store import ReadingStore
 from tds.settings import ENV
+
+SHARED_GROUP: Final = "mqtt_shared_group"
+SHARED_GROUP_BYTES: Final = 16
 
 
 def reading_store() -> ReadingStore:
@@ -26,8 +32,14 @@ def quarantine_bounds() -> Bounds:
     return Bounds(ENV.quarantine_per_gateway, ENV.quarantine_messages, ENV.quarantine_bytes)
 
 
-def consumer_config(broker_number: int, name: str) -> ConsumerConfig:
+def consumer_config(broker_number: int, slot: int = 0, *, drains: bool = False) -> ConsumerConfig:
+    """Of the consumer of a broker (from 1), or of one slot (from 1) of its shared subscription."""
+    name = consumer_name(broker_number, slot)
     return ConsumerConfig(
+        client_id=f"{CLIENT_ID}-s{slot}" if slot else CLIENT_ID,
+        filters=(shared_filter() if slot else TELEMETRY_FILTER,),
+        slot=slot,
+        drains=drains,
         broker_url=ENV.mqtt_urls[broker_number - 1],
         database=settings.DATABASES["default"],
         bounds=quarantine_bounds(),
@@ -38,6 +50,11 @@ def consumer_config(broker_number: int, name: str) -> ConsumerConfig:
         spool_folder=ENV.spool_folder / name,
         spool_bytes=ENV.spool_bytes,
     )
+
+
+def shared_filter() -> str:
+    """Of telemetry, shared. Whoever knows the group's name could subscribe to it and swallow a share."""
+    return f"$share/{kept_secret(ENV.home, SHARED_GROUP, SHARED_GROUP_BYTES)}/{TELEMETRY_FILTER}"
 
 
 def database_connection() -> psycopg.Connection[Any]:

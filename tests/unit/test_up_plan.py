@@ -79,6 +79,7 @@ def test_ready_json_has_the_promised_keys(base: dict[str, str]) -> None:
     assert json.loads(json.dumps(facts)) == {
         "web_url": "http://127.0.0.1:8000",
         "mqtt_url": "mqtt://127.0.0.1:1883",
+        "mqtt_urls": ["mqtt://127.0.0.1:1883"],
         "database_url": environment(base).database_url,
         "ota_url": "https://127.0.0.1:8070",
         "admin_user": "admin",

@@ -56,6 +56,10 @@ class ConsumerConfig:
     name: str = "consumer"
     spool_folder: Path | None = None
     spool_bytes: int = 0
+    client_id: str = CLIENT_ID
+    filters: tuple[str, ...] = (TELEMETRY_FILTER,)
+    slot: int = 0  # of a shared subscription, from 1; 0: the broker's only consumer
+    drains: bool = False  # subscribe no more, store what waits, then end the session and this run
 
 
 class Batch(NamedTuple):
@@ -87,8 +91,9 @@ class Consumer:
             SessionConfig(
                 host=self.address.host,
                 port=self.address.port,
-                client_id=CLIENT_ID,
-                filters=(TELEMETRY_FILTER,),
+                client_id=self.config.client_id,
+                filters=self.config.filters,
+                drains=self.config.drains,
                 username=self.address.username,
                 password=self.address.password,
                 tls=self.address.tls,
@@ -108,6 +113,7 @@ class Consumer:
         self.batches = self.messages = 0
         self._retry_at = 0.0
         self._receiving = self._claimed = False
+        self.drained = False  # and the session is gone from the broker
 
     def run(self, stopping: Event) -> None:
         """Work until told to stop. Raises AnotherConsumerError."""
@@ -116,6 +122,9 @@ class Consumer:
         try:
             while not stopping.is_set():
                 self._turn(stopping)
+                if self.config.drains and self._nothing_left:
+                    self.drained = self.session.give_up()
+                    break
         finally:
             # What is kept has its PUBACKs queued: they go out before the DISCONNECT.
             self.session.stop()
@@ -146,6 +155,12 @@ class Consumer:
         if self.writer is not None:
             self._look_after(self.writer)
         self.log.summary()
+
+    @property
+    def _nothing_left(self) -> bool:
+        """Whether all that a draining session was given is in the database."""
+        stored = self.batch is None and self.writer is not None and (self.spool is None or self.spool.empty)
+        return stored and self.session.drained
 
     def _take(self) -> None:
         direct = self._direct
@@ -315,7 +330,7 @@ class Consumer:
 
     def _connect(self, stopping: Event) -> psycopg.Connection[Any] | None:
         """A connection that has claimed the broker; None when stopped before. On the link's thread."""
-        connection = database.connect(self.config.database, name=CLIENT_ID)
+        connection = database.connect(self.config.database, name=self.config.client_id)
         try:
             if not self._claim(connection, stopping):
                 connection.close()
@@ -328,12 +343,14 @@ class Consumer:
 
     def _claim(self, connection: psycopg.Connection[Any], stopping: Event) -> bool:
         deadline = monotonic() + (RECLAIM_PATIENCE_S if self._claimed else CLAIM_PATIENCE_S)
-        while not database.claim_broker(connection, self.address.identity()):
+        slot = f"Slot {self.config.slot} of the" if self.config.slot else "The"
+        while not database.claim_broker(connection, f"{self.address.identity()}/{self.config.slot}"):
             if stopping.wait(0.2):
                 return False
             if monotonic() > deadline:
                 raise AnotherConsumerError(
-                    f"The broker at {self.address} has a consumer already; one is enough, and two would share nothing."
+                    f"{slot} broker at {self.address} has a consumer already; "
+                    "one is enough, and two would share nothing."
                 )
         return True
 

@@ -51,6 +51,9 @@ class ConsumerLog:
     def disconnected(self, reason: str) -> None:
         logger.warning("Desconectado do MQTT broker em %s: %s", self._broker, reason)
 
+    def drained(self, messages: int) -> None:
+        logger.info("Sessão esvaziada e encerrada no MQTT broker em %s: %d mensagens", self._broker, messages)
+
     def database_away(self, reason: str, wait_s: float, *, spool: bool) -> None:
         what = "as mensagens ficam no spool" if spool else "nada é confirmado"
         logger.error("Banco de dados indisponível, %s; nova tentativa em %.1f s: %s", what, wait_s, reason)

@@ -13,10 +13,11 @@ import psycopg
 from tds.environment import ROOT, Environment, broker_ports
 from tds.local.broker import Broker
 from tds.local.cluster import Cluster
-from tds.local.plan import broker_name, consumer_name, mqtt_url, mqtt_urls
+from tds.local.plan import mqtt_url, mqtt_urls
 from tds.local.ports import for_url, reachable
 from tds.local.prepared import DEMO_GATEWAYS
 from tds.local.supervisor import Child
+from tds.processes import broker_name, consumer_name, consumers_of
 
 WEB_WORKERS: Final = 2
 WEB_THREADS: Final = 4  # a worker; WEB_WORKERS × WEB_THREADS pages are made at once, more wait in the socket's queue
@@ -59,11 +60,12 @@ def web(environment: Environment) -> Child:
 
 
 def consumers(environment: Environment, since: datetime) -> list[Child]:
-    """One a broker."""
+    """One a broker, or one a slot."""
     found = []
-    for number in range(1, len(environment.mqtt_urls) + 1):
-        name = consumer_name(number)
+    for number, slot in consumers_of(len(environment.mqtt_urls), environment.mqtt_shared_slots):
+        name = consumer_name(number, slot)
         words = [sys.executable, str(ROOT / "manage.py"), "mqtt_consumer", "--broker-number", str(number)]
+        words += ["--slot", str(slot)] if slot else []
         healthy = heartbeat(environment, name, since)
         found.append(Child(name, words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment)))
     return found

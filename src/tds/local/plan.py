@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from tds.environment import BrokerPorts, Environment, Mode, broker_ports, with_brokers
 from tds.local.ports import for_url, is_loopback, reachable
 from tds.local.refusal import CannotStartError
+from tds.processes import broker_name
 
 PARTS: Final = ("database", "broker", "web", "consumer", "worker")
 LOW_DISK_MIB: Final = 500
@@ -61,6 +62,11 @@ def make_plan(  # noqa: PLR0913  # what a person said, and what is in the home
         elsewhere.add("broker")
     wanted = environment.mode is Mode.DEVELOPMENT if demo is None else demo
     parts = frozenset(PARTS) - elsewhere
+    if "broker" in parts and environment.mqtt_shared_slots:
+        raise CannotStartError(
+            "TDS_MQTT_SHARED_SLOTS is for a clustered broker, and the private one is mosquitto, which loses messages "
+            "of shared subscriptions when it restarts; set the slots to 0."
+        )
     return Plan(
         environment,
         wanted,
@@ -120,14 +126,6 @@ def mqtt_urls(environment: Environment) -> list[str]:
     if environment.mqtt_urls_given:
         return list(environment.mqtt_urls)
     return [url.replace("localhost", "127.0.0.1") for url in environment.mqtt_urls]
-
-
-def broker_name(number: int) -> str:
-    return "broker" if number == 1 else f"broker-{number}"
-
-
-def consumer_name(number: int) -> str:
-    return "consumer" if number == 1 else f"consumer-{number}"
 
 
 def ready_facts(

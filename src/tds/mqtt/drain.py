@@ -12,6 +12,8 @@ import mqtt5
 SUBSCRIBE_ID: Final = 1
 UNSUBSCRIBE_ID: Final = 2
 MARKER_ID: Final = 3
+REFUSED_FROM: Final = 0x80
+NOBODY: Final = mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
 
 
 def marker_topic(client_id: str) -> str:
@@ -31,4 +33,5 @@ def beginning(client_id: str, filters: Sequence[str], nonce: bytes) -> bytes:
 def refusal(packet: Any) -> str:
     """Why the broker does not let go, from a SUBACK, UNSUBACK or PUBACK; empty when it does."""
     codes = packet.reason_codes if hasattr(packet, "reason_codes") else [packet.reason_code]
-    return ", ".join(code.name for code in codes if code >= 0x80)
+    # A marker without a subscriber would never come: in a cluster the subscription may be late, so try again.
+    return ", ".join(code.name for code in codes if int(code) >= REFUSED_FROM or code == NOBODY)
