@@ -84,7 +84,9 @@ class Session:
         return self.given_up
 
     def stop(self) -> None:
-        """Send what is to be sent, disconnect and end the thread. The session stays on the broker."""
+        """Send what is to be sent, disconnect and end the thread. The session stays on the broker. Twice is once."""
+        if self._stopping.is_set() and not self._thread.is_alive():
+            return
         self._stopping.set()
         self.inbox.close()
         self._outbox.wake()
