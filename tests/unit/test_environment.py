@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from tds.environment import PORT_VARIABLES, Mode, kept_secret, read
+from tds.environment import (
+    BROKER_COUNT,
+    PORT_VARIABLES,
+    BrokerPorts,
+    Mode,
+    MorePorts,
+    Ports,
+    broker_ports,
+    kept_secret,
+    read,
+)
 
 SECRET = "correct-horse-battery-staple-of-36-chars"
 
@@ -169,3 +179,109 @@ def test_several_brokers_are_several_urls(home: str) -> None:
     urls = read({"TDS_HOME": home, "TDS_MQTT_URLS": "mqtt://one mqtts://user:pass@two:8884"}).mqtt_urls
 
     assert urls == ("mqtt://one", "mqtts://user:pass@two:8884")
+
+
+# Several brokers
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        "mqtt://localhost mqtt://localhost",
+        "mqtt://localhost:1883 mqtt://127.0.0.1",
+        "mqtt://[::1] mqtt://localhost:1883",
+        "mqtt://[::ffff:127.0.0.1] mqtt://127.0.0.1",
+        "mqtt://Broker.example mqtt://user:hunter2@broker.example.:1883",
+        "mqtts://broker.example mqtts://broker.example:8883",
+    ],
+)
+def test_a_broker_that_is_named_twice_is_one_sentence(home: str, urls: str) -> None:
+    sentence = refusal(TDS_HOME=home, TDS_MQTT_URLS=urls)
+
+    assert sentence.startswith("TDS_MQTT_URLS names the broker at ")
+    assert sentence.endswith("as number 1 and again as number 2; name each once, for each has one consumer.")
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize(
+    "urls", ["mqtt://localhost mqtt://localhost:1884", "mqtt://127.0.0.1 mqtt://127.0.0.2", "mqtt://a mqtts://a"]
+)
+def test_another_port_or_host_is_another_broker(home: str, urls: str) -> None:
+    assert read({"TDS_HOME": home, "TDS_MQTT_URLS": urls}).mqtt_urls == tuple(urls.split())
+
+
+def test_the_number_of_private_brokers_is_remembered_in_the_home_and_named_urls_win(home: str) -> None:
+    read({"TDS_HOME": home})
+    (Path(home) / BROKER_COUNT).write_text("3\n")
+
+    assert read({"TDS_HOME": home}).mqtt_urls == tuple(f"mqtt://localhost:{port}" for port in (1883, 1884, 1885))
+    assert read({"TDS_HOME": home, "TDS_MQTT_URLS": "mqtt://one"}).mqtt_urls == ("mqtt://one",)
+
+
+@pytest.mark.parametrize("text", ["", "0", "9", "two", "٣", "1 2"])
+def test_a_damaged_number_of_brokers_is_a_sentence(home: str, text: str) -> None:
+    Path(home).mkdir()
+    (Path(home) / BROKER_COUNT).write_text(text, encoding="utf-8")
+
+    assert "write the number of brokers into it." in refusal(TDS_HOME=home)
+
+
+def test_ports_of_more_brokers_follow_the_first_and_pass_by_ours() -> None:
+    ports = Ports(web=8000, database=5442, mqtt=1883, mqtt_tls=1884, mqtt_ws=1886, ota=8070)
+
+    places = broker_ports(ports, MorePorts(), 4)
+
+    assert places == (
+        BrokerPorts(1883, 1886),
+        BrokerPorts(1885, 1887),
+        BrokerPorts(1888, 1889),
+        BrokerPorts(1890, 1891),
+    )
+    # Gateways are configured with them: those of a broker do not depend on how many come after it.
+    assert all(broker_ports(ports, MorePorts(), count) == places[:count] for count in range(1, 5))
+
+
+def test_ports_of_more_brokers_may_be_named(home: str) -> None:
+    named = {"TDS_MQTT_MORE_PORTS": "2883 3883", "TDS_MQTT_WS_MORE_PORTS": "2901"}
+    environment = read({"TDS_HOME": home} | named)
+
+    assert broker_ports(environment.ports, environment.more_ports, 4)[1:] == (
+        BrokerPorts(2883, 2901),
+        BrokerPorts(3883, 2902),
+        BrokerPorts(3884, 2903),
+    )
+
+
+def test_there_is_no_port_after_the_last() -> None:
+    ports = Ports(web=8000, database=5442, mqtt=65_535, mqtt_tls=8883, mqtt_ws=9001, ota=8070)
+
+    with pytest.raises(ImproperlyConfigured, match="TDS_MQTT_MORE_PORTS"):
+        broker_ports(ports, MorePorts(), 2)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"TDS_MQTT_MORE_PORTS": "x"},
+        {"TDS_MQTT_MORE_PORTS": "0"},
+        {"TDS_MQTT_MORE_PORTS": "1 2 3 4 5 6 7 8"},
+        {"TDS_MQTT_WS_MORE_PORTS": "65536"},
+        {"TDS_MQTT_MORE_PORTS": "8000"},
+        {"TDS_MQTT_WS_MORE_PORTS": "2901 2901"},
+        {"TDS_MQTT_SHARED_SLOTS": "17"},
+        {"TDS_MQTT_SHARED_SLOTS": "2"},
+        {"TDS_MQTT_SHARED_SLOTS": "2", "TDS_MQTT_URLS": "mqtt://one mqtt://two"},
+    ],
+)
+def test_wrong_ports_and_slots_are_a_sentence_that_names_the_variable(home: str, variables: dict[str, str]) -> None:
+    sentence = refusal(TDS_HOME=home, **variables)
+
+    assert sentence.startswith(next(iter(variables)))
+    assert sentence.endswith(".")
+
+
+def test_slots_are_of_one_named_broker(home: str) -> None:
+    variables = {"TDS_HOME": home, "TDS_MQTT_SHARED_SLOTS": "3", "TDS_MQTT_URLS": "mqtt://emqx.example"}
+
+    assert read(variables).mqtt_shared_slots == 3
+    assert read({"TDS_HOME": home}).mqtt_shared_slots == 0

@@ -1,11 +1,14 @@
 import json
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tds.environment import Environment, read
-from tds.local.plan import announcement, make_plan, ready_facts, warnings
+from tds.local import parts
+from tds.local.plan import about_earlier_brokers, announcement, make_plan, ready_facts, warnings
+from tds.local.refusal import CannotStartError
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 MUCH = 10**12
@@ -86,6 +89,78 @@ def test_ready_json_has_the_promised_keys(base: dict[str, str]) -> None:
         "admin_password_file": "/x",
         "processes": {"web": 7},
     }
+
+
+def test_several_brokers_are_all_in_ready_json_and_all_announced(base: dict[str, str]) -> None:
+    plan = make_plan(environment(base), demo=None, without=[], variables=base, brokers=2)
+    facts = ready_facts(plan.environment, "admin", Path("/x"), {})
+    assert facts["mqtt_url"] == "mqtt://127.0.0.1:1883"
+    assert facts["mqtt_urls"] == ["mqtt://127.0.0.1:1883", "mqtt://127.0.0.1:1884"]
+    said = announcement(plan, "admin", "s3cret", Path("/x"), terminal=False)
+    assert "127.0.0.1:1884, over WebSocket 9002" in said
+
+
+def test_named_brokers_are_in_ready_json_as_they_were_named(base: dict[str, str]) -> None:
+    base["TDS_MQTT_URLS"] = "mqtt://one.example mqtts://two.example:8884"
+    plan = make_plan(environment(base), demo=None, without=[], variables=base)
+    assert ready_facts(plan.environment, "admin", Path("/x"), {})["mqtt_urls"] == base["TDS_MQTT_URLS"].split()
+    with pytest.raises(CannotStartError, match="--brokers"):
+        make_plan(environment(base), demo=None, without=[], variables=base, brokers=2)
+
+
+@pytest.mark.parametrize(
+    ("without", "draining", "what"),
+    [
+        ([], (2, 3), "fetched and stored, out of reach of gateways"),
+        (["consumer"], (), "a start with broker and consumer fetches them"),
+        (["broker"], (), "a start with broker and consumer fetches them"),
+    ],
+)
+def test_brokers_of_an_earlier_start_are_never_passed_over_in_silence(
+    base: dict[str, str], without: list[str], draining: tuple[int, ...], what: str
+) -> None:
+    plan = make_plan(environment(base), demo=None, without=without, variables=base, provisioned=[1, 2, 3])
+    assert plan.draining == draining
+    [warning] = about_earlier_brokers(plan, [1, 2, 3])
+    assert warning.startswith("Warning: broker-2, broker-3 is of an earlier start")
+    assert what in warning
+    assert about_earlier_brokers(plan, [1]) == []
+
+
+def test_private_brokers_that_named_ones_take_the_place_of_are_not_passed_over_either(base: dict[str, str]) -> None:
+    base["TDS_MQTT_URLS"] = "mqtt://one.example"
+    plan = make_plan(environment(base), demo=None, without=[], variables=base, provisioned=[1])
+    [warning] = about_earlier_brokers(plan, [1])
+    assert "unset TDS_MQTT_URLS for one start" in warning
+
+
+def test_slots_are_refused_on_the_private_broker(base: dict[str, str]) -> None:
+    base |= {"TDS_MQTT_URLS": "mqtt://localhost", "TDS_MQTT_SHARED_SLOTS": "2"}
+    with pytest.raises(CannotStartError, match="set the slots to 0"):
+        make_plan(environment(base), demo=None, without=[], variables=base)
+
+
+def test_each_slot_is_a_consumer(base: dict[str, str]) -> None:
+    base |= {"TDS_MQTT_URLS": "mqtt://emqx.example", "TDS_MQTT_SHARED_SLOTS": "2"}
+    children = parts.consumers(environment(base), NOW)
+    assert [(child.name, child.command[-2:]) for child in children] == [
+        ("consumer-s1", ["--slot", "1"]),
+        ("consumer-s2", ["--slot", "2"]),
+    ]
+
+
+def test_the_demo_uses_all_private_brokers_and_the_children_know_them(base: dict[str, str]) -> None:
+    plan = make_plan(environment(base), demo=True, without=[], variables=base, brokers=2)
+    words = parts.simulator(plan.environment).command
+    urls = [after for word, after in pairwise(words) if word == "--broker"]
+    assert urls == ["mqtt://127.0.0.1:1883", "mqtt://127.0.0.1:1884"]
+    for child in (parts.web(plan.environment), *parts.consumers(plan.environment, NOW)):
+        assert child.environment["TDS_MQTT_URLS"] == "mqtt://localhost:1883 mqtt://localhost:1884"
+
+
+def test_named_brokers_reach_the_children_as_they_were_given_for_they_may_hold_passwords(base: dict[str, str]) -> None:
+    base["TDS_MQTT_URLS"] = "mqtt://user:hunter2@one.example"
+    assert "TDS_MQTT_URLS" not in parts.web(environment(base)).environment
 
 
 def test_the_password_is_said_to_a_terminal_only(base: dict[str, str]) -> None:
