@@ -1,5 +1,6 @@
 """What all tests share: a private database for Django's test runner, and a broker for who asks."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def pytest_configure() -> None:
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     # WhiteNoise warns when it is not there, and a warning fails a test.
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+    # The native store, which every machine has; the contract suite runs against the other as well.
+    settings.TDS_STORE = os.environ.get("TDS_TEST_STORE", "native")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

@@ -12,9 +12,10 @@ from django.conf import settings
 from tds import wiring
 from tds.fleet.models import Device, DeviceMetric, Gateway, Membership, Metric, MetricKind, Role, Tenant, User
 from tds.ingest import database
+from tds.readings import timescale
 from tds.readings.store import Rows, Series
 
-READING_TABLES = ("tds_new_leituradispositivo", "tds_new_leiturahora", "tds_new_horasuja")
+READING_TABLES = ("tds_new_leituradispositivo", "tds_new_horasuja", "tds_new_horaemendada")
 
 
 @contextmanager
@@ -28,6 +29,10 @@ def without_readings(connection: psycopg.Connection[Any]) -> None:
     """Empty what no flush of Django's knows; the partitions stay."""
     for table in READING_TABLES:
         connection.execute(f"DELETE FROM {table}")
+    if timescale.in_use(connection):
+        connection.execute("CALL refresh_continuous_aggregate('tds_new_leiturahora', NULL, NULL)")
+    else:
+        connection.execute("DELETE FROM tds_new_leiturahora")
     connection.execute(
         "UPDATE tds_new_estadorollup SET closing_before = '1970-01-01Z', complete_before = '1970-01-01Z'"
     )

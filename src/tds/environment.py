@@ -98,6 +98,7 @@ class Environment:
     quarantine_bytes: int
     batch_messages: int
     batch_linger_ms: int
+    store: str
     spool_folder: Path
     spool_bytes: int
 
@@ -260,6 +261,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         quarantine_bytes=reader.whole("TDS_QUARANTINE_BYTES", GIB, low=262_144, high=1024 * GIB),
         batch_messages=reader.whole("TDS_BATCH_MESSAGES", 2_500, low=1, high=5_000),
         batch_linger_ms=reader.whole("TDS_BATCH_LINGER_MS", 8, low=1, high=1_000),
+        store=reader.choice("TDS_STORE", "auto", ("auto", "native", "timescaledb")),
         spool_folder=Path(reader.text("TDS_SPOOL_DIR", str(home / "spool"))).expanduser().absolute(),
         spool_bytes=reader.whole("TDS_SPOOL_BYTES", 2 * GIB, low=0, high=1024 * GIB),
     )

@@ -13,7 +13,7 @@ from tds.fleet.models import (
 )
 from tds.heartbeat import Heartbeat
 from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage, SpoolState
-from tds.readings.models import DirtyHour, HourRollup, Reading, RollupState
+from tds.readings.models import DirtyHour, HourRollup, MendedHour, Reading, RollupState
 
 __all__ = [
     "ApiToken",
@@ -25,6 +25,7 @@ __all__ = [
     "HourRollup",
     "LedgerHour",
     "Membership",
+    "MendedHour",
     "Metric",
     "QuarantineCount",
     "QuarantinedMessage",

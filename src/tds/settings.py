@@ -152,4 +152,5 @@ LOGGING = {
     "root": {"handlers": ["stdout"], "level": "INFO"},
 }
 
+TDS_STORE = ENV.store
 TDS_PRODUCTION = ENV.mode is Mode.PRODUCTION

@@ -89,7 +89,8 @@ def _database() -> Part:
             cursor.execute("SELECT count(*) FROM tds_new_estadorollup")
     except DatabaseError as error:
         return Part("database", State.UNHEALTHY, _line(error), "Start it with ./tds up, or correct TDS_DATABASE_URL.")
-    detail = f"PostgreSQL {version}, {size_bytes / 1e6:.0f} MB, {wiring.reading_store().name} store."
+    store = wiring.reading_store().name_of(wiring.database_connection())
+    detail = f"PostgreSQL {version}, {size_bytes / 1e6:.0f} MB, {store} store."
     return Part("database", State.HEALTHY, detail)
 
 

@@ -12,7 +12,7 @@ from tds.ingest.consumer import CLIENT_ID, ConsumerConfig
 from tds.ingest.quarantine import Bounds
 from tds.ingest.topics import TELEMETRY_FILTER
 from tds.processes import consumer_name
-from tds.readings.partitions import PartitionStore
+from tds.readings.chosen import ChosenStore
 from tds.readings.store import ReadingStore
 from tds.settings import ENV
 
@@ -21,7 +21,7 @@ SHARED_GROUP_BYTES: Final = 16
 
 
 def reading_store() -> ReadingStore:
-    return PartitionStore(retention())
+    return ChosenStore(retention())
 
 
 def retention() -> timedelta:

@@ -34,6 +34,7 @@ def chores(store: ReadingStore) -> list[Chore]:
     return [
         Chore("partitions", PARTITIONS_EVERY_S, lambda connection, now: store.prepare(connection, now=now)),
         Chore("retention", PARTITIONS_EVERY_S, lambda connection, now: store.expire(connection, now=now)),
+        Chore("compression", PARTITIONS_EVERY_S, lambda connection, now: store.compact(connection, now=now)),
         Chore("rollup", ROLL_UP_EVERY_S, lambda connection, now: store.roll_up(connection, now=now)),
     ]
 

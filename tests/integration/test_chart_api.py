@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tds import wiring
 from tds.dashboard import chart_api
 from tds.fleet.models import Gateway, MetricKind, Tenant
-from tds.readings import partitions
+from tds.readings import sqlstore
 from tds.readings.partitions import PartitionStore
 from tds.readings.store import Series
 from tests import seeding
@@ -369,7 +369,7 @@ steps = st.lists(
 def test_a_page_that_polls_ends_with_the_chart_of_one_that_loads_anew(
     monkeypatch: pytest.MonkeyPatch, client: Client, gateway: Gateway, name: str, steps: list[tuple[str, Any]]
 ) -> None:
-    monkeypatch.setattr(partitions, "CHANGE_OVERLAP", timedelta(0))  # kindness that would hide a mistake
+    monkeypatch.setattr(sqlstore, "CHANGE_OVERLAP", timedelta(0))  # kindness that would hide a mistake
     with transaction.atomic():
         several = [seeding.series(gateway, f"D{n}", "energia", "kWh", kind=MetricKind.COUNTER) for n in range(3)]
         store, connection = wiring.reading_store(), wiring.database_connection()

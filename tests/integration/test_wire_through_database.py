@@ -16,7 +16,7 @@ from tds.fleet.directory import Directory
 from tds.fleet.models import Tenant
 from tds.ingest.reasons import Reason
 from tds.ingest.writer import Arrival, Writer
-from tds.readings.partitions import TABLE
+from tds.readings.sqlstore import TABLE
 from tests import seeding
 from tests.consuming import AMPLE, consumer_thread, ledger, prepared_connection, publish
 from tests.running import RunningBroker, wait_until

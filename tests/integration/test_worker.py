@@ -17,7 +17,8 @@ from tds import heartbeat, worker
 from tds.heartbeat import Heartbeat, Pulse
 from tds.ingest import database
 from tds.readings.models import DirtyHour, HourRollup, Reading
-from tds.readings.partitions import TABLE, PartitionStore
+from tds.readings.partitions import PartitionStore
+from tds.readings.sqlstore import TABLE
 from tds.readings.store import Series
 from tds.worker import PARTITIONS_EVERY_S, ROLL_UP_EVERY_S, Chore
 from tests import seeding
@@ -119,7 +120,7 @@ def test_two_workers_at_once_do_the_work_of_one(connection: Connection) -> None:
     def work() -> None:
         try:
             with seeding.own_connection() as own:
-                for name in ("partitions", "retention", "rollup"):
+                for name in ("partitions", "retention", "compression", "rollup"):
                     for n in range(5):
                         barrier.wait(STOP_LIMIT_S)
                         do(name, own, NOW + DAY * n)
@@ -226,13 +227,13 @@ def test_a_chore_is_done_at_once_and_then_when_it_is_due(monkeypatch: pytest.Mon
             wait_until(lambda: len(rounds) >= enough, "two rounds")
             return dict(done)
 
-        assert settle() == {"partitions": 1, "retention": 1, "rollup": 1}
+        assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "rollup": 1}
         clock[0] += ROLL_UP_EVERY_S - 1
-        assert settle() == {"partitions": 1, "retention": 1, "rollup": 1}
+        assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "rollup": 1}
         clock[0] += 1
-        assert settle() == {"partitions": 1, "retention": 1, "rollup": 2}
+        assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "rollup": 2}
         clock[0] += PARTITIONS_EVERY_S
-        assert settle() == {"partitions": 2, "retention": 2, "rollup": 3}
+        assert settle() == {"partitions": 2, "retention": 2, "compression": 2, "rollup": 3}
 
 
 @pytest.mark.usefixtures("haste")
@@ -279,7 +280,7 @@ def test_the_worker_does_its_chores_says_that_it_lives_and_ends_on_sigterm(
         wait_until(Heartbeat.objects.exists, "a sign of life")
         beat = Heartbeat.objects.get()
         assert (beat.process, beat.pid) == ("worker", process.process.pid)
-        assert beat.facts == {"chores": ["partitions", "retention", "rollup"]}
+        assert beat.facts == {"chores": ["partitions", "retention", "compression", "rollup"]}
         # The hours are closed up to now, so the chores of this process really ran.
         row = connection.execute("SELECT complete_before FROM tds_new_estadorollup").fetchone()
         assert row

@@ -108,6 +108,7 @@ class Consumer:
         self.directory = Directory()
         self.news: database.News | None = None  # of the present connection
         self.writer: Writer | None = None
+        self.store_name = ""
         self.batch: Batch | None = None
         self.last_seen = LastSeen()
         self.batches = self.messages = 0
@@ -294,7 +295,7 @@ class Consumer:
             "waiting_messages": len(self.session.inbox),
             "messages": self.messages,
             "batches": self.batches,
-            "store": self.store.name,
+            "store": self.store_name,
         }
         if self.spool is not None:
             oldest_at = self.spool.oldest_at
@@ -316,6 +317,7 @@ class Consumer:
             with self.patience.with_(connection):
                 self.news = database.News(connection)
                 found = replayed.read(connection, self.spool.id) if self.spool else None
+                self.store_name = self.store.name_of(connection)
         except psycopg.Error as error:
             self._database_away(error, 0.0)
             self.link.lost(connection)

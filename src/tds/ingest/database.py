@@ -9,13 +9,14 @@ from psycopg import sql
 from tds.fleet.directory import CHANNEL
 
 LOCK_CLASS: Final = 0x7D5
-# A database that hangs must become an error that is tried again, and not a consumer that waits for ever.
-OPTIONS: Final = (
-    "-c statement_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
-)
+STATEMENT_TIMEOUT_S: Final = 60  # of a batch: a database that hangs becomes an error that is tried again
+UPKEEP_TIMEOUT_S: Final = 3_600  # of the worker's: aggregating, compressing and counting take what they take
+OPTIONS: Final = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
 
 
-def connect(settings: dict[str, Any], *, name: str) -> psycopg.Connection[Any]:
+def connect(
+    settings: dict[str, Any], *, name: str, statement_timeout_s: int = STATEMENT_TIMEOUT_S
+) -> psycopg.Connection[Any]:
     """A connection in autocommit, from Django's DATABASES entry. Raises psycopg.OperationalError."""
     return psycopg.connect(
         host=settings["HOST"],
@@ -29,7 +30,7 @@ def connect(settings: dict[str, Any], *, name: str) -> psycopg.Connection[Any]:
         keepalives_interval=5,
         keepalives_count=3,
         tcp_user_timeout=30_000,
-        options=OPTIONS,
+        options=f"{OPTIONS} -c statement_timeout={statement_timeout_s}s",
         autocommit=True,
     )
 

@@ -50,6 +50,15 @@ def find_programs(data: Path, debian: Path = DEBIAN_PROGRAMS) -> Path:
     return found[max(usable)]
 
 
+def has_timescaledb(programs: Path) -> bool:
+    """Whether the library is where this PostgreSQL looks for it (Debian's layout, or what `pg_config` says)."""
+    candidates = [programs.parent / "lib"]
+    if (config := programs / "pg_config").exists():
+        said = subprocess.run([config, "--pkglibdir"], capture_output=True, text=True, check=False).stdout
+        candidates.append(Path(said.strip() or "/nonexistent"))
+    return any((folder / "timescaledb.so").exists() for folder in candidates)
+
+
 def _major(folder: Path) -> int | None:
     if folder.parent.name.isdecimal():
         return int(folder.parent.name)
@@ -139,6 +148,13 @@ class Cluster:
             "log_checkpoints": "off",
             "cluster_name": "tds",
         }
+        if has_timescaledb(find_programs(self.data)):
+            # Two workers: compressing and refreshing is our own worker's, so there are few jobs.
+            settings |= {
+                "shared_preload_libraries": "timescaledb",
+                "timescaledb.telemetry_level": "off",
+                "timescaledb.max_background_workers": "2",
+            }
         if not self.durable:
             settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
         program = find_programs(self.data) / "postgres"

@@ -35,7 +35,6 @@ class HourRollup(models.Model):
     last = models.FloatField()
     last_time = models.DateTimeField()
     increase = models.FloatField()
-    updated_at = models.DateTimeField()
 
     class Meta:
         managed = False
@@ -55,6 +54,22 @@ class DirtyHour(models.Model):
     class Meta:
         managed = False
         db_table = "tds_new_horasuja"
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.hour:%Y-%m-%dT%H}"
+
+
+class MendedHour(models.Model):
+    """When a closed hour of a device that got rows later was aggregated again."""
+
+    pk = models.CompositePrimaryKey("device", "hour")
+    device = models.ForeignKey("Device", models.DO_NOTHING, db_constraint=False)
+    hour = models.DateTimeField()
+    mended_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "tds_new_horaemendada"
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.hour:%Y-%m-%dT%H}"

@@ -1,40 +1,23 @@
 """The native store: one partition a UTC day, and hours aggregated into a table by the worker."""
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import sql
 
 from tds.readings import rollup
-from tds.readings.hours import first_hour_from, on_the_hour
-from tds.readings.pgbinary import FLOAT8, INT8, TIMESTAMPTZ, PackedArray, PackedArrayDumper, packed
-from tds.readings.store import HourOfReadings, LatestReading, MissingPartitionError, Rows, Series, Stored
+from tds.readings.sqlstore import TABLE, SqlStore, query
 
-TABLE: Final = "tds_new_leituradispositivo"
 DAYS_AHEAD: Final = 3  # partitions made before they are needed: a worker may be away for a weekend
 DAY: Final = timedelta(days=1)
-# A late row's hour counts as changed a little longer than needed: its transaction may have begun before the moment.
-CHANGE_OVERLAP: Final = timedelta(seconds=60)
+DIRTY_A_STEP: Final = 500
 ADVISORY_LOCK: Final = 0x7D5_0002  # who makes partitions
 
 
-@cache
-def query(name: str) -> str:
-    return (Path(__file__).parent / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def hours_query() -> str:
-    aggregate = query("aggregate").format(zone="%(zone)s", rows=query("fresh_rows"))
-    return query("hours").format(aggregate=aggregate)
-
-
-class PartitionStore:
+class PartitionStore(SqlStore):
     """`ReadingStore` on plain PostgreSQL 15 or later."""
 
     name = "native"
@@ -42,71 +25,11 @@ class PartitionStore:
     def __init__(self, retention: timedelta) -> None:
         self.retention = retention
 
-    def insert(self, connection: psycopg.Connection[Any], rows: Rows) -> Stored:
-        if not len(rows):
-            return Stored(0, Counter())
-        cursor = psycopg.Cursor(connection)
-        cursor.adapters.register_dumper(PackedArray, PackedArrayDumper)
-        parameters = (
-            packed(INT8, rows.devices),
-            packed(INT8, rows.metrics),
-            packed(TIMESTAMPTZ, rows.times_us),
-            packed(FLOAT8, rows.values),
-        )
-        rollup.keep_open(connection)
-        try:
-            cursor.execute(query("insert"), (*parameters, len(rows)))
-        except errors.CheckViolation as error:
-            if error.diag.constraint_name is None and error.diag.table_name == TABLE:
-                raise MissingPartitionError from error
-            raise
-        stored, new_devices = cursor.fetchone() or (0, None)
-        duplicates: Counter[int] = Counter()
-        if stored < len(rows):
-            duplicates = Counter(rows.devices)
-            duplicates.subtract(new_devices or ())
-        return Stored(stored, duplicates)
-
-    def hours(
-        self,
-        connection: psycopg.Connection[Any],
-        series: Sequence[Series],
-        start: datetime,
-        end: datetime,
-        *,
-        zone: str,
-    ) -> list[HourOfReadings]:
-        # The rollup's hours are UTC's. Where a zone's are not, its tenants' charts read the rows: right, but slower.
-        hours_zone = ZoneInfo(zone)
-        # Whole hours, or the rows of the first and last one would give other sums than the rollup.
-        start, end = first_hour_from(start, hours_zone), first_hour_from(end, hours_zone)
-        rollup_fits = on_the_hour(hours_zone, start, end)
-        parameters = {"start": start, "end": end, "zone": "UTC" if rollup_fits else zone, "rollup": rollup_fits}
-        cursor = psycopg.Cursor(connection)
-        cursor.execute(hours_query(), _columns(series) | parameters, binary=True)
-        rows = cursor.fetchall()
-        begins = {seconds: datetime.fromtimestamp(seconds, UTC) for seconds in {row[2] for row in rows}}
-        return [HourOfReadings(device, metric, begins[seconds], *rest) for device, metric, seconds, *rest in rows]
-
-    def latest(self, connection: psycopg.Connection[Any], series: Sequence[Series]) -> list[LatestReading]:
-        cursor = psycopg.Cursor(connection)
-        cursor.execute(query("latest"), _columns(series))
-        return [LatestReading(*row) for row in cursor]
-
-    def open_since(self, connection: psycopg.Connection[Any]) -> datetime:
-        return rollup.complete_before(connection)
-
-    def changed_since(
-        self, connection: psycopg.Connection[Any], series: Sequence[Series], start: datetime, moment: datetime
-    ) -> datetime | None:
-        cursor = psycopg.Cursor(connection)
-        limits = {"start": start, "end": self.open_since(connection), "moment": moment - CHANGE_OVERLAP}
-        cursor.execute(query("changed_since"), _columns(series) | limits)
-        row = cursor.fetchone()
-        return row[0] if row else None
+    def compact(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:  # noqa: ARG002  # the interface
+        return []  # PostgreSQL has nothing to compress rows with
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
-        return rollup.run(connection, oldest=day_of(now - self.retention), now=now)
+        return rollup.run(connection, ROLLUP, oldest=day_of(now - self.retention), now=now)
 
     def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         if not self._missing(connection, now):
@@ -146,6 +69,7 @@ class PartitionStore:
                 connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
         with connection.transaction():
             connection.execute("DELETE FROM tds_new_leiturahora WHERE hour < %s", (oldest_kept,))
+            connection.execute("DELETE FROM tds_new_horaemendada WHERE hour < %s", (oldest_kept,))
         return dropped
 
     def _partitions(self, connection: psycopg.Connection[Any]) -> list[str]:
@@ -155,13 +79,61 @@ class PartitionStore:
         return [name for (name,) in rows]
 
 
+class RollupTable:
+    """Hours as rows of a table."""
+
+    def close(self, connection: psycopg.Connection[Any], start: datetime, end: datetime) -> int:
+        with connection.transaction():
+            cursor = psycopg.Cursor(connection)
+            cursor.execute(_roll_up_queries()[0], {"start": start, "end": end})
+            rollup.completed(connection, end)
+            return cursor.rowcount
+
+    def mend(self, connection: psycopg.Connection[Any], newest: int) -> int:
+        written = 0
+        while True:
+            with connection.transaction():
+                cursor = psycopg.Cursor(connection)
+                cursor.execute(
+                    # All entries of an hour at once: a device that catches up writes one in every batch.
+                    """DELETE FROM tds_new_horasuja AS late USING (
+                           SELECT device_id, hour FROM tds_new_horasuja WHERE id <= %(newest)s
+                           GROUP BY device_id, hour LIMIT %(limit)s) AS due
+                       WHERE late.device_id = due.device_id AND late.hour = due.hour AND late.id <= %(newest)s
+                       RETURNING late.device_id, late.hour""",
+                    {"newest": newest, "limit": DIRTY_A_STEP},
+                )
+                late = cursor.fetchall()
+                if not late:
+                    return written
+                columns = {"devices": [row[0] for row in late], "hours": [row[1] for row in late]}
+                cursor.execute(_roll_up_queries()[1], columns)
+                written += cursor.rowcount
+                cursor.execute(query("mended"), columns)
+
+
+ROLLUP: Final = RollupTable()
+
+
+@cache
+def _roll_up_queries() -> tuple[str, str]:
+    closing = """SELECT device_id, metric_id, time, value FROM tds_new_leituradispositivo
+                 WHERE time >= %(start)s AND time < %(end)s"""
+    dirty = """SELECT r.device_id, r.metric_id, r.time, r.value
+               FROM (SELECT DISTINCT * FROM unnest(%(devices)s::int8[], %(hours)s::timestamptz[])
+                     AS late (device_id, hour)) AS d
+               JOIN tds_new_leituradispositivo AS r
+                 ON r.device_id = d.device_id AND r.time >= d.hour AND r.time < d.hour + interval '1 hour'"""
+    closing_query, dirty_query = (
+        query("roll_up").format(aggregate=query("aggregate").format(zone="'UTC'", rows=rows))
+        for rows in (closing, dirty)
+    )
+    return closing_query, dirty_query
+
+
 def day_of(time: datetime) -> datetime:
     return time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def partition_name(day: datetime) -> str:
     return f"{TABLE}_p{day:%Y%m%d}"
-
-
-def _columns(series: Sequence[Series]) -> dict[str, Any]:
-    return {"devices": [s.device_id for s in series], "metrics": [s.metric_id for s in series]}

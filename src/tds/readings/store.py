@@ -80,7 +80,9 @@ class MissingPartitionError(Exception):
 class ReadingStore(Protocol):
     """Readings of all tenants. Tenancy comes from the device ids, which come from `fleet.access` alone."""
 
-    name: str
+    def name_of(self, connection: psycopg.Connection[Any]) -> str:
+        """What people call the store that is in use: native or timescaledb."""
+        ...
 
     def insert(self, connection: psycopg.Connection[Any], rows: Rows) -> Stored:
         """Store rows in the caller's transaction, never without; the first value of a (device, metric, time) stays.
@@ -121,6 +123,10 @@ class ReadingStore(Protocol):
 
     def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         """Make room for every time that ingest accepts; what was made."""
+        ...
+
+    def compact(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        """Compress what is old enough, where the store can; what was compressed."""
         ...
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:

@@ -19,7 +19,11 @@ class Command(BaseCommand):
         worker.run(
             worker.chores(wiring.reading_store()),
             stop_on_signal(),
-            connect=lambda: database.connect(settings.DATABASES["default"], name="tds-worker"),
+            connect=lambda: database.connect(
+                settings.DATABASES["default"],
+                name="tds-worker",
+                statement_timeout_s=database.UPKEEP_TIMEOUT_S,
+            ),
             now=timezone.now,
             beat=Pulse("worker", started_at=timezone.now()).beat,
         )

@@ -1,0 +1,40 @@
+"""Whichever store the database has. It is asked each time: a move to the other store takes effect without a restart.
+
+Writing and reading are the same in both; only the upkeep, which the worker does, differs.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from tds.readings import timescale
+from tds.readings.partitions import PartitionStore
+from tds.readings.sqlstore import SqlStore
+from tds.readings.timescale import TimescaleStore
+
+
+class ChosenStore(SqlStore):
+    """`ReadingStore` for a database that may have either."""
+
+    def __init__(self, retention: timedelta) -> None:
+        self._native = PartitionStore(retention)
+        self._timescale = TimescaleStore(retention)
+
+    def of(self, connection: psycopg.Connection[Any]) -> PartitionStore | TimescaleStore:
+        return self._timescale if timescale.in_use(connection) else self._native
+
+    def name_of(self, connection: psycopg.Connection[Any]) -> str:
+        return self.of(connection).name
+
+    def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
+        return self.of(connection).roll_up(connection, now=now)
+
+    def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        return self.of(connection).prepare(connection, now=now)
+
+    def compact(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        return self.of(connection).compact(connection, now=now)
+
+    def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        return self.of(connection).expire(connection, now=now)

@@ -1,0 +1,107 @@
+"""What both stores do alike: their tables have the same names and columns, so one SQL writes and reads them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg import errors
+
+from tds.readings import rollup
+from tds.readings.hours import first_hour_from, on_the_hour
+from tds.readings.pgbinary import FLOAT8, INT8, TIMESTAMPTZ, PackedArray, PackedArrayDumper, packed
+from tds.readings.store import HourOfReadings, LatestReading, MissingPartitionError, Rows, Series, Stored
+
+TABLE: Final = "tds_new_leituradispositivo"
+# A late row's hour counts as changed a little longer than needed: its transaction may have begun before the moment.
+CHANGE_OVERLAP: Final = timedelta(seconds=60)
+
+
+@cache
+def query(name: str) -> str:
+    return (Path(__file__).parent / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def hours_query() -> str:
+    aggregate = query("aggregate").format(zone="%(zone)s", rows=query("fresh_rows"))
+    return query("hours").format(aggregate=aggregate)
+
+
+class SqlStore:
+    """The part of `ReadingStore` that ingest and charts use."""
+
+    name: str
+
+    def name_of(self, connection: psycopg.Connection[Any]) -> str:  # noqa: ARG002  # the interface
+        return self.name
+
+    def insert(self, connection: psycopg.Connection[Any], rows: Rows) -> Stored:
+        if not len(rows):
+            return Stored(0, Counter())
+        cursor = psycopg.Cursor(connection)
+        cursor.adapters.register_dumper(PackedArray, PackedArrayDumper)
+        parameters = (
+            packed(INT8, rows.devices),
+            packed(INT8, rows.metrics),
+            packed(TIMESTAMPTZ, rows.times_us),
+            packed(FLOAT8, rows.values),
+        )
+        rollup.keep_open(connection)
+        try:
+            cursor.execute(query("insert"), (*parameters, len(rows)))
+        except errors.CheckViolation as error:
+            if error.diag.constraint_name is None and error.diag.table_name == TABLE:
+                raise MissingPartitionError from error
+            raise
+        stored, new_devices = cursor.fetchone() or (0, None)
+        duplicates: Counter[int] = Counter()
+        if stored < len(rows):
+            duplicates = Counter(rows.devices)
+            duplicates.subtract(new_devices or ())
+        return Stored(stored, duplicates)
+
+    def hours(
+        self,
+        connection: psycopg.Connection[Any],
+        series: Sequence[Series],
+        start: datetime,
+        end: datetime,
+        *,
+        zone: str,
+    ) -> list[HourOfReadings]:
+        # The rollup's hours are UTC's. Where a zone's are not, its tenants' charts read the rows: right, but slower.
+        hours_zone = ZoneInfo(zone)
+        # Whole hours, or the rows of the first and last one would give other sums than the rollup.
+        start, end = first_hour_from(start, hours_zone), first_hour_from(end, hours_zone)
+        rollup_fits = on_the_hour(hours_zone, start, end)
+        parameters = {"start": start, "end": end, "zone": "UTC" if rollup_fits else zone, "rollup": rollup_fits}
+        cursor = psycopg.Cursor(connection)
+        cursor.execute(hours_query(), _columns(series) | parameters, binary=True)
+        rows = cursor.fetchall()
+        begins = {seconds: datetime.fromtimestamp(seconds, UTC) for seconds in {row[2] for row in rows}}
+        return [HourOfReadings(device, metric, begins[seconds], *rest) for device, metric, seconds, *rest in rows]
+
+    def latest(self, connection: psycopg.Connection[Any], series: Sequence[Series]) -> list[LatestReading]:
+        cursor = psycopg.Cursor(connection)
+        cursor.execute(query("latest"), _columns(series))
+        return [LatestReading(*row) for row in cursor]
+
+    def open_since(self, connection: psycopg.Connection[Any]) -> datetime:
+        return rollup.complete_before(connection)
+
+    def changed_since(
+        self, connection: psycopg.Connection[Any], series: Sequence[Series], start: datetime, moment: datetime
+    ) -> datetime | None:
+        cursor = psycopg.Cursor(connection)
+        limits = {"start": start, "moment": moment - CHANGE_OVERLAP}
+        cursor.execute(query("changed_since"), _columns(series) | limits)
+        row = cursor.fetchone()
+        return row[0] if row else None
+
+
+def _columns(series: Sequence[Series]) -> dict[str, Any]:
+    return {"devices": [s.device_id for s in series], "metrics": [s.metric_id for s in series]}

@@ -1,0 +1,155 @@
+"""The TimescaleDB store: a hypertable, compressed when it is a week old, and a continuous aggregate by the hour.
+
+Late rows are logged and hours are closed as in the native store (rollup.py): TimescaleDB alone would show an hour
+without them until its next refresh. Compressing and refreshing is the worker's, not a policy of TimescaleDB's: it
+then happens at the platform's `now`, one thing at a time, and shows in its log.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from tds.readings import rollup
+from tds.readings.hours import HOUR
+from tds.readings.partitions import day_of
+from tds.readings.sqlstore import TABLE, SqlStore, query
+
+HOURS: Final = "tds_new_leiturahora"
+COMPRESS_AFTER: Final = timedelta(days=7)
+LATE_ENTRIES_A_STEP: Final = 20_000
+# Of a chunk's status: compressed at all, and with rows that came later and are not compressed.
+COMPRESSED, PARTIAL = 1, 8
+
+
+class TimescaleStore(SqlStore):
+    """`ReadingStore` on PostgreSQL with TimescaleDB 2.18 or later."""
+
+    name = "timescaledb"
+
+    def __init__(self, retention: timedelta) -> None:
+        self.retention = retention
+
+    def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
+        return rollup.run(connection, AGGREGATE, oldest=day_of(now - self.retention), now=now)
+
+    def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:  # noqa: ARG002  # the interface
+        return []  # chunks are made when the first row comes
+
+    def compact(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        compressed = []
+        for chunk in _chunks_to_compress(connection, day_of(now - COMPRESS_AFTER)):
+            with connection.transaction():
+                # As long as it takes: late rows of that day wait, or go to the spool.
+                connection.execute("SET LOCAL statement_timeout = 0")
+                connection.execute("SELECT compress_chunk(%s::regclass, if_not_compressed => true)", (chunk,))
+            compressed.append(chunk)
+        return compressed
+
+    def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        oldest_kept = day_of(now - self.retention)
+        with connection.transaction():
+            dropped = psycopg.Cursor(connection).execute(
+                "SELECT drop_chunks(%s::regclass, older_than => %s)", (TABLE, oldest_kept)
+            )
+            names = [name for (name,) in dropped]
+            connection.execute("SELECT drop_chunks(%s::regclass, older_than => %s)", (HOURS, oldest_kept))
+            connection.execute("DELETE FROM tds_new_horaemendada WHERE hour < %s", (oldest_kept,))
+        return names
+
+
+class ContinuousAggregate:
+    """Hours in TimescaleDB's own keeping. A refresh is no part of a transaction: what follows it may come again."""
+
+    def close(self, connection: psycopg.Connection[Any], start: datetime, end: datetime) -> int:
+        _refresh(connection, start, end)
+        rollup.completed(connection, end)
+        cursor = psycopg.Cursor(connection)
+        cursor.execute(f"SELECT count(*) FROM {HOURS} WHERE hour >= %s AND hour < %s", (start, end))  # noqa: S608  # our own word
+        return int((cursor.fetchone() or (0,))[0])
+
+    def mend(self, connection: psycopg.Connection[Any], newest: int) -> int:
+        written = 0
+        while late := _late_entries(connection, newest):
+            for start, end in windows(sorted({hour for _, _, hour in late})):
+                _refresh(connection, start, end)
+            columns = {"devices": [device for _, device, _ in late], "hours": [hour for _, _, hour in late]}
+            with connection.transaction():
+                cursor = psycopg.Cursor(connection)
+                # Exactly those: an entry with a lower id may have been committed since, for rows not refreshed yet.
+                cursor.execute("DELETE FROM tds_new_horasuja WHERE id = ANY(%s)", ([entry for entry, _, _ in late],))
+                cursor.execute(query("mended"), columns)
+            written += len({(device, hour) for _, device, hour in late})
+        return written
+
+
+AGGREGATE: Final = ContinuousAggregate()
+
+
+def windows(hours: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Ascending hours as [start, end) of those that follow one another. Pure."""
+    found: list[tuple[datetime, datetime]] = []
+    for hour in hours:
+        if found and found[-1][1] == hour:
+            found[-1] = (found[-1][0], hour + HOUR)
+        else:
+            found.append((hour, hour + HOUR))
+    return found
+
+
+def available(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server has TimescaleDB's files and has loaded its library."""
+    row = psycopg.Cursor(connection).execute(
+        """SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
+               AND current_setting('timescaledb.disable_load', true) IS NOT NULL"""
+    )
+    return row.fetchone() == (True,)
+
+
+def in_use(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the readings' table is a hypertable: the native one is partitioned."""
+    row = psycopg.Cursor(connection).execute("SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", (TABLE,))
+    return row.fetchone() == ("r",)
+
+
+def create(connection: psycopg.Connection[Any]) -> None:
+    """Make the tables in the caller's transaction, where the native ones are gone. Needs the extension's presence."""
+    connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    connection.execute(query("hypertable"))
+    connection.execute(query("hourly_view"))
+    # A batch of late rows may touch thousands of compressed series: a limit would refuse it for ever.
+    name = psycopg.Cursor(connection).execute("SELECT current_database()").fetchone()
+    connection.execute(
+        sql.SQL("ALTER DATABASE {} SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0").format(
+            sql.Identifier(name[0] if name else "")
+        )
+    )
+
+
+def _chunks_to_compress(connection: psycopg.Connection[Any], older_than: datetime) -> list[str]:
+    cursor = psycopg.Cursor(connection).execute(
+        """SELECT format('%%I.%%I', chunk_schema, chunk_name) FROM timescaledb_information.chunks
+           WHERE hypertable_name = %s AND range_end <= %s AND _timescaledb_functions.chunk_status(
+               format('%%I.%%I', chunk_schema, chunk_name)::regclass) & %s <> %s
+           ORDER BY range_start""",
+        (TABLE, older_than, COMPRESSED | PARTIAL, COMPRESSED),
+    )
+    return [name for (name,) in cursor]
+
+
+def _refresh(connection: psycopg.Connection[Any], start: datetime, end: datetime) -> None:
+    connection.execute(
+        sql.SQL("CALL refresh_continuous_aggregate({}, {}, {})").format(
+            sql.Literal(HOURS), sql.Literal(start.astimezone(UTC)), sql.Literal(end.astimezone(UTC))
+        )
+    )
+
+
+def _late_entries(connection: psycopg.Connection[Any], newest: int) -> list[tuple[int, int, datetime]]:
+    cursor = psycopg.Cursor(connection).execute(
+        "SELECT id, device_id, hour FROM tds_new_horasuja WHERE id <= %s ORDER BY id LIMIT %s",
+        (newest, LATE_ENTRIES_A_STEP),
+    )
+    return cursor.fetchall()

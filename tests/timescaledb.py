@@ -1,0 +1,47 @@
+"""The test database with TimescaleDB's tables for a while, where this machine has TimescaleDB."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from tds.readings import timescale
+from tds.readings.sqlstore import query
+from tests.seeding import own_connection
+
+HOW_TO_GET_IT: Final = (
+    "PostgreSQL here has no TimescaleDB: install Timescale's package for this PostgreSQL version, or build it "
+    "from github.com/timescale/timescaledb (2.28.3 fits PostgreSQL 15); the tests load it by themselves then"
+)
+
+
+@contextmanager
+def timescaledb() -> Iterator[None]:
+    """Empty tables of the TimescaleDB store; afterwards empty ones of the native store again. Skips without it."""
+    with own_connection() as connection:
+        if not timescale.available(connection):
+            pytest.skip(HOW_TO_GET_IT)
+        native = not timescale.in_use(connection)
+        if native:
+            with connection.transaction():
+                connection.execute("DROP TABLE tds_new_leituradispositivo, tds_new_leiturahora")
+                timescale.create(connection)
+    yield
+    if native:
+        with own_connection() as connection, connection.transaction():
+            _go_back(connection)
+
+
+def _go_back(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("DROP EXTENSION timescaledb CASCADE")
+    connection.execute(
+        """DROP TABLE IF EXISTS tds_new_leituradispositivo, tds_new_horasuja, tds_new_estadorollup,
+           tds_new_horaemendada CASCADE"""
+    )
+    connection.execute("DROP VIEW IF EXISTS tds_new_leiturahora")
+    connection.execute("DROP AGGREGATE IF EXISTS tds_new_counted(float8)")
+    connection.execute("DROP FUNCTION IF EXISTS tds_new_counted(float8[], float8)")
+    connection.execute(query("tables"))
+    connection.execute(query("mended_table"))
