@@ -149,7 +149,7 @@ def test_a_broker_that_is_given_up_hands_over_what_it_holds_first(home: Started)
         home.kill()  # the supervisor: nobody asks the consumer to finish
         os.kill(home_pid(home, "consumer-2"), signal.SIGKILL)
     home.start("--no-demo", "--brokers", "1", "--without", "web", "--without", "worker")
-    assert "Warning: broker-2 is of an earlier start with more brokers" in home.said
+    assert "Warning: an earlier start had more brokers (broker-2)" in home.said
     assert len(home.ready["mqtt_urls"]) == 1
     wait_until(lambda: len(stored_by(home, "GW-LEFT")) == 3, "what the second broker held", COME_BACK_S)
     wait_until(lambda: "Broker 2 holds nothing any more and was let go." in home.said, "the end of the second broker")

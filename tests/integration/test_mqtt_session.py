@@ -21,7 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tds.mqtt.packets import PacketReader
-from tds.mqtt.session import Delivery, Session, SessionConfig
+from tds.mqtt.session import Delivery, Session, SessionConfig, SharedSubscriptionsError
 from tests.running import RunningBroker, free_port, wait_until
 
 FILTER: Final = "telemetry/+/+/data"
@@ -638,3 +638,59 @@ def test_a_fault_of_ours_on_the_sessions_thread_is_raised_where_it_is_seen(broke
         assert ours.take(1, linger_s=0, timeout_s=SOON_S).packets == []
         with pytest.raises(RuntimeError, match="thread has ended"):
             ours.check()
+
+
+# Shared subscriptions and drains, as a broker may answer them
+
+SHARED_FILTER: Final = f"$share/some-secret/{FILTER}"
+
+
+def test_a_broker_without_shared_subscriptions_ends_the_session_with_an_error_of_its_own() -> None:
+    fake = FakeBroker(mqtt5.ConnAckPacket(shared_subscription_available=False).write())
+    try:
+        with session(fake.port, wait=False, filters=(SHARED_FILTER,)) as ours:
+            wait_until(lambda: not ours._thread.is_alive(), "the end of the session's thread")
+            with pytest.raises(SharedSubscriptionsError):
+                ours.check()
+    finally:
+        fake.close()
+
+
+def test_a_plain_subscription_does_not_mind_a_broker_without_shared_ones() -> None:
+    fake = FakeBroker(mqtt5.ConnAckPacket(shared_subscription_available=False).write() + SUBSCRIBED)
+    try:
+        with session(fake.port) as ours:
+            ours.check()
+    finally:
+        fake.close()
+
+
+def test_the_name_of_the_group_is_in_no_word_of_a_session() -> None:
+    refused = WELCOME + mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED]).write()
+    fake, heard = FakeBroker(refused, WELCOME + SUBSCRIBED), Heard()
+    try:
+        with session(fake.port, heard=heard, filters=(SHARED_FILTER,)):
+            assert heard.reasons == [f"the broker refused the subscription to {FILTER}: NOT_AUTHORIZED"]
+            assert heard.patterns == [FILTER]
+    finally:
+        fake.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED]).write(),
+        mqtt5.UnsubAckPacket(2, [mqtt5.UnsubAckReasonCode.NOT_AUTHORIZED]).write(),
+        mqtt5.PubAckPacket(3, reason_code=mqtt5.PubAckReasonCode.NOT_AUTHORIZED).write(),
+        mqtt5.PubAckPacket(3, reason_code=mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS).write(),
+    ],
+)
+def test_a_broker_that_does_not_let_a_session_be_drained_is_named_and_tried_again(answer: bytes) -> None:
+    fake, heard = FakeBroker(WELCOME + answer, WELCOME), Heard()
+    try:
+        with session(fake.port, wait=False, heard=heard, drains=True) as ours:
+            wait_until(lambda: heard.reasons, "a reason")
+            assert heard.reasons[0].startswith("the broker does not let the session be drained: NO")
+            assert not ours.drained
+    finally:
+        fake.close()

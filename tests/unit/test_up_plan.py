@@ -122,7 +122,7 @@ def test_brokers_of_an_earlier_start_are_never_passed_over_in_silence(
     plan = make_plan(environment(base), demo=None, without=without, variables=base, provisioned=[1, 2, 3])
     assert plan.draining == draining
     [warning] = about_earlier_brokers(plan, [1, 2, 3])
-    assert warning.startswith("Warning: broker-2, broker-3 is of an earlier start")
+    assert warning.startswith("Warning: an earlier start had more brokers (broker-2, broker-3); ")
     assert what in warning
     assert about_earlier_brokers(plan, [1]) == []
 

@@ -105,12 +105,12 @@ def about_earlier_brokers(plan: Plan, provisioned: Iterable[int]) -> list[str]:
     if not left:
         return []
     if plan.draining:
-        what = "what it still holds is fetched and stored, out of reach of gateways; then it is let go."
+        what = "what they still hold is fetched and stored, out of reach of gateways; then they are let go."
     elif environment.mqtt_urls_given:
-        what = "it may hold messages that are not stored; unset TDS_MQTT_URLS for one start to have them fetched."
+        what = "they may hold messages that are not stored; unset TDS_MQTT_URLS for one start to have them fetched."
     else:
-        what = "it may hold messages that are not stored; a start with broker and consumer fetches them."
-    return [f"Warning: {left} is of an earlier start with more brokers: {what}"]
+        what = "they may hold messages that are not stored; a start with broker and consumer fetches them."
+    return [f"Warning: an earlier start had more brokers ({left}); {what}"]
 
 
 def web_url(environment: Environment) -> str:
