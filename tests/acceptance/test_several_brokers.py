@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from tests.running import wait_until
+from tests.running import running_broker, wait_until
 from tests.simulating import (
     READINGS_A_MESSAGE,
     acknowledged,
@@ -40,11 +40,11 @@ def two() -> Iterator[Started]:
         yield started
 
 
-def publish(port: int, gateway: str, device: str = "D01") -> None:
+def publish(port: int, gateway: str, device: str = "D01", at: datetime | None = None) -> None:
     message = {
         "gateway_code": gateway,
         "device_code": device,
-        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+        "timestamp": (at or datetime.now(UTC)).isoformat(timespec="seconds"),
         "leituras": [{"tipo": "energia", "valor": 1, "unidade": "kWh"}],
     }
     topic = f"telemetry/{gateway}/{device}/data"
@@ -194,3 +194,30 @@ def test_brokers_are_not_both_named_and_started(home: Started) -> None:
     assert done.stderr == (
         "TDS_MQTT_URLS says where the brokers are, so --brokers can't start others; leave one of the two out.\n"
     )
+
+
+def test_two_brokers_of_somebody_else_are_served_and_not_started(home: Started) -> None:
+    with running_broker() as one, running_broker() as other:
+        assert one.broker.open_session()
+        assert other.broker.open_session()
+        home.environment["TDS_MQTT_URLS"] = f"{one.url} {other.url}"
+        home.start("--no-demo", "--without", "web", "--without", "worker")
+        assert set(home.pids) == {"database", "consumer", "consumer-2"}
+        assert home.ready["mqtt_urls"] == [one.url, other.url]
+        home.tds("tenant", "add", "acme")
+        home.tds("gateway", "add", "GW-BOTH", "--tenant", "acme")
+        # The same reading by both, as a gateway that moves sends it, and one by each alone.
+        same = datetime.now(UTC)
+        for broker, device in ((one, "D02"), (other, "D03")):
+            publish(broker.port, "GW-BOTH", "D01", at=same)
+            publish(broker.port, "GW-BOTH", device)
+        wait_until(lambda: len(stored_by(home, "GW-BOTH")) == 3, "three readings", COME_BACK_S)
+
+        def duplicates() -> int:
+            with connect(home) as connection:
+                row = connection.execute("SELECT coalesce(sum(duplicate), 0)::int FROM tds_new_ledgerhour").fetchone()
+            return int((row or (0,))[0])
+
+        wait_until(lambda: duplicates() == 1, "the copy")
+        assert sorted(stored_by(home, "GW-BOTH")) == ["D01", "D02", "D03"]
+        home.stop()

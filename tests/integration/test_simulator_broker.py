@@ -25,7 +25,7 @@ from tds.local import processes
 from tds.simulator import Broker, Fault, Fleet, FleetConfig, Summary
 from tds.simulator.fleet import Silent
 from tds.simulator.message import Message, timestamp
-from tests.running import RunningBroker, wait_until
+from tests.running import RunningBroker, running_broker, wait_until
 
 HOUR_MS = 3_600_000
 SOURCE = Path(__file__).parents[2] / "src"
@@ -195,6 +195,38 @@ def test_a_cut_connection_lets_the_will_speak_and_loses_nothing(broker: RunningB
     assert summary.unacknowledged == 0
     counted = Counter(status for _, status, _ in heard.presence)
     assert counted["offline"] == counted["online"] == summary.connections
+
+
+def test_a_fleet_is_spread_over_the_brokers(broker: RunningBroker) -> None:
+    with running_broker() as other, subscriber(broker) as here, subscriber(other) as there:
+        second = Broker("127.0.0.1", other.port)
+        summary = Fleet(config(broker, gateways=("GW-1", "GW-2", "GW-3"), more_brokers=(second,))).run()
+        wait_until(lambda: (here.telemetry + there.telemetry).total() >= summary.sent, "the last message")
+    assert {gateway for gateway, _, _ in here.telemetry} == {"GW-1", "GW-3"}
+    assert {gateway for gateway, _, _ in there.telemetry} == {"GW-2"}
+
+
+def test_a_gateway_that_moves_sends_there_again_what_the_last_broker_acknowledged(broker: RunningBroker) -> None:
+    witness = Witness()
+    with running_broker() as other, subscriber(broker) as here, subscriber(other) as there:
+        moving = config(
+            broker,
+            gateways=("GW-1",),
+            more_brokers=(Broker("127.0.0.1", other.port),),
+            faults=frozenset({Fault.MOVES}),
+            fault_rate=0.3,
+            history_ms=0,
+            live_ms=3_000,
+            interval_ms=200,
+            cut_spacing_s=0.5,
+        )
+        summary = Fleet(moving, witness).run()
+        everywhere = set(witness.acknowledgements)
+        wait_until(lambda: not everywhere - {*here.telemetry, *there.telemetry}, "what was acknowledged")
+    assert summary.connections >= 2
+    assert summary.resent > 0
+    assert summary.unacknowledged == 0
+    assert set(here.telemetry) & set(there.telemetry)
 
 
 def test_broken_late_and_doubled_messages_arrive_beside_the_sound_ones(broker: RunningBroker) -> None:

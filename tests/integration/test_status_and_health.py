@@ -383,6 +383,18 @@ def test_each_broker_has_a_consumer_and_a_round_trip_of_its_own() -> None:
     assert [name for name in names if "broker" in name] == ["broker", "broker-2", "broker-3"]
 
 
+@pytest.mark.django_db
+def test_each_slot_of_a_shared_subscription_has_a_line_and_so_has_one_that_was_never_drained() -> None:
+    beaten("consumer-s1", connected=True)
+    beaten("consumer-s3", age_s=3_600)
+    parts = parts_of(f"mqtt://127.0.0.1:{free_port()}", mqtt_shared_slots=2)
+    assert [name for name in parts if name.startswith("consumer")] == ["consumer-s1", "consumer-s2", "consumer-s3"]
+    assert parts["consumer-s1"].state is State.HEALTHY
+    assert parts["consumer-s2"].detail == "It has never run."
+    assert parts["consumer-s3"].state is State.UNHEALTHY
+    assert parts["consumer-s3"].action == "Store them with python manage.py mqtt_consumer --drain --slot 3."
+
+
 def test_what_is_off_is_no_fault() -> None:
     parts = [status.Part("a", State.HEALTHY, ""), status.Part("b", State.OFF, "")]
     assert healthy(parts)

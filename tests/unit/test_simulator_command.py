@@ -59,7 +59,7 @@ def test_a_broker_that_is_not_there_is_said_with_what_to_do() -> None:
     ("words", "sentence"),
     [
         (["--history", "soon"], "such as 90m, 36h or 30d"),
-        (["--faults", "bad,worse"], "worse: choose from bad, duplicates, late, reconnects"),
+        (["--faults", "bad,worse"], "worse: choose from bad, duplicates, late, reconnects, moves"),
         (["--broker", "http://localhost"], "must be given as mqtt://"),
         (["--gateway", "a/b"], "'a/b' is no code"),
         (["--gateway", "A", "--gateway", "A"], "named twice"),
