@@ -123,7 +123,8 @@ def test_every_decision_is_listed_and_has_the_parts_of_the_template() -> None:
     index, template = text_of("docs/decisions/index.md"), text_of("docs/decisions/template.md")
     parts = re.findall(r"^\*\*(\w+)\.\*\*", template, re.MULTILINE)
     assert len(parts) == 4
-    for number, decision in enumerate(DECISIONS, start=1):
+    for decision in DECISIONS:
+        number = int(decision.name[:4])
         text = decision.read_text(encoding="utf-8")
         title = text.splitlines()[0].removeprefix("# ")
         assert title.startswith(f"{number:04d} ")
