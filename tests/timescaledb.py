@@ -45,3 +45,4 @@ def _go_back(connection: psycopg.Connection[Any]) -> None:
     connection.execute("DROP FUNCTION IF EXISTS tds_new_counted(float8[], float8)")
     connection.execute(query("tables"))
     connection.execute(query("mended_table"))
+    connection.execute(query("counters"))

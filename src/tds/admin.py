@@ -102,7 +102,7 @@ class DeviceAdmin(admin.ModelAdmin[Device]):
 
 @admin.register(Metric)
 class MetricAdmin(admin.ModelAdmin[Metric]):
-    list_display = ("tipo", "unidade", "kind", "tenant")
+    list_display = ("tipo", "unidade", "kind", "rollover_at", "tenant")
     list_filter = ("kind", "tenant")
     search_fields = ("tipo",)
 

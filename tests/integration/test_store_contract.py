@@ -99,6 +99,7 @@ def reference(values: Values, series: Iterable[Series], start: datetime, end: da
             readings = sorted(unordered)
             numbers = [value for _, value in readings]
             increase = sum(after - before if after >= before else after for before, after in pairwise(numbers))
+            fell_from = [before for before, after in pairwise(numbers) if after < before]
             answer.append(
                 # A plain tuple: it equals ours, and takes sums that are nearly the same.
                 (
@@ -111,6 +112,8 @@ def reference(values: Values, series: Iterable[Series], start: datetime, end: da
                     numbers[0],
                     numbers[-1],
                     pytest.approx(increase),
+                    len(fell_from),
+                    pytest.approx(sum(fell_from)),
                 )
             )
     return answer

@@ -24,9 +24,9 @@ def line(series: Series = A, kind: MetricKind = MetricKind.MEAN) -> Line:
 
 def hour(at: datetime, *values: float, series: Series = A) -> HourOfReadings:
     gained = sum(b - a if b >= a else b for a, b in pairwise(values))
-    return HourOfReadings(
-        *series, at, len(values), min(values), max(values), sum(values), values[0], values[-1], gained
-    )
+    fell_from = [before for before, after in pairwise(values) if after < before]
+    span = (min(values), max(values), sum(values), values[0], values[-1])
+    return HourOfReadings(*series, at, len(values), *span, gained, len(fell_from), sum(fell_from))
 
 
 def at(text: str) -> datetime:

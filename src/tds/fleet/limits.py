@@ -10,3 +10,5 @@ MAX_DEVICES_A_GATEWAY: Final = 256
 MAX_METRICS_A_DEVICE: Final = 500
 MAX_METRICS_A_GATEWAY: Final = 1_000
 MAX_METRICS_A_TENANT: Final = 5_000
+
+MAX_REGISTER: Final = 1e290  # of a counter: beyond it, differences of values are no numbers any more

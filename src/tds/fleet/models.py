@@ -4,16 +4,22 @@ from datetime import datetime
 from typing import Final
 
 from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from tds.fleet.limits import MAX_CODE_CHARS, MAX_TIPO_CHARS, MAX_UNIDADE_CHARS
+from tds.fleet.limits import MAX_CODE_CHARS, MAX_REGISTER, MAX_TIPO_CHARS, MAX_UNIDADE_CHARS
 from tds.fleet.zones import validate_time_zone
 
 CODE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 validate_code = RegexValidator(CODE_PATTERN, _("Use 1 to 64 letters, digits, dots, dashes or underscores."))
+
+
+def validate_register(value: float) -> None:
+    if not 0 < value <= MAX_REGISTER:  # nor NaN, which Django's own validators let through
+        raise ValidationError(_("The size of a register is a number above 0, at most 1e290."))
 
 
 class User(AbstractUser):
@@ -155,16 +161,38 @@ class Metric(models.Model):
     tipo = models.CharField(max_length=MAX_TIPO_CHARS)
     unidade = models.CharField(max_length=MAX_UNIDADE_CHARS, blank=True)
     kind = models.CharField(_("aggregation"), max_length=16, choices=MetricKind.choices, default=MetricKind.MEAN)
+    rollover_at = models.FloatField(
+        _("register size"),
+        null=True,
+        blank=True,
+        validators=[validate_register],
+        help_text=_("The value at which a counter's register begins again at 0. Empty: it never does."),
+    )
+    # Ingest writes none: null is a metric that nobody has touched.
+    changed_at = models.DateTimeField(_("changed"), null=True, auto_now=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
         ordering = ("tipo", "unidade", "id")
-        constraints = (models.UniqueConstraint(fields=("tenant", "tipo", "unidade"), name="metric_once_a_tenant"),)
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "tipo", "unidade"), name="metric_once_a_tenant"),
+            models.CheckConstraint(
+                condition=Q(rollover_at__isnull=True)
+                | Q(kind=MetricKind.COUNTER, rollover_at__gt=0, rollover_at__lte=MAX_REGISTER),
+                name="metric_register_of_a_counter",
+            ),
+        )
         verbose_name = _("metric")
         verbose_name_plural = _("metrics")
 
     def __str__(self) -> str:
         return f"{self.tipo} {self.unidade}".strip()
+
+    def clean(self) -> None:
+        if self.rollover_at is not None and self.kind != MetricKind.COUNTER:
+            raise ValidationError(
+                {"rollover_at": _("Only a counter has a register: leave this empty, or make it one.")}
+            )
 
 
 class DeviceMetric(models.Model):

@@ -35,6 +35,8 @@ class HourRollup(models.Model):
     last = models.FloatField()
     last_time = models.DateTimeField()
     increase = models.FloatField()
+    falls = models.IntegerField(default=0)
+    fell_from = models.FloatField(default=0)
 
     class Meta:
         managed = False

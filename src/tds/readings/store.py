@@ -41,7 +41,11 @@ class Series(NamedTuple):
 
 
 class HourOfReadings(NamedTuple):
-    """The readings of one series in one hour. `increase` is what a counter gained between them."""
+    """The readings of one series in one hour.
+
+    `increase` is what a counter gained between them if every fall was a reset. `falls` counts the falls, `fell_from`
+    adds up the values before them: with these a register that begins again at 0 is told apart (`counters.py`).
+    """
 
     device_id: int
     metric_id: int
@@ -53,6 +57,8 @@ class HourOfReadings(NamedTuple):
     first: float
     last: float
     increase: float
+    falls: int
+    fell_from: float
 
 
 class LatestReading(NamedTuple):

@@ -1,4 +1,5 @@
--- The hours of a set of rows (device_id, metric_id, time, value). A counter that falls was reset: it began at 0 again.
+-- The hours of a set of rows (device_id, metric_id, time, value). `increase` takes a counter that falls for a reset one:
+-- it began at 0 again. The falls and what they fell from are kept, so that charts can judge them by a register's size.
 -- Sums are of values within ±1e290: two of the largest float64 would overflow, and one device would stop all hours.
 SELECT device_id, metric_id, hour, count(*)::int AS n,
        min(value) AS minimum, max(value) AS maximum, sum(summand) AS total,
@@ -6,7 +7,9 @@ SELECT device_id, metric_id, hour, count(*)::int AS n,
        min(value) FILTER (WHERE after IS NULL) AS last,
        max(time) AS last_time,
        COALESCE(sum(CASE WHEN summand >= before THEN summand - before WHEN before IS NOT NULL THEN summand END), 0)
-           AS increase
+           AS increase,
+       count(*) FILTER (WHERE summand < before)::int AS falls,
+       COALESCE(sum(before) FILTER (WHERE summand < before), 0) AS fell_from
 FROM (
     SELECT device_id, metric_id, time, value, summand, hour,
            lag(summand) OVER w AS before, lead(summand) OVER w AS after

@@ -10,9 +10,12 @@ WITH series AS MATERIALIZED (
 ), fresh AS (
     {aggregate}
 )
-SELECT device_id, metric_id, extract(epoch FROM hour)::int8, n, minimum, maximum, total, first, last, increase FROM fresh
+SELECT device_id, metric_id, extract(epoch FROM hour)::int8, n, minimum, maximum, total, first, last, increase,
+       falls, fell_from
+FROM fresh
 UNION ALL
-SELECT device_id, metric_id, extract(epoch FROM hour)::int8, n, minimum, maximum, total, first, last, increase
+SELECT device_id, metric_id, extract(epoch FROM hour)::int8, n, minimum, maximum, total, first, last, increase,
+       falls, fell_from
 FROM series JOIN tds_new_leiturahora USING (device_id, metric_id)
 WHERE %(rollup)s AND hour >= %(start)s AND hour < %(end)s
   AND hour < (SELECT complete_before FROM tds_new_estadorollup)
