@@ -137,6 +137,33 @@ def test_a_child_that_is_done_is_followed_by_its_successor(tmp_path: Path) -> No
     supervisor.stop_all()
 
 
+def test_a_child_that_is_done_may_have_no_successor_and_dismiss_whom_it_needed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    changes: list[dict[str, int]] = []
+    supervisor = Supervisor(tmp_path, lambda changed: changes.append(changed.pids()))
+    supervisor.start(Child("broker-2", SLEEP))
+    broker = supervisor.children["broker-2"].process
+    supervisor.start(Child("consumer-2", ["true"], then=lambda: supervisor.dismiss("broker-2")))
+    supervisor.children["consumer-2"].process.wait()
+    supervisor._look_after(supervisor.children["consumer-2"])
+    assert broker.poll() == -signal.SIGTERM
+    assert changes == [{}]
+    assert list((tmp_path / "run").glob("*.json")) == []
+
+
+def test_a_child_whose_work_failed_is_started_again_and_keeps_whom_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    supervisor = Supervisor(tmp_path)
+    supervisor.start(Child("broker-2", SLEEP))
+    supervisor.start(Child("consumer-2", ["false"], then=lambda: supervisor.dismiss("broker-2")))
+    running = supervisor.children["consumer-2"]
+    running.process.wait()
+    supervisor._look_after(running)
+    assert running.again_at is not None
+    assert "broker-2" in supervisor.pids()
+    supervisor.stop_all()
+
+
 def test_a_full_disk_stops_neither_the_supervisor_nor_its_other_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
