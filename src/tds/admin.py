@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from tds.fleet.models import ApiToken, Device, Gateway, Membership, Metric, Site, Tenant, User
-from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
+from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage
+from tds.readings.models import LedgerDropped
 
 admin.site.site_header = admin.site.site_title = "TDS"
 
@@ -96,6 +97,9 @@ class DeviceAdmin(admin.ModelAdmin[Device]):
     autocomplete_fields = ("gateway",)
     list_select_related = ("gateway",)
 
+    def has_delete_permission(self, request: HttpRequest, obj: Device | None = None) -> bool:  # noqa: ARG002  # Django's signature
+        return False  # its readings stay, and would be nobody's
+
     def get_readonly_fields(self, request: HttpRequest, obj: Device | None = None) -> tuple[str, ...]:  # noqa: ARG002  # Django's signature
         return ("gateway", "code") if obj else ()
 
@@ -139,4 +143,16 @@ class QuarantineCountAdmin(ReadOnly):
 @admin.register(LedgerHour)
 class LedgerHourAdmin(ReadOnly):
     list_display = ("hour", "tenant", "received", "accepted", "quarantined", "readings", "stored", "duplicate")
+    list_filter = ("tenant",)
+
+
+@admin.register(LedgerDay)
+class LedgerDayAdmin(ReadOnly):
+    list_display = ("day", "tenant", "received", "accepted", "quarantined", "readings", "stored", "duplicate")
+    list_filter = ("tenant",)
+
+
+@admin.register(LedgerDropped)
+class LedgerDroppedAdmin(ReadOnly):
+    list_display = ("day", "tenant", "rows")
     list_filter = ("tenant",)

@@ -11,6 +11,8 @@ from django.db import DatabaseError
 
 from tds.environment import MAX_BROKERS
 from tds.fleet.commands import gateway_app, tenant_app, token_app, user_app
+from tds.ingest.ledger_commands import ledger_app
+from tds.ingest.ledger_commands import main as ledger_main
 from tds.local.refusal import CannotStartError
 from tds.simulator.command import simulate
 
@@ -84,6 +86,18 @@ def load_django() -> None:
 
 for name, group in (("tenant", tenant_app), ("user", user_app), ("gateway", gateway_app), ("token", token_app)):
     app.add_typer(group, name=name, callback=load_django)
+
+
+def load_store(context: typer.Context) -> None:
+    """The callback of a group that reads the stored rows."""
+    load_django()
+    from tds import wiring
+
+    context.obj = wiring.reading_store()
+    ledger_main(context)
+
+
+app.add_typer(ledger_app, name="ledger", callback=load_store, invoke_without_command=True)
 
 
 @app.command()

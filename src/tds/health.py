@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from tds.heartbeat import Heartbeat
-from tds.ingest.ledger import FIELDS
+from tds.ingest.ledger import FIELDS, SPANS, SUMS
 from tds.ingest.spool import look
 from tds.settings import ENV
 
@@ -71,9 +71,7 @@ class PlatformMetrics:
 
     def _from_database(self) -> Any:
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT {', '.join(f'COALESCE(sum({name}), 0)' for name in FIELDS)} FROM tds_new_ledgerhour"  # noqa: S608  # our own words
-            )
+            cursor.execute(f"SELECT {SUMS} FROM {SPANS} AS spans")  # noqa: S608  # our own words
             totals = cursor.fetchone()
             cursor.execute("SELECT reason, sum(total), sum(kept) FROM tds_new_quarantinecount GROUP BY reason")
             quarantined = cursor.fetchall()

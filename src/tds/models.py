@@ -12,8 +12,8 @@ from tds.fleet.models import (
     User,
 )
 from tds.heartbeat import Heartbeat
-from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage, SpoolState
-from tds.readings.models import DirtyHour, HourRollup, MendedHour, Reading, RollupState
+from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage, SpoolState
+from tds.readings.models import DirtyHour, HourRollup, LedgerDropped, MendedHour, Reading, RollupState
 
 __all__ = [
     "ApiToken",
@@ -23,6 +23,8 @@ __all__ = [
     "Gateway",
     "Heartbeat",
     "HourRollup",
+    "LedgerDay",
+    "LedgerDropped",
     "LedgerHour",
     "Membership",
     "MendedHour",

@@ -10,12 +10,14 @@ from typing import Any, Final
 
 import psycopg
 
+from tds.ingest import ledger
 from tds.readings.store import ReadingStore
 
 logger = logging.getLogger("tds.worker")
 
 ROLL_UP_EVERY_S: Final = 15.0  # late readings are in the rollup within a minute
 PARTITIONS_EVERY_S: Final = 600.0
+LEDGER_EVERY_S: Final = 3_600.0
 TICK_S: Final = 1.0
 RETRY_S: Final = 5.0
 
@@ -35,6 +37,7 @@ def chores(store: ReadingStore) -> list[Chore]:
         Chore("partitions", PARTITIONS_EVERY_S, lambda connection, now: store.prepare(connection, now=now)),
         Chore("retention", PARTITIONS_EVERY_S, lambda connection, now: store.expire(connection, now=now)),
         Chore("compression", PARTITIONS_EVERY_S, lambda connection, now: store.compact(connection, now=now)),
+        Chore("ledger", LEDGER_EVERY_S, lambda connection, now: ledger.fold(connection, now=now)),
         Chore("rollup", ROLL_UP_EVERY_S, lambda connection, now: store.roll_up(connection, now=now)),
     ]
 

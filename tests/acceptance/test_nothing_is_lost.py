@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from tests.balancing import assert_platform_balanced
 from tests.running import wait_until
 from tests.simulating import (
     DEVICES,
@@ -61,3 +62,4 @@ def test_kill_9_of_a_part_loses_nothing_acknowledged_and_stores_nothing_twice(
     # Whole messages, and each once: a copy would be a fifth reading of the moment.
     assert set(stored_messages(platform, fleet).values()) == {READINGS_A_MESSAGE}
     ledger_balances(platform, fleet)
+    assert_platform_balanced(platform)

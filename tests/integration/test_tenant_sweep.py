@@ -25,8 +25,8 @@ from tds.environment import ROOT
 from tds.fleet import tokens
 from tds.fleet.models import ApiToken, Device, Gateway, Membership, Metric, Role, Site, Tenant, User
 from tds.heartbeat import Heartbeat
-from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
-from tds.readings.models import Reading
+from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage
+from tds.readings.models import LedgerDropped, Reading
 from tests import seeding
 
 pytestmark = pytest.mark.django_db
@@ -141,6 +141,8 @@ def victim() -> Victim:
         Metric.objects.get(pk=series.metric_id),
         QuarantineCount.objects.create(reason="bad_value", gateway=gateway, total=1, kept=1, last_at=now),
         LedgerHour.objects.create(tenant=tenant, hour=now, received=12),
+        LedgerDay.objects.create(tenant=tenant, day=now, received=12),
+        LedgerDropped.objects.create(tenant=tenant, day=now.date(), rows=12),
     ]
     rows_by_model: dict[str, Any] = {str(row._meta.model_name): row for row in rows}
     return Victim(tenant, user, gateway, rows_by_model["device"], token, rows_by_model)
@@ -239,6 +241,8 @@ def everything_of(victim: Victim) -> list[Any]:
         QuarantineCount,
         Membership,
         LedgerHour,
+        LedgerDay,
+        LedgerDropped,
     )
     rows: list[Any] = [list(model._default_manager.order_by("pk").values()) for model in models]
     rows.append(list(User.objects.filter(pk=victim.user.pk).values()))

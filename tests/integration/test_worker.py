@@ -227,13 +227,13 @@ def test_a_chore_is_done_at_once_and_then_when_it_is_due(monkeypatch: pytest.Mon
             wait_until(lambda: len(rounds) >= enough, "two rounds")
             return dict(done)
 
-        assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "rollup": 1}
+        assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "ledger": 1, "rollup": 1}
         clock[0] += ROLL_UP_EVERY_S - 1
-        assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "rollup": 1}
+        assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "ledger": 1, "rollup": 1}
         clock[0] += 1
-        assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "rollup": 2}
+        assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "ledger": 1, "rollup": 2}
         clock[0] += PARTITIONS_EVERY_S
-        assert settle() == {"partitions": 2, "retention": 2, "compression": 2, "rollup": 3}
+        assert settle() == {"partitions": 2, "retention": 2, "compression": 2, "ledger": 1, "rollup": 3}
 
 
 @pytest.mark.usefixtures("haste")
@@ -280,7 +280,7 @@ def test_the_worker_does_its_chores_says_that_it_lives_and_ends_on_sigterm(
         wait_until(Heartbeat.objects.exists, "a sign of life")
         beat = Heartbeat.objects.get()
         assert (beat.process, beat.pid) == ("worker", process.process.pid)
-        assert beat.facts == {"chores": ["partitions", "retention", "compression", "rollup"]}
+        assert beat.facts == {"chores": ["partitions", "retention", "compression", "ledger", "rollup"]}
         # The hours are closed up to now, so the chores of this process really ran.
         row = connection.execute("SELECT complete_before FROM tds_new_estadorollup").fetchone()
         assert row

@@ -24,6 +24,7 @@ from tds.ingest.wire import MAX_PAYLOAD_BYTES
 from tds.ingest.writer import Arrival, Result, Writer
 from tds.readings.models import Reading
 from tests import seeding
+from tests.balancing import assert_balanced
 from tests.running import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,23 +68,13 @@ def reasons(result: Result) -> list[Reason | None]:
     return [verdict.reason if isinstance(verdict, Refusal) else None for verdict in result.verdicts]
 
 
-def assert_ledger_balances() -> None:
-    for row in LedgerHour.objects.all():
-        assert row.received == row.accepted + row.quarantined
-        assert row.readings == row.stored + row.duplicate
-    assert sum(row.stored for row in LedgerHour.objects.all()) == Reading.objects.count()
-    assert sum(row.quarantined for row in LedgerHour.objects.all()) == sum(
-        count.total for count in QuarantineCount.objects.all()
-    )
-
-
 def test_a_reading_is_stored_and_counted(connection: psycopg.Connection[Any], gateway: Gateway) -> None:
     result = writer(connection).write([arrival()], now=NOW)
     assert (result.stored, result.duplicate) == (1, 0)
     reading = Reading.objects.select_related("device", "metric").get()
     assert (reading.device.code, reading.metric.tipo, reading.metric.unidade) == ("D01", "temperatura", "°C")
     assert (reading.time, reading.value) == (NOW, 21.5)
-    assert_ledger_balances()
+    assert_balanced()
 
 
 def test_the_same_reading_again_changes_nothing_and_is_counted(
@@ -95,7 +86,7 @@ def test_the_same_reading_again_changes_nothing_and_is_counted(
     assert (again.stored, again.duplicate) == (0, 1)
     assert again.repeated == {("GW-1", "D01")}
     assert Reading.objects.get().value == 1.0
-    assert_ledger_balances()
+    assert_balanced()
 
 
 def test_of_two_values_in_one_batch_the_first_that_came_wins(
@@ -140,7 +131,7 @@ def test_a_gateway_that_is_not_active_is_refused(
     Gateway.objects.filter(pk=gateway.pk).update(status=status, retired_at=retired_at)
     assert reasons(writer(connection).write([arrival()], now=NOW)) == [reason]
     assert Reading.objects.count() == 0
-    assert_ledger_balances()
+    assert_balanced()
 
 
 def test_a_code_that_nobody_has_is_quarantined_for_no_tenant(connection: psycopg.Connection[Any]) -> None:
@@ -160,7 +151,7 @@ def test_a_reading_older_than_the_retirement_is_the_former_owners_and_not_shown_
     result = writer(connection).write([just_before, arrival("GW-1", "D01", retired_at)], now=NOW)
     assert reasons(result) == [Reason.PREVIOUS_OWNER, None]
     assert QuarantinedMessage.objects.get().tenant_id is None
-    assert_ledger_balances()
+    assert_balanced()
 
 
 def test_a_gateway_that_registers_no_devices_refuses_an_unknown_one(
@@ -238,7 +229,7 @@ def test_of_a_batch_only_the_message_that_the_database_refuses_is_quarantined(
     assert [n for n, reason in enumerate(reasons(result)) if reason] == [13]
     assert reasons(result)[13] == Reason.REFUSED_BY_DATABASE
     assert Reading.objects.count() == 19
-    assert_ledger_balances()
+    assert_balanced()
 
 
 def test_a_message_that_waited_is_judged_by_the_clock_of_its_arrival_and_the_retention_of_today(
@@ -262,7 +253,7 @@ def test_trouble_of_the_platform_never_blames_a_message(
     assert QuarantinedMessage.objects.count() == LedgerHour.objects.count() == Device.objects.count() == 0
     # What was learned in the transaction that is gone was forgotten with it.
     assert ours.write([arrival(), arrival("GW-1", "D02")], now=NOW).stored == 2
-    assert_ledger_balances()
+    assert_balanced()
 
 
 def test_a_cut_connection_leaves_nothing_half_written(
@@ -293,7 +284,7 @@ def test_quarantine_keeps_the_newest_of_a_gateway_and_counts_them_all(
     assert kept == [b"junk 7", b"junk 8", b"junk 9", b"junk 10", b"junk 11"]
     count = QuarantineCount.objects.get()
     assert (count.total, count.kept, count.kept_bytes) == (12, 5, sum(map(len, kept)))
-    assert_ledger_balances()
+    assert_balanced()
 
 
 def test_strangers_share_one_bucket(connection: psycopg.Connection[Any]) -> None:
@@ -395,7 +386,7 @@ def test_two_writers_register_and_store_the_same_at_once_without_deadlock_or_cop
     assert failures == []
     assert Reading.objects.count() == 400
     assert Device.objects.count() == len({(n % 10, n % 7) for n in range(400)})
-    assert_ledger_balances()
+    assert_balanced()
 
 
 def test_an_accepted_message_is_the_one_that_was_sent(connection: psycopg.Connection[Any], gateway: Gateway) -> None:

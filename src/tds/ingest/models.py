@@ -4,14 +4,10 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
-class LedgerHour(models.Model):
-    """Counters of one tenant and hour, written in the transaction of the rows they count.
+class LedgerCounters(models.Model):
+    """Messages: received = accepted + quarantined. Readings of the accepted: readings = stored + duplicate."""
 
-    Messages: received = accepted + quarantined. Readings of the accepted: readings = stored + duplicate.
-    """
-
-    tenant = models.ForeignKey("Tenant", models.PROTECT, null=True, related_name="+")
-    hour = models.DateTimeField(_("hour"))
+    tenant = models.ForeignKey("tds_new.Tenant", models.PROTECT, null=True, related_name="+")
     received = models.BigIntegerField(_("received"), default=0)
     accepted = models.BigIntegerField(_("accepted"), default=0)
     quarantined = models.BigIntegerField(_("quarantined"), default=0)
@@ -20,15 +16,40 @@ class LedgerHour(models.Model):
     duplicate = models.BigIntegerField(_("duplicate"), default=0)
 
     class Meta:
+        abstract = True
+
+
+class LedgerHour(LedgerCounters):
+    """Counters of one tenant and hour, written in the transaction of the rows they count."""
+
+    hour = models.DateTimeField(_("hour"))
+
+    class Meta:
         ordering = ("-hour", "tenant_id")
         constraints = (
             models.UniqueConstraint(fields=("tenant", "hour"), name="ledger_hour_once", nulls_distinct=False),
         )
+        indexes = (models.Index(fields=("hour",), name="ledger_hour_of_all"),)
         verbose_name = _("ledger hour")
         verbose_name_plural = _("ledger hours")
 
     def __str__(self) -> str:
         return f"{self.tenant_id or '–'} {self.hour:%Y-%m-%dT%H}"
+
+
+class LedgerDay(LedgerCounters):
+    """The hours of one tenant and UTC day, added up when they are old (tds/ingest/ledger.py)."""
+
+    day = models.DateTimeField(_("day"))
+
+    class Meta:
+        ordering = ("-day", "tenant_id")
+        constraints = (models.UniqueConstraint(fields=("tenant", "day"), name="ledger_day_once", nulls_distinct=False),)
+        verbose_name = _("ledger day")
+        verbose_name_plural = _("ledger days")
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id or '–'} {self.day:%Y-%m-%d}"
 
 
 class QuarantinedMessage(models.Model):
@@ -59,7 +80,8 @@ class QuarantineCount(models.Model):
     """How many messages of a (reason, gateway) there ever were and are still kept. Unknown codes share gateway null."""
 
     reason = models.CharField(_("reason"), max_length=32)
-    gateway = models.ForeignKey("Gateway", models.CASCADE, null=True, related_name="+")
+    # Protected: a gateway that is deleted would take counts along that the ledger has.
+    gateway = models.ForeignKey("Gateway", models.PROTECT, null=True, related_name="+")
     total = models.BigIntegerField(_("total"), default=0)
     kept = models.BigIntegerField(_("kept"), default=0)
     kept_bytes = models.BigIntegerField(_("kept bytes"), default=0)

@@ -11,6 +11,7 @@ import psycopg
 from tds.readings import timescale
 from tds.readings.partitions import PartitionStore
 from tds.readings.sqlstore import SqlStore
+from tds.readings.store import Part
 from tds.readings.timescale import TimescaleStore
 
 
@@ -38,3 +39,6 @@ class ChosenStore(SqlStore):
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         return self.of(connection).expire(connection, now=now)
+
+    def parts(self, connection: psycopg.Connection[Any]) -> list[Part]:
+        return self.of(connection).parts(connection)

@@ -1,6 +1,7 @@
-"""Tables of readings. They are made by SQL in the migrations: Django knows no partitions."""
+"""Tables of readings. Those of rows are made by SQL in the migrations: Django knows no partitions."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Reading(models.Model):
@@ -90,3 +91,25 @@ class RollupState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.complete_before:%Y-%m-%dT%H}"
+
+
+class LedgerDropped(models.Model):
+    """How many readings of a tenant were dropped on a UTC day: the ledger's stored ones = those there + these.
+
+    Tenant null: rows of devices that were deleted, which belong to nobody any more.
+    """
+
+    tenant = models.ForeignKey("Tenant", models.PROTECT, null=True, related_name="+")
+    day = models.DateField(_("dropped on"))
+    rows = models.BigIntegerField(_("readings"))
+
+    class Meta:
+        ordering = ("-day", "tenant_id")
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "day"), name="ledger_dropped_once", nulls_distinct=False),
+        )
+        verbose_name = _("dropped readings")
+        verbose_name_plural = _("dropped readings")
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id or '–'} {self.day} {self.rows}"

@@ -1,15 +1,20 @@
 """The native store: one partition a UTC day, and hours aggregated into a table by the worker."""
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from tds.readings import rollup
+from tds.readings.dropped import PATIENCE_MS, may_drop, note_dropped
 from tds.readings.sqlstore import TABLE, SqlStore, query
+from tds.readings.store import Part
+
+logger = logging.getLogger("tds.readings")
 
 DAYS_AHEAD: Final = 3  # partitions made before they are needed: a worker may be away for a weekend
 DAY: Final = timedelta(days=1)
@@ -44,7 +49,7 @@ class PartitionStore(SqlStore):
         return [partition_name(day) for day in missing]
 
     def _missing(self, connection: psycopg.Connection[Any], now: datetime) -> list[datetime]:
-        existing = self._partitions(connection)
+        existing = {part.name for part in self.parts(connection)}
         first = day_of(now - self.retention)
         days = (first + DAY * n for n in range((day_of(now) - first).days + DAYS_AHEAD + 1))
         return [day for day in days if partition_name(day) not in existing]
@@ -62,21 +67,32 @@ class PartitionStore(SqlStore):
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         oldest_kept = day_of(now - self.retention)
-        dropped = [name for name in self._partitions(connection) if name < partition_name(oldest_kept)]
-        for name in dropped:
-            with connection.transaction():
-                # Another worker may have been faster.
-                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
+        due = [part for part in self.parts(connection) if part.end <= oldest_kept]
+        dropped = [part.name for part in due if self._drop(connection, part, now)]
         with connection.transaction():
             connection.execute("DELETE FROM tds_new_leiturahora WHERE hour < %s", (oldest_kept,))
             connection.execute("DELETE FROM tds_new_horaemendada WHERE hour < %s", (oldest_kept,))
         return dropped
 
-    def _partitions(self, connection: psycopg.Connection[Any]) -> list[str]:
+    def _drop(self, connection: psycopg.Connection[Any], part: Part, now: datetime) -> bool:
+        """False when it has to wait for the next time, or another worker was faster."""
+        try:
+            with connection.transaction():
+                if not may_drop(connection) or part not in self.parts(connection):
+                    return False
+                note_dropped(connection, part.name, now=now)
+                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(part.name)))
+        except errors.LockNotAvailable:
+            logger.warning("%s is in use for more than %d ms; it is dropped the next time.", part.name, PATIENCE_MS)
+            return False
+        return True
+
+    def parts(self, connection: psycopg.Connection[Any]) -> list[Part]:
         rows = psycopg.Cursor(connection).execute(
             "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass ORDER BY 1", (TABLE,)
         )
-        return [name for (name,) in rows]
+        days = [(name, datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)) for (name,) in rows]
+        return [Part(name, day, day + DAY) for name, day in days]
 
 
 class RollupTable:

@@ -79,6 +79,17 @@ class Stored:
     duplicates: Counter[int]
 
 
+class Part(NamedTuple):
+    """A table (device_id, metric_id, time, value) with the readings from `start` up to before `end`.
+
+    `name` is with its schema, if it has one, and without quotes.
+    """
+
+    name: str
+    start: datetime
+    end: datetime
+
+
 class MissingPartitionError(Exception):
     """There is no place for a row's time yet: the platform's fault, mended by `prepare`."""
 
@@ -136,5 +147,9 @@ class ReadingStore(Protocol):
         ...
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
-        """Drop what is older than the retention; what was dropped."""
+        """Drop what is older than the retention, counted by `dropped.note_dropped`; what was dropped."""
+        ...
+
+    def parts(self, connection: psycopg.Connection[Any]) -> list[Part]:
+        """The tables that hold the readings, oldest first: each row is in one."""
         ...

@@ -5,17 +5,22 @@ without them until its next refresh. Compressing and refreshing is the worker's,
 then happens at the platform's `now`, one thing at a time, and shows in its log.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from tds.readings import rollup
+from tds.readings.dropped import PATIENCE_MS, may_drop, note_dropped
 from tds.readings.hours import HOUR
 from tds.readings.partitions import day_of
 from tds.readings.sqlstore import TABLE, SqlStore, query
+from tds.readings.store import Part
+
+logger = logging.getLogger("tds.readings")
 
 HOURS: Final = "tds_new_leiturahora"
 COMPRESS_AFTER: Final = timedelta(days=7)
@@ -42,6 +47,8 @@ class TimescaleStore(SqlStore):
         compressed = []
         for chunk in _chunks_to_compress(connection, day_of(now - COMPRESS_AFTER)):
             with connection.transaction():
+                if not may_drop(connection):
+                    break  # who counts all rows would miss those that go into another table
                 # As long as it takes: late rows of that day wait, or go to the spool.
                 connection.execute("SET LOCAL statement_timeout = 0")
                 connection.execute("SELECT compress_chunk(%s::regclass, if_not_compressed => true)", (chunk,))
@@ -50,14 +57,36 @@ class TimescaleStore(SqlStore):
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         oldest_kept = day_of(now - self.retention)
+        due = [part for part in self.parts(connection) if part.end <= oldest_kept]
+        dropped = [part.name for part in due if self._drop(connection, part, now)]
         with connection.transaction():
-            dropped = psycopg.Cursor(connection).execute(
-                "SELECT drop_chunks(%s::regclass, older_than => %s)", (TABLE, oldest_kept)
-            )
-            names = [name for (name,) in dropped]
             connection.execute("SELECT drop_chunks(%s::regclass, older_than => %s)", (HOURS, oldest_kept))
             connection.execute("DELETE FROM tds_new_horaemendada WHERE hour < %s", (oldest_kept,))
-        return names
+        return dropped
+
+    def _drop(self, connection: psycopg.Connection[Any], part: Part, now: datetime) -> bool:
+        """False when it has to wait for the next time, or another worker was faster."""
+        try:
+            with connection.transaction():
+                if not may_drop(connection) or part not in self.parts(connection):
+                    return False
+                note_dropped(connection, part.name, now=now)
+                connection.execute(
+                    "SELECT drop_chunks(%s::regclass, older_than => %s, newer_than => %s)",
+                    (TABLE, part.end, part.start),
+                )
+        except errors.LockNotAvailable:
+            logger.warning("%s is in use for more than %d ms; it is dropped the next time.", part.name, PATIENCE_MS)
+            return False
+        return True
+
+    def parts(self, connection: psycopg.Connection[Any]) -> list[Part]:
+        cursor = psycopg.Cursor(connection).execute(
+            """SELECT chunk_schema || '.' || chunk_name, range_start, range_end
+               FROM timescaledb_information.chunks WHERE hypertable_name = %s ORDER BY range_start""",
+            (TABLE,),
+        )
+        return [Part(*row) for row in cursor]
 
 
 class ContinuousAggregate:
