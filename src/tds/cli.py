@@ -11,6 +11,7 @@ from django.db import DatabaseError
 
 from tds.environment import MAX_BROKERS
 from tds.fleet.commands import gateway_app, tenant_app, token_app, user_app
+from tds.fleet.metric_commands import metric_app
 from tds.ingest.ledger_commands import ledger_app
 from tds.ingest.ledger_commands import main as ledger_main
 from tds.local.refusal import CannotStartError
@@ -84,7 +85,13 @@ def load_django() -> None:
     translation.activate("en")  # Django's own sentences beside ours; the pages' default is Portuguese
 
 
-for name, group in (("tenant", tenant_app), ("user", user_app), ("gateway", gateway_app), ("token", token_app)):
+for name, group in (
+    ("tenant", tenant_app),
+    ("user", user_app),
+    ("gateway", gateway_app),
+    ("token", token_app),
+    ("metric", metric_app),
+):
     app.add_typer(group, name=name, callback=load_django)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tds.fleet.models import MetricKind
-from tds.readings import charts
+from tds.readings import charts, counters
 from tds.readings.charts import GAP, Line, Point, Window
 from tds.readings.hours import HOUR, hour_of, hours_between
 from tds.readings.store import HourOfReadings, Series
@@ -86,29 +86,29 @@ def test_a_line_without_readings_is_all_gaps() -> None:
 
 def test_a_counters_first_hour_has_no_difference_yet() -> None:
     hours = [hour(at("2026-06-10T10:00"), 100.0, 101.0), hour(at("2026-06-10T11:00"), 103.0, 104.0)]
-    assert [gain for _, gain in charts.increases(hours)] == [None, 3.0]
+    assert [gain for _, gain in counters.increases(hours)] == [None, 3.0]
 
 
 def test_a_counter_that_was_reset_between_two_hours_began_again_at_nought() -> None:
     hours = [hour(at("2026-06-10T10:00"), 100.0), hour(at("2026-06-10T11:00"), 2.0, 5.0)]
-    assert [gain for _, gain in charts.increases(hours)] == [None, 5.0]
+    assert [gain for _, gain in counters.increases(hours)] == [None, 5.0]
 
 
 def test_a_counters_step_over_a_gap_counts_in_the_hour_after_it() -> None:
     hours = [hour(at("2026-06-09T10:00"), 1.0), hour(at("2026-06-10T11:00"), 4.0)]
-    assert [gain for _, gain in charts.increases(hours)] == [None, 3.0]
+    assert [gain for _, gain in counters.increases(hours)] == [None, 3.0]
 
 
 def test_after_a_silence_longer_than_the_lookback_a_counters_hour_is_a_first_one_again() -> None:
     begin = at("2026-06-01T10:00")
-    for silence, gain in ((charts.COUNTER_LOOKBACK, 3.0), (charts.COUNTER_LOOKBACK + HOUR, None)):
-        assert [g for _, g in charts.increases([hour(begin, 1.0), hour(begin + silence, 4.0)])] == [None, gain]
+    for silence, gain in ((counters.LOOKBACK, 3.0), (counters.LOOKBACK + HOUR, None)):
+        assert [g for _, g in counters.increases([hour(begin, 1.0), hour(begin + silence, 4.0)])] == [None, gain]
 
 
 def test_the_largest_numbers_make_no_infinity() -> None:
     largest = 1.7976931348623157e308
     hours = [hour(at("2026-06-10T10:00"), -largest), hour(at("2026-06-10T11:00"), largest)]
-    [_, (_, gain)] = charts.increases(hours)
+    [_, (_, gain)] = counters.increases(hours)
     assert gain is not None
     assert math.isfinite(gain)
 
@@ -159,10 +159,10 @@ def test_what_a_counter_gained_counts_hours_that_begin_within() -> None:
     assert charts.gained_between(hours, at("2026-06-11T00:00"), at("2026-06-12T00:00")) is None
 
 
-counters = st.lists(st.tuples(st.integers(0, 24 * 9), st.floats(0, 1e6)), min_size=1, max_size=40).map(dict)
+counted = st.lists(st.tuples(st.integers(0, 24 * 9), st.floats(0, 1e6)), min_size=1, max_size=40).map(dict)
 
 
-@given(counters, st.integers(0, 24 * 9), st.sampled_from([MetricKind.COUNTER, MetricKind.MEAN]), st.booleans())
+@given(counted, st.integers(0, 24 * 9), st.sampled_from([MetricKind.COUNTER, MetricKind.MEAN]), st.booleans())
 def test_a_tail_says_of_its_labels_what_the_whole_chart_says(
     values: dict[int, float], since: int, kind: MetricKind, by_day: bool
 ) -> None:

@@ -16,6 +16,7 @@ from tds.dashboard.selection import Filters
 from tds.fleet import access
 from tds.fleet.models import MetricKind
 from tds.readings import charts
+from tds.readings.charts import Line
 from tds.readings.cursor import Cursor, parse_cursor
 from tds.readings.store import Series
 
@@ -58,9 +59,9 @@ def cards(request: HttpRequest, params: Annotated[CardParams, Query()]) -> dict[
     start = now - 2 * day - charts.HOUR
     hours = store.hours(connection, counters, start, now + charts.HOUR, zone=zone.key) if counters else []
 
-    def gained(series: Series, until: datetime) -> float | None:
-        own = [hour for hour in hours if (hour.device_id, hour.metric_id) == series]
-        return charts.gained_between(own, until - day, until)
+    def gained(line: Line, until: datetime) -> float | None:
+        own = [hour for hour in hours if (hour.device_id, hour.metric_id) == line.series]
+        return charts.gained_between(own, until - day, until, line.rollover_at)
 
     readings: dict[int, list[dict[str, Any]]] = {}
     for line in lines:
@@ -75,8 +76,8 @@ def cards(request: HttpRequest, params: Annotated[CardParams, Query()]) -> dict[
                 "valor": newest.value,
                 "em": newest.time.astimezone(zone),
                 "ontem": newest.day_before,
-                "dia": gained(line.series, now) if counter else None,
-                "dia_anterior": gained(line.series, now - day) if counter else None,
+                "dia": gained(line, now) if counter else None,
+                "dia_anterior": gained(line, now - day) if counter else None,
             }
         )
     return {
@@ -108,7 +109,10 @@ def _chart(request: HttpRequest, params: ChartParams, *, by_day: bool) -> HttpRe
         seen = parse_cursor(params.desde)
         if seen is None:
             raise ApiError(400, "cursor_invalido", _("The cursor is not one of ours; leave out “desde” to begin anew."))
-        changed = store.changed_since(connection, series, charts.lookback(lines, whole), seen.made_at)
+        if charts.changed_after(lines, seen.made_at):
+            changed: datetime | None = whole.start
+        else:
+            changed = store.changed_since(connection, series, charts.lookback(lines, whole), seen.made_at)
         shown = charts.tail(whole, min(filter(None, (changed, seen.open_since, now))), whole_days=by_day)
     hours = store.hours(connection, series, charts.lookback(lines, shown), shown.end, zone=shown.zone.key)
     points = charts.daily_points if by_day else charts.hourly_points

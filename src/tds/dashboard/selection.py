@@ -98,6 +98,8 @@ def _lines(scope: Scope, chosen: Sequence[Device], tipo: str | None) -> list[Lin
             link.metric.tipo,
             link.metric.unidade,
             MetricKind(link.metric.kind),
+            link.metric.rollover_at,
+            link.metric.changed_at,
         )
         for link in links.order_by(
             "device__gateway__code", "device__code", "metric__tipo", "metric__unidade", "metric_id"

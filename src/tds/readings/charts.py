@@ -9,14 +9,13 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from tds.fleet.models import MetricKind
+from tds.readings import counters
+from tds.readings.counters import increases
 from tds.readings.hours import HOUR, hour_of, hours_between, midnight_of
 from tds.readings.store import HourOfReadings, Series
 
 PERIODS: Final = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
-# A counter's hour is compared with the one before it, which may lie before the chart, up to so much. After a longer
-# silence the hour counts as a first one: else it would depend on where a chart or its tail begins.
-COUNTER_LOOKBACK: Final = timedelta(hours=48)
-LARGEST: Final = 1e290  # as in aggregate.sql: the difference of two of the largest float64 is no number any more
+SETTINGS_OVERLAP: Final = timedelta(seconds=60)  # a metric's change is stamped before others see it
 MAX_AHEAD: Final = timedelta(minutes=10)  # ingest accepts readings of gateways whose clocks are this fast
 
 
@@ -30,6 +29,8 @@ class Line:
     tipo: str
     unidade: str
     kind: MetricKind
+    rollover_at: float | None = None  # of a counter: the value at which it begins again at 0
+    changed_at: datetime | None = None  # when somebody last said how it is aggregated
 
     @property
     def label(self) -> str:
@@ -82,7 +83,7 @@ def hourly_points(
     labels = [label for label in labels if label <= max(newest, now)]
     return labels, [
         [points.get(label, GAP) for label in labels]
-        for points in (_points_of_hours(by_line.get(line.series, []), line.kind) for line in lines)
+        for points in (_points_of_hours(by_line.get(line.series, []), line) for line in lines)
     ]
 
 
@@ -97,28 +98,15 @@ def daily_points(
     labels = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     return labels, [
         [points.get(label, GAP) for label in labels]
-        for points in (_points_of_days(by_line.get(line.series, []), line.kind, shown) for line in lines)
+        for points in (_points_of_days(by_line.get(line.series, []), line, shown) for line in lines)
     ]
 
 
-def increases(hours: Iterable[HourOfReadings]) -> list[tuple[HourOfReadings, float | None]]:
-    """What a counter gained in each hour, including the step from the hour before; None for a first one."""
-    gained: list[tuple[HourOfReadings, float | None]] = []
-    before: HourOfReadings | None = None
-    for hour in hours:
-        if before is None or hour.hour - before.hour > COUNTER_LOOKBACK:
-            gained.append((hour, None))
-        else:
-            first, last = (max(-LARGEST, min(LARGEST, value)) for value in (hour.first, before.last))
-            # A counter that fell was reset: it began again at 0.
-            gained.append((hour, (first - last if first >= last else first) + hour.increase))
-        before = hour
-    return gained
-
-
-def gained_between(hours: Sequence[HourOfReadings], start: datetime, end: datetime) -> float | None:
+def gained_between(
+    hours: Sequence[HourOfReadings], start: datetime, end: datetime, register: float | None = None
+) -> float | None:
     """What a counter gained in the hours from `start` up to before `end`."""
-    values = [gain for hour, gain in increases(hours) if start <= hour.hour < end and gain is not None]
+    values = [gain for hour, gain in increases(hours, register) if start <= hour.hour < end and gain is not None]
     return sum(values) if values else None
 
 
@@ -129,20 +117,22 @@ def _by_series(hours: Sequence[HourOfReadings]) -> dict[Series, list[HourOfReadi
     return by_series
 
 
-def _points_of_hours(hours: Sequence[HourOfReadings], kind: MetricKind) -> dict[datetime, Point]:
-    if kind is MetricKind.COUNTER:
-        return {hour.hour: Point(gain, hour.minimum, hour.maximum) for hour, gain in increases(hours)}
-    return {hour.hour: Point(_value([hour], kind), hour.minimum, hour.maximum) for hour in hours}
+def _points_of_hours(hours: Sequence[HourOfReadings], line: Line) -> dict[datetime, Point]:
+    if line.kind is MetricKind.COUNTER:
+        gains = increases(hours, line.rollover_at)
+        return {hour.hour: Point(gain, hour.minimum, hour.maximum) for hour, gain in gains}
+    return {hour.hour: Point(_value([hour], line.kind), hour.minimum, hour.maximum) for hour in hours}
 
 
-def _points_of_days(hours: Sequence[HourOfReadings], kind: MetricKind, shown: Window) -> dict[date, Point]:
-    gains = dict(increases(hours)) if kind is MetricKind.COUNTER else {}
+def _points_of_days(hours: Sequence[HourOfReadings], line: Line, shown: Window) -> dict[date, Point]:
+    counter = line.kind is MetricKind.COUNTER
+    gains = {hour.hour: gain for hour, gain in increases(hours, line.rollover_at)} if counter else {}
     points = {}
     inside = (hour for hour in hours if hour.hour >= shown.start)
     for day, group in groupby(inside, key=lambda hour: hour.hour.astimezone(shown.zone).date()):
         of_day = list(group)
-        known = [gain for hour in of_day if (gain := gains.get(hour)) is not None]
-        value = (sum(known) if known else None) if kind is MetricKind.COUNTER else _value(of_day, kind)
+        known = [gain for hour in of_day if (gain := gains.get(hour.hour)) is not None]
+        value = (sum(known) if known else None) if counter else _value(of_day, line.kind)
         points[day] = Point(value, min(h.minimum for h in of_day), max(h.maximum for h in of_day))
     return points
 
@@ -167,8 +157,13 @@ def _within(low: float, mean: float, high: float) -> float:
 
 def lookback(lines: Iterable[Line], shown: Window) -> datetime:
     """From when on hours are needed to draw a window, and a change in them changes it."""
-    counters = any(line.kind is MetricKind.COUNTER for line in lines)
-    return shown.start - COUNTER_LOOKBACK if counters else shown.start
+    any_counter = any(line.kind is MetricKind.COUNTER for line in lines)
+    return shown.start - counters.LOOKBACK if any_counter else shown.start
+
+
+def changed_after(lines: Iterable[Line], moment: datetime) -> bool:
+    """Whether what was drawn at a moment may be aggregated otherwise now: then all of it, not only its end."""
+    return any(line.changed_at is not None and line.changed_at > moment - SETTINGS_OVERLAP for line in lines)
 
 
 __all__ = [
@@ -178,6 +173,7 @@ __all__ = [
     "Line",
     "Point",
     "Window",
+    "changed_after",
     "daily_points",
     "gained_between",
     "hourly_points",
