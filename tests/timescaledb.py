@@ -20,18 +20,28 @@ HOW_TO_GET_IT: Final = (
 @contextmanager
 def timescaledb() -> Iterator[None]:
     """Empty tables of the TimescaleDB store; afterwards empty ones of the native store again. Skips without it."""
+    with afterwards_native():
+        with own_connection() as connection:
+            if not timescale.in_use(connection):
+                with connection.transaction():
+                    connection.execute("DROP TABLE tds_new_leituradispositivo, tds_new_leiturahora")
+                    timescale.create(connection)
+        yield
+
+
+@contextmanager
+def afterwards_native() -> Iterator[None]:
+    """Where a test may move the readings; skips without TimescaleDB."""
     with own_connection() as connection:
         if not timescale.available(connection):
             pytest.skip(HOW_TO_GET_IT)
-        native = not timescale.in_use(connection)
-        if native:
-            with connection.transaction():
-                connection.execute("DROP TABLE tds_new_leituradispositivo, tds_new_leiturahora")
-                timescale.create(connection)
-    yield
-    if native:
-        with own_connection() as connection, connection.transaction():
-            _go_back(connection)
+        was_native = not timescale.in_use(connection)
+    try:
+        yield
+    finally:
+        if was_native:
+            with own_connection() as connection, connection.transaction():
+                _go_back(connection)
 
 
 def _go_back(connection: psycopg.Connection[Any]) -> None:
@@ -40,7 +50,9 @@ def _go_back(connection: psycopg.Connection[Any]) -> None:
         """DROP TABLE IF EXISTS tds_new_leituradispositivo, tds_new_horasuja, tds_new_estadorollup,
            tds_new_horaemendada CASCADE"""
     )
-    connection.execute("DROP VIEW IF EXISTS tds_new_leiturahora")
+    relation = connection.execute("SELECT relkind FROM pg_class WHERE relname = 'tds_new_leiturahora'").fetchone()
+    if relation:
+        connection.execute(f"DROP {'VIEW' if relation[0] == 'v' else 'TABLE'} tds_new_leiturahora CASCADE")
     connection.execute("DROP AGGREGATE IF EXISTS tds_new_counted(float8)")
     connection.execute("DROP FUNCTION IF EXISTS tds_new_counted(float8[], float8)")
     connection.execute(query("tables"))

@@ -15,6 +15,7 @@ from tds.fleet.metric_commands import metric_app
 from tds.ingest.ledger_commands import ledger_app
 from tds.ingest.ledger_commands import main as ledger_main
 from tds.local.refusal import CannotStartError
+from tds.readings_commands import readings_app
 from tds.simulator.command import simulate
 
 app = typer.Typer(
@@ -91,6 +92,7 @@ for name, group in (
     ("gateway", gateway_app),
     ("token", token_app),
     ("metric", metric_app),
+    ("readings", readings_app),
 ):
     app.add_typer(group, name=name, callback=load_django)
 

@@ -596,3 +596,32 @@ def connect() -> Connection:
     from tds.ingest import database
 
     return database.connect(django_settings.DATABASES["default"], name="tests")
+
+
+def test_rows_that_came_past_ingest_show_after_a_rebuild_and_pages_that_are_open_hear_of_it(
+    store: ReadingStore, connection: Connection
+) -> None:
+    insert(store, connection, [(A, NOW - 10 * HOUR, 1.0), (A, NOW - 30 * HOUR, 1.0)])
+    store.roll_up(connection, now=NOW)
+    made_at = datetime.now(UTC) + timedelta(minutes=2)
+    bulk = "INSERT INTO tds_new_leituradispositivo VALUES (%s, %s, %s, %s)"
+    connection.execute(bulk, (*A, NOW - 10 * HOUR + MINUTE, 9.0))
+    connection.execute(bulk, (*C, NOW - 20 * HOUR, 5.0))
+    connection.execute("DELETE FROM tds_new_leituradispositivo WHERE time = %s", (NOW - 30 * HOUR,))
+    assert store.changed_since(connection, [A, C], NOW - RETENTION, made_at) is None
+    steps = list(store.rebuild(connection, NOW - RETENTION, NOW + 5 * HOUR))
+    assert steps[-1][0] == store.open_since(connection)
+    assert sum(written for _, written in steps) == 2
+    hours = store.hours(connection, [A, C], NOW - RETENTION, NOW, zone="UTC")
+    assert [(hour.device_id, hour.n, hour.maximum) for hour in hours] == [(1, 2, 9.0), (2, 1, 5.0)]
+    changed = store.changed_since(connection, [A, C], NOW - RETENTION, datetime.now(UTC))
+    assert changed == hour_of(NOW - 20 * HOUR, ZoneInfo("UTC"))
+    assert [written for _, written in store.rebuild(connection, NOW - RETENTION, NOW)] == [n for _, n in steps]
+
+
+def test_a_store_says_how_large_it_is(store: ReadingStore, connection: Connection) -> None:
+    insert(store, connection, [(A, NOW - n * MINUTE, 1.0) for n in range(1_000)])
+    connection.execute("ANALYZE tds_new_leituradispositivo")
+    rows, size_bytes = store.size(connection)
+    assert 900 <= rows <= 1_100
+    assert 50_000 < size_bytes < 50_000_000

@@ -3,6 +3,7 @@
 Writing and reading are the same in both; only the upkeep, which the worker does, differs.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,14 @@ class ChosenStore(SqlStore):
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
         return self.of(connection).roll_up(connection, now=now)
+
+    def rebuild(
+        self, connection: psycopg.Connection[Any], since: datetime, until: datetime
+    ) -> Iterator[tuple[datetime, int]]:
+        return self.of(connection).rebuild(connection, since, until)
+
+    def size(self, connection: psycopg.Connection[Any]) -> tuple[int, int]:
+        return self.of(connection).size(connection)
 
     def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         return self.of(connection).prepare(connection, now=now)

@@ -1,7 +1,7 @@
 """The native store: one partition a UTC day, and hours aggregated into a table by the worker."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
@@ -35,6 +35,22 @@ class PartitionStore(SqlStore):
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
         return rollup.run(connection, ROLLUP, oldest=day_of(now - self.retention), now=now)
+
+    def rebuild(
+        self, connection: psycopg.Connection[Any], since: datetime, until: datetime
+    ) -> Iterator[tuple[datetime, int]]:
+        return rollup.rebuild(connection, ROLLUP, since, until)
+
+    def size(self, connection: psycopg.Connection[Any]) -> tuple[int, int]:
+        row = psycopg.Cursor(connection).execute(
+            """SELECT COALESCE(sum(GREATEST(reltuples, 0)), 0)::int8,
+                      COALESCE(sum(pg_total_relation_size(c.oid)), 0)::int8
+                          + pg_total_relation_size('tds_new_leiturahora')
+               FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid WHERE inhparent = %s::regclass""",
+            (TABLE,),
+        )
+        rows, size = row.fetchone() or (0, 0)
+        return int(rows), int(size)
 
     def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         if not self._missing(connection, now):
@@ -126,6 +142,16 @@ class RollupTable:
                 cursor.execute(_roll_up_queries()[1], columns)
                 written += cursor.rowcount
                 cursor.execute(query("mended"), columns)
+
+    def rebuild(self, connection: psycopg.Connection[Any], start: datetime, end: datetime) -> int:
+        window = {"start": start, "end": end}
+        with connection.transaction():
+            cursor = psycopg.Cursor(connection)
+            cursor.execute("DELETE FROM tds_new_leiturahora WHERE hour >= %(start)s AND hour < %(end)s", window)
+            cursor.execute(_roll_up_queries()[0], window)
+            written = cursor.rowcount
+            cursor.execute(query("mended_all"), window)
+        return written
 
 
 ROLLUP: Final = RollupTable()

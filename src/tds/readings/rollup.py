@@ -7,6 +7,7 @@ that come from then on are logged as late. Then the rows that stood there are ag
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -35,6 +36,10 @@ class Aggregation(Protocol):
 
     def mend(self, connection: psycopg.Connection[Any], newest: int) -> int:
         """Aggregate again what the log of late rows names up to an id, and take it out; as `close`."""
+        ...
+
+    def rebuild(self, connection: psycopg.Connection[Any], start: datetime, end: datetime) -> int:
+        """Aggregate hours anew from the rows, whatever stood there; as `close`."""
         ...
 
 
@@ -68,6 +73,29 @@ def run(connection: psycopg.Connection[Any], aggregation: Aggregation, *, oldest
         return _close(connection, aggregation, oldest, now) + _mend(connection, aggregation)
     finally:
         cursor.execute("SELECT pg_advisory_unlock(%s)", (ADVISORY_LOCK,))
+
+
+@contextmanager
+def alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """No aggregation beside ours, however long the one under way takes."""
+    connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+    try:
+        yield
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", (ADVISORY_LOCK,))
+
+
+def rebuild(
+    connection: psycopg.Connection[Any], aggregation: Aggregation, since: datetime, until: datetime
+) -> Iterator[tuple[datetime, int]]:
+    """Aggregate closed hours anew, step by step: yields how far it is, and the hours of series written.
+
+    For rows that came past ingest (a bulk load, a restore), of which no log of late rows tells.
+    """
+    with alone(connection):
+        start, end = (t.astimezone(UTC).replace(minute=0, second=0, microsecond=0) for t in (since, until))
+        for step_start, step_end in _steps(start, min(end, complete_before(connection))):
+            yield step_end, aggregation.rebuild(connection, step_start, step_end)
 
 
 def _close(connection: psycopg.Connection[Any], aggregation: Aggregation, oldest: datetime, now: datetime) -> int:

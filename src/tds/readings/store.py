@@ -1,7 +1,7 @@
 """What a store of readings can do. One contract suite runs against every class that says it is one."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
@@ -136,6 +136,16 @@ class ReadingStore(Protocol):
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
         """Aggregate what is due; the number of hours of series written. Commits as it goes."""
+        ...
+
+    def rebuild(
+        self, connection: psycopg.Connection[Any], since: datetime, until: datetime
+    ) -> Iterator[tuple[datetime, int]]:
+        """Aggregate the closed hours of a span anew; yields, step by step, how far it is and what was written."""
+        ...
+
+    def size(self, connection: psycopg.Connection[Any]) -> tuple[int, int]:
+        """About how many readings there are, and the bytes on disk of all with keys and hours."""
         ...
 
     def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:

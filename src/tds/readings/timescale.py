@@ -6,7 +6,7 @@ then happens at the platform's `now`, one thing at a time, and shows in its log.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -39,6 +39,22 @@ class TimescaleStore(SqlStore):
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
         return rollup.run(connection, AGGREGATE, oldest=day_of(now - self.retention), now=now)
+
+    def rebuild(
+        self, connection: psycopg.Connection[Any], since: datetime, until: datetime
+    ) -> Iterator[tuple[datetime, int]]:
+        return rollup.rebuild(connection, AGGREGATE, since, until)
+
+    def size(self, connection: psycopg.Connection[Any]) -> tuple[int, int]:
+        row = psycopg.Cursor(connection).execute(
+            """SELECT approximate_row_count(%(rows)s::regclass), hypertable_size(%(rows)s::regclass)
+                   + (SELECT hypertable_size(format('%%I.%%I', materialization_hypertable_schema,
+                                                    materialization_hypertable_name)::regclass)
+                      FROM timescaledb_information.continuous_aggregates WHERE view_name = %(hours)s)""",
+            {"rows": TABLE, "hours": HOURS},
+        )
+        rows, size = row.fetchone() or (0, 0)
+        return int(rows), int(size)
 
     def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:  # noqa: ARG002  # the interface
         return []  # chunks are made when the first row comes
@@ -93,17 +109,15 @@ class ContinuousAggregate:
     """Hours in TimescaleDB's own keeping. A refresh is no part of a transaction: what follows it may come again."""
 
     def close(self, connection: psycopg.Connection[Any], start: datetime, end: datetime) -> int:
-        _refresh(connection, start, end)
+        refresh(connection, start, end)
         rollup.completed(connection, end)
-        cursor = psycopg.Cursor(connection)
-        cursor.execute(f"SELECT count(*) FROM {HOURS} WHERE hour >= %s AND hour < %s", (start, end))  # noqa: S608  # our own word
-        return int((cursor.fetchone() or (0,))[0])
+        return _hours_of_series(psycopg.Cursor(connection), start, end)
 
     def mend(self, connection: psycopg.Connection[Any], newest: int) -> int:
         written = 0
         while late := _late_entries(connection, newest):
             for start, end in windows(sorted({hour for _, _, hour in late})):
-                _refresh(connection, start, end)
+                refresh(connection, start, end)
             columns = {"devices": [device for _, device, _ in late], "hours": [hour for _, _, hour in late]}
             with connection.transaction():
                 cursor = psycopg.Cursor(connection)
@@ -112,6 +126,12 @@ class ContinuousAggregate:
                 cursor.execute(query("mended"), columns)
             written += len({(device, hour) for _, device, hour in late})
         return written
+
+    def rebuild(self, connection: psycopg.Connection[Any], start: datetime, end: datetime) -> int:
+        refresh(connection, start, end, force=True)
+        cursor = psycopg.Cursor(connection)
+        cursor.execute(query("mended_all"), {"start": start, "end": end})
+        return _hours_of_series(cursor, start, end)
 
 
 AGGREGATE: Final = ContinuousAggregate()
@@ -143,11 +163,11 @@ def in_use(connection: psycopg.Connection[Any]) -> bool:
     return row.fetchone() == ("r",)
 
 
-def create(connection: psycopg.Connection[Any]) -> None:
-    """Make the tables in the caller's transaction, where the native ones are gone. Needs the extension's presence."""
+def create(connection: psycopg.Connection[Any], *, suffix: str = "") -> None:
+    """Make the tables in the caller's transaction, under their names and a suffix, on a server that has the library."""
     connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-    connection.execute(query("hypertable"))
-    connection.execute(query("hourly_view"))
+    connection.execute(query("hypertable").replace(TABLE, TABLE + suffix))
+    connection.execute(query("hourly_view").replace(TABLE, TABLE + suffix).replace(HOURS, HOURS + suffix))
     # A batch of late rows may touch thousands of compressed series: a limit would refuse it for ever.
     name = psycopg.Cursor(connection).execute("SELECT current_database()").fetchone()
     connection.execute(
@@ -168,12 +188,21 @@ def _chunks_to_compress(connection: psycopg.Connection[Any], older_than: datetim
     return [name for (name,) in cursor]
 
 
-def _refresh(connection: psycopg.Connection[Any], start: datetime, end: datetime) -> None:
+def refresh(
+    connection: psycopg.Connection[Any], start: datetime, end: datetime, *, hours: str = HOURS, force: bool = False
+) -> None:
+    # A procedure that commits takes no parameters from outside; `force`: also where nothing is known to have changed.
     connection.execute(
-        sql.SQL("CALL refresh_continuous_aggregate({}, {}, {})").format(
-            sql.Literal(HOURS), sql.Literal(start.astimezone(UTC)), sql.Literal(end.astimezone(UTC))
+        sql.SQL("CALL refresh_continuous_aggregate({}, {}, {}, force => {})").format(
+            sql.Literal(hours), sql.Literal(start.astimezone(UTC)), sql.Literal(end.astimezone(UTC)), sql.Literal(force)
         )
     )
+
+
+def _hours_of_series(cursor: psycopg.Cursor[Any], start: datetime, end: datetime) -> int:
+    cursor.execute("SELECT count(*) FROM tds_new_leiturahora WHERE hour >= %s AND hour < %s", (start, end))
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 def _late_entries(connection: psycopg.Connection[Any], newest: int) -> list[tuple[int, int, datetime]]:

@@ -1,0 +1,103 @@
+"""`./tds readings`: what a person sees of the store."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from tds import wiring
+from tds.readings import timescale
+from tds.readings.costs import Fleet, native_bytes, timescaledb_bytes
+from tds.readings_commands import readings_app
+from tests import seeding
+from tests.seeding import own_connection, without_readings
+from tests.timescaledb import afterwards_native
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+APP: Final = Typer()
+APP.add_typer(readings_app, name="readings")
+
+
+def tds(*words: str) -> Any:
+    result = CliRunner().invoke(APP, ["readings", *words], prog_name="tds")
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture
+def stored(transactional_db: None) -> Any:
+    """Two hours of a device, closed and aggregated; a value an hour."""
+    now = datetime.now(UTC).replace(minute=30, second=0, microsecond=0)
+    of = seeding.series(seeding.gateway(seeding.tenant("acme"), "GW-1"), "D01", "temperatura", "°C")
+    with own_connection() as connection:
+        store = wiring.reading_store()
+        store.prepare(connection, now=now)
+        seeding.store(of, *((now - timedelta(hours=n), float(n)) for n in (3, 4)))
+        store.roll_up(connection, now=now)
+        yield of, now
+        without_readings(connection)
+
+
+def test_the_store_is_named_and_planned_for(stored: Any) -> None:
+    result = tds("store", "--series", "2000", "--interval", "30")
+    assert result.exit_code == 0, result.output
+    store = wiring.reading_store().name_of(wiring.database_connection())
+    assert result.stdout.startswith(f"Store: {store}.")
+    assert "2,000 metrics read every 30 s, kept 90 days" in result.stdout
+    document = json.loads(tds("store", "--json").stdout)
+    assert document["store"] == store
+    assert document["plan"]["bytes"] == {
+        "native": native_bytes(Fleet(1_000, 60), 90),
+        "timescaledb": timescaledb_bytes(Fleet(1_000, 60), 90),
+    }
+
+
+def test_a_bulk_load_shows_after_a_rebuild(stored: Any) -> None:
+    of, now = stored
+    with own_connection() as connection:
+        connection.execute(
+            "INSERT INTO tds_new_leituradispositivo VALUES (%s, %s, %s, 50)",
+            (*of, now - timedelta(hours=3) + timedelta(seconds=1)),
+        )
+        since = (now - timedelta(days=2)).strftime("%Y-%m-%d")
+        document = json.loads(tds("rebuild-rollups", "--since", since, "--json").stdout)
+        assert document["hours_of_series"] == 2
+        hours = wiring.reading_store().hours(connection, [of], now - timedelta(days=1), now, zone="UTC")
+    assert [hour.maximum for hour in hours] == [4.0, 50.0]
+
+
+def test_a_span_that_ends_before_it_begins_is_a_sentence(transactional_db: None) -> None:
+    result = tds("rebuild-rollups", "--since", "2026-05-02", "--until", "2026-05-01")
+    assert (result.exit_code, result.stderr) == (1, "--since is not before --until; nothing would be done.\n")
+
+
+def test_the_move_by_command(stored: Any) -> None:
+    of, now = stored
+    with afterwards_native(), own_connection() as connection:
+        before = wiring.reading_store().hours(connection, [of], now - timedelta(days=1), now, zone="UTC")
+        result = tds("move-to-timescaledb", "--yes")
+        assert result.exit_code == 0, result.output
+        assert timescale.in_use(connection)
+        assert wiring.reading_store().hours(connection, [of], now - timedelta(days=1), now, zone="UTC") == before
+        again = tds("move-to-timescaledb", "--yes")
+        assert again.exit_code == 1
+        assert "in TimescaleDB already" in again.stderr
+
+
+def test_without_the_library_the_move_says_how_to_get_it(stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timescale, "available", lambda _connection: False)
+    result = tds("move-to-timescaledb")
+    assert result.exit_code == 1
+    assert "install it for this PostgreSQL version" in result.stderr
+
+
+def test_a_plan_is_the_sum_of_its_rows_and_hours() -> None:
+    fleet = Fleet(series=1_000, interval_s=60)
+    assert fleet.rows_a_day == 1_440_000
+    assert native_bytes(fleet, 90) == pytest.approx(90 * (1_440_000 * 105 + 24_000 * 160))
+    assert timescaledb_bytes(fleet, 90) < native_bytes(fleet, 90) / 4
+    assert timescaledb_bytes(fleet, 5) == native_bytes(fleet, 5)
