@@ -42,6 +42,7 @@ MEMBERS: Final = [
     *(DASHBOARD, "/accounts/logout/", "/accounts/password/change/", "/accounts/email/", "/accounts/2fa/"),
     *("/accounts/2fa/totp/activate/", "/accounts/reauthenticate/", "/accounts/2fa/recovery-codes/", "/admin/"),
     *(f"{DASHBOARD}api/timeline/", f"{DASHBOARD}opcoes/", f"{DASHBOARD}nada/"),
+    *(f"{DASHBOARD}registro/", f"{DASHBOARD}api/registro/"),
 ]
 OPERATORS: Final = [
     "/admin/",

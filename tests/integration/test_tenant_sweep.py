@@ -39,7 +39,9 @@ MEMBERS: Final = {  # what the signed-in person's tenant has, and nothing else
     f"{PREFIX}api/timeline/",
     f"{PREFIX}api/barras/",
     f"{PREFIX}api/cartoes/",
+    f"{PREFIX}api/registro/",
     f"{PREFIX}opcoes/",
+    f"{PREFIX}registro/",
     f"{PREFIX}cliente/",
 }
 TOKENS: Final = {f"{PREFIX}api/leituras/"}  # what the bearer token's tenant has

@@ -9,7 +9,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, ValidationError
 from ninja.security import SessionAuth
 
-from tds.dashboard import chart_api, post_readings
+from tds.dashboard import chart_api, ledger, post_readings
 from tds.dashboard.errors import RETRY_AFTER_S, ApiError, is_from_redis
 
 # The readers only read: a forged request of another site learns nothing from their answers.
@@ -22,6 +22,7 @@ api = NinjaAPI(
     docs_decorator=login_required,
 )
 api.add_router("", chart_api.router)
+api.add_router("", ledger.router)
 api.add_router("", post_readings.router)
 
 
