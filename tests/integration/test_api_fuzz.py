@@ -21,8 +21,8 @@ from tds.fleet import tokens
 from tds.fleet.models import Tenant
 from tds.ingest.models import LedgerHour
 from tds.ingest.reasons import Reason
+from tds.readings.chosen import ChosenStore
 from tds.readings.models import Reading
-from tds.readings.partitions import PartitionStore
 from tests import seeding
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +43,7 @@ SCHEMA: Final = schemathesis.openapi.from_dict(api.get_openapi_schema())
 @pytest.fixture(scope="module", autouse=True)
 def places(django_db_setup: None, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), seeding.own_connection() as connection:
-        PartitionStore(timedelta(days=90)).prepare(connection, now=datetime.now(UTC))
+        ChosenStore(timedelta(days=90)).prepare(connection, now=datetime.now(UTC))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tds import wiring
 from tds.dashboard import chart_api
 from tds.fleet.models import Gateway, MetricKind, Tenant
 from tds.readings import sqlstore
-from tds.readings.partitions import PartitionStore
+from tds.readings.chosen import ChosenStore
 from tds.readings.store import Series
 from tests import seeding
 
@@ -34,7 +34,7 @@ ALL = [*CHARTS, "cartoes"]
 def places(django_db_setup: None, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), seeding.own_connection() as connection:
         for now in (NOW, datetime.now(UTC)):
-            PartitionStore(timedelta(days=10)).prepare(connection, now=now)
+            ChosenStore(timedelta(days=10)).prepare(connection, now=now)
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ from tds.ingest.ledger import FIELDS
 from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.ingest.reasons import Reason
 from tds.ingest.writer import Arrival, Result, Writer
+from tds.readings.chosen import ChosenStore
 from tds.readings.models import Reading
-from tds.readings.partitions import PartitionStore
 from tests import seeding
 from tests.running import free_port, wait_until
 
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(scope="module", autouse=True)
 def places(django_db_setup: None, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), seeding.own_connection() as connection:
-        PartitionStore(timedelta(days=90)).prepare(connection, now=NOW)
+        ChosenStore(timedelta(days=90)).prepare(connection, now=NOW)
 
 
 @pytest.fixture(autouse=True)
