@@ -22,14 +22,14 @@ from tds.ingest.ledger_check import NOBODY, Account, Report, check, compare
 from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.ingest.reasons import Reason
 from tds.ingest.writer import Arrival, Writer
-from tds.readings import dropped
+from tds.readings import dropped, move
 from tds.readings.models import LedgerDropped, Reading
 from tds.readings.partitions import DAY, PartitionStore, partition_name
 from tds.readings.timescale import TimescaleStore
 from tests import seeding
 from tests.balancing import assert_balanced
 from tests.consuming import AMPLE, STOP_LIMIT_S, environment
-from tests.timescaledb import timescaledb
+from tests.timescaledb import afterwards_native, timescaledb
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -239,6 +239,31 @@ def test_nothing_is_compressed_while_the_rows_are_counted(
         monkeypatch.setattr("tds.ingest.ledger_check.counted_by_tenant", and_compress)
         assert_balanced()
         assert store.compact(own, now=NOW)
+
+
+def test_a_day_that_is_dropped_while_the_readings_are_moved_is_dropped_and_counted_once(
+    connection: Connection, gateways: list[Gateway]
+) -> None:
+    ours = writer(connection)
+    for days in range(3):
+        ours.write(arrivals("GW-acme", *minutes(7, NOW - days * DAY)), now=NOW)
+    steps: list[str] = []
+
+    def expire(what: str, _day: object) -> None:
+        steps.append(what)
+        if steps == ["copied"] * 3:  # of six days: the three oldest are in both
+            with seeding.own_connection() as own:
+                STORE.expire(own, now=NOW + 2 * DAY)
+            assert_balanced()
+
+    with afterwards_native():
+        move.move(connection, now=NOW, step=expire)
+        assert steps[-1] == "switched"
+        account = next(account for account in assert_balanced().accounts if account.tenant == "acme")
+        assert (account.rows, account.dropped) == (14, 7)
+        TimescaleStore(RETENTION).expire(connection, now=NOW + 30 * DAY)
+        account = next(account for account in assert_balanced().accounts if account.tenant == "acme")
+        assert (account.rows, account.dropped) == (0, 21)
 
 
 # It does not agree

@@ -15,7 +15,7 @@ import psycopg
 from tds.ingest.ledger import FIELDS, SPANS, SUMS, Totals
 from tds.readings.dropped import DROPPING_LOCK, counted_by_tenant
 from tds.readings.recount import wrong_hours
-from tds.readings.store import ReadingStore
+from tds.readings.store import Part, ReadingStore
 
 MAX_SPANS_NAMED: Final = 20  # hours that do not add up; more say the same
 SAMPLE_DEVICES: Final = 20  # whose hours are compared with their rows without --deep
@@ -86,10 +86,11 @@ def check(
         report.differences += _spans(connection, names, since)
         if since is None:
             report.rows_compared = True
-            report.accounts = _accounts(connection, store, names, progress)
+            parts = store.parts(connection)
+            report.accounts = _accounts(connection, parts, names, progress)
             report.differences += [found for account in report.accounts for found in compare(account)]
             report.differences += _quarantine(connection, report.accounts)
-            report.differences += _hours(connection, store, deep=deep)
+            report.differences += _hours(connection, parts, deep=deep)
     return report
 
 
@@ -161,7 +162,7 @@ def _spans(connection: psycopg.Connection[Any], names: dict[int, str], since: da
 
 
 def _accounts(
-    connection: psycopg.Connection[Any], store: ReadingStore, names: dict[int, str], progress: Progress
+    connection: psycopg.Connection[Any], parts: list[Part], names: dict[int, str], progress: Progress
 ) -> list[Account]:
     cursor = psycopg.Cursor(connection)
     cursor.execute(f"SELECT tenant_id, {SUMS} FROM {SPANS} AS spans GROUP BY tenant_id")  # noqa: S608  # our own words
@@ -169,7 +170,6 @@ def _accounts(
     cursor.execute("SELECT tenant_id, sum(rows)::int8 FROM tds_new_ledgerdropped GROUP BY tenant_id")
     dropped = Counter(dict(cursor.fetchall()))
     rows: Counter[int | None] = Counter()
-    parts = store.parts(connection)
     for done, part in enumerate(parts):
         progress(done, len(parts))
         rows += counted_by_tenant(connection, part.name)
@@ -217,14 +217,14 @@ def _quarantine(connection: psycopg.Connection[Any], accounts: list[Account]) ->
         yield Difference("", "kept", kept, there, sentence)
 
 
-def _hours(connection: psycopg.Connection[Any], store: ReadingStore, *, deep: bool) -> Iterator[Difference]:
+def _hours(connection: psycopg.Connection[Any], parts: list[Part], *, deep: bool) -> Iterator[Difference]:
     devices = None
     if not deep:
         cursor = psycopg.Cursor(connection).execute(
             "SELECT id FROM tds_new_device ORDER BY random() LIMIT %s", (SAMPLE_DEVICES,)
         )
         devices = [device_id for (device_id,) in cursor.fetchall()]
-    for part in store.parts(connection):
+    for part in parts:
         count, first = wrong_hours(connection, part, devices)
         if not count:
             continue

@@ -15,12 +15,12 @@ import psycopg
 from psycopg import errors
 
 from tds.readings import rollup, timescale
+from tds.readings.dropped import DROPPING_LOCK
 from tds.readings.hours import HOUR
-from tds.readings.partitions import DAY, day_of
+from tds.readings.partitions import DAY, NEW, day_of
 from tds.readings.sqlstore import TABLE
 from tds.readings.timescale import COMPRESS_AFTER, HOURS
 
-NEW: Final = "_novo"
 OLD: Final = "_antigo"
 FUNCTION: Final = "tds_new_leitura_tambem_no_novo"
 LOCK_TIMEOUT_MS: Final = 3_000  # writers and charts wait behind whoever waits for a lock
@@ -97,7 +97,11 @@ def abort(connection: psycopg.Connection[Any]) -> None:
 
 def clean_up(connection: psycopg.Connection[Any]) -> None:
     """Drop the native tables that a switch left."""
-    with _patient(connection):
+    with connection.transaction():
+        # Whoever counts all rows may have begun before the switch.
+        connection.execute("SET LOCAL lock_timeout = 0")
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (DROPPING_LOCK,))
+        connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
         connection.execute(f"DROP TABLE IF EXISTS {TABLE}{OLD}, {HOURS}{OLD}")
         connection.execute(f"DROP FUNCTION IF EXISTS {FUNCTION} CASCADE")
 
@@ -169,6 +173,7 @@ def _switch(connection: psycopg.Connection[Any]) -> None:
     for attempt in range(ATTEMPTS):
         try:
             with _patient(connection):
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (DROPPING_LOCK,))
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (rollup.WRITERS_LOCK,))
                 connection.execute(f"LOCK TABLE {TABLE}, {HOURS}, {TABLE}{NEW} IN ACCESS EXCLUSIVE MODE")
                 connection.execute(f"DROP TRIGGER {FUNCTION} ON {TABLE}")

@@ -19,6 +19,7 @@ logger = logging.getLogger("tds.readings")
 DAYS_AHEAD: Final = 3  # partitions made before they are needed: a worker may be away for a weekend
 DAY: Final = timedelta(days=1)
 DIRTY_A_STEP: Final = 500
+NEW: Final = "_novo"  # ends the names of the tables that a move into TimescaleDB (move.py) fills
 ADVISORY_LOCK: Final = 0x7D5_0002  # who makes partitions
 
 
@@ -98,6 +99,7 @@ class PartitionStore(SqlStore):
                     return False
                 note_dropped(connection, part.name, now=now)
                 connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(part.name)))
+                _drop_copy(connection, part)
         except errors.LockNotAvailable:
             logger.warning("%s is in use for more than %d ms; it is dropped the next time.", part.name, PATIENCE_MS)
             return False
@@ -109,6 +111,14 @@ class PartitionStore(SqlStore):
         )
         days = [(name, datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)) for (name,) in rows]
         return [Part(name, day, day + DAY) for name, day in days]
+
+
+def _drop_copy(connection: psycopg.Connection[Any], part: Part) -> None:
+    """While readings are moved into TimescaleDB a day may be there as well; it would be dropped and counted twice."""
+    row = psycopg.Cursor(connection).execute("SELECT to_regclass(%s)", (TABLE + NEW,)).fetchone()
+    if row != (None,):
+        bounds = (TABLE + NEW, part.end, part.start)
+        connection.execute("SELECT drop_chunks(%s::regclass, older_than => %s, newer_than => %s)", bounds)
 
 
 class RollupTable:
