@@ -27,6 +27,7 @@ from tds.ingest.quarantine import Bounds
 from tds.ingest.topics import TELEMETRY_FILTER
 from tds.mqtt.session import Session, SessionConfig
 from tests import seeding
+from tests.balancing import assert_balanced
 from tests.running import RunningBroker, wait_until
 
 STOP_LIMIT_S: Final = 10.0  # the promise of every process of the platform
@@ -165,10 +166,14 @@ def ledger(connection: psycopg.Connection[Any]) -> dict[str, int]:
 
 @contextmanager
 def prepared_connection(now: datetime) -> Iterator[psycopg.Connection[Any]]:
-    """A connection of the test's own to a database that has room for readings, and is emptied of them after."""
+    """A connection of the test's own to a database that has room for readings, and is emptied of them after.
+
+    Whatever the test did to the parts: the ledger must agree with what is stored then.
+    """
     with seeding.own_connection() as own:
         wiring.reading_store().prepare(own, now=now)
         yield own
+    assert_balanced()
     with seeding.own_connection() as another:  # a test may have cut the first
         seeding.without_readings(another)
 

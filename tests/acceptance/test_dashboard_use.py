@@ -244,3 +244,21 @@ def test_the_bars_scale_stays_in_sight_while_they_scroll(page: Page) -> None:
         return shades.size;
     }"""
     assert page.evaluate(drawn) > 5  # text, and not only the ground it stands on
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_ledger_is_drawn_and_says_that_it_balances(browser: Browser, platform: Started, width: int) -> None:
+    with opened(browser, platform, viewport={"width": width, "height": 800}) as page:
+        sign_in(page, "bia")
+        page.get_by_role("link", name="Registro de mensagens").click()
+        expect(page.locator(".notice")).to_contain_text("As contas fecham")
+        expect(page.locator("canvas").first).to_have_attribute("aria-label", re.compile("Barras empilhadas"))
+        painted = (
+            """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"""
+        )
+        for canvas in page.locator("canvas").all():
+            assert canvas.evaluate(painted)
+        assert_accessible(page)
+        assert_fits(page)
+        platform_said = platform.tds("ledger", "check", check=False)
+        assert (platform_said.returncode, platform_said.stderr) == (0, "")

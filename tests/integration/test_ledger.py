@@ -1,17 +1,20 @@
 """The ledger against the rows: it agrees at every moment, and a difference is found and named."""
 
 import json
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import psycopg
 import pytest
 from django.db.models import ProtectedError, Sum
 
+from bench import load
 from tds import health, wiring
 from tds.environment import ROOT
 from tds.fleet.directory import Directory
@@ -28,7 +31,9 @@ from tds.readings.partitions import DAY, PartitionStore, partition_name
 from tds.readings.timescale import TimescaleStore
 from tests import seeding
 from tests.balancing import assert_balanced
-from tests.consuming import AMPLE, STOP_LIMIT_S, environment
+from tests.consuming import AMPLE, STOP_LIMIT_S, consumer_process, environment, prepared_connection
+from tests.consuming import ledger as sums
+from tests.running import RunningBroker
 from tests.timescaledb import afterwards_native, timescaledb
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -264,6 +269,27 @@ def test_a_day_that_is_dropped_while_the_readings_are_moved_is_dropped_and_count
         TimescaleStore(RETENTION).expire(connection, now=NOW + 30 * DAY)
         account = next(account for account in assert_balanced().accounts if account.tenant == "acme")
         assert (account.rows, account.dropped) == (0, 21)
+
+
+@pytest.mark.skipif(not shutil.which("make") or not shutil.which("cc"), reason="the load generator needs make, cc")
+def test_it_is_exact_under_the_load_of_a_fleet(broker: RunningBroker, tmp_path: Path) -> None:
+    load.build()
+    tenant = seeding.tenant("fleet")
+    for code in load.gateway_codes():
+        seeding.gateway(tenant, code)
+    messages, checks, seen, deadline = 60_000, 0, 0, monotonic() + 120
+    with (
+        prepared_connection(datetime.now(UTC)) as own,
+        consumer_process(broker, tmp_path, TDS_MODE="production", TDS_SECRET_KEY="x" * 40),
+        load.loadgen(broker.port, messages=messages, rate=10_000, limit_s=120) as generator,
+    ):
+        while (stored := sums(own)["stored"]) < messages:
+            assert monotonic() < deadline, f"only {stored} arrived"
+            account = next((a for a in assert_balanced().accounts if a.tenant == "fleet"), None)
+            checks += stored > seen
+            seen = account.rows if account else 0
+        assert load.report_of(generator)["acked"] == messages
+    assert checks >= 3, "nothing came in meanwhile"
 
 
 # It does not agree
