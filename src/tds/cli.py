@@ -14,6 +14,7 @@ from tds.fleet.commands import gateway_app, tenant_app, token_app, user_app
 from tds.fleet.metric_commands import metric_app
 from tds.ingest.ledger_commands import ledger_app
 from tds.ingest.ledger_commands import main as ledger_main
+from tds.ingest.quarantine_commands import quarantine_app
 from tds.local.refusal import CannotStartError
 from tds.readings_commands import readings_app
 from tds.simulator.command import simulate
@@ -93,6 +94,7 @@ for name, group in (
     ("token", token_app),
     ("metric", metric_app),
     ("readings", readings_app),
+    ("quarantine", quarantine_app),
 ):
     app.add_typer(group, name=name, callback=load_django)
 

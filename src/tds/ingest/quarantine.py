@@ -76,6 +76,34 @@ def keep(connection: psycopg.Connection[Any], messages: Sequence[Refused], bound
     _keep_within_total(cursor, bounds)
 
 
+def purge(connection: psycopg.Connection[Any], ids: Sequence[int]) -> int:
+    """Delete messages by their ids, in a transaction of its own; how many were there. Their number stays counted."""
+    with connection.transaction():
+        cursor = psycopg.Cursor(connection)
+        # Counts before messages, as a batch does: the two can't deadlock.
+        cursor.execute(
+            """SELECT 1 FROM tds_new_quarantinecount AS c WHERE EXISTS (
+                   SELECT FROM tds_new_quarantinedmessage AS m WHERE m.id = ANY(%s) AND m.reason = c.reason
+                   AND m.gateway_id IS NOT DISTINCT FROM c.gateway_id)
+               ORDER BY reason, COALESCE(gateway_id, 0) FOR UPDATE""",
+            (list(ids),),
+        )
+        cursor.execute(
+            """WITH gone AS (
+                   DELETE FROM tds_new_quarantinedmessage WHERE id = ANY(%s)
+                   RETURNING reason, gateway_id, octet_length(payload) AS size
+               ), sums AS (
+                   SELECT reason, gateway_id, count(*) AS n, sum(size) AS size FROM gone GROUP BY 1, 2
+               ), counted AS (
+                   UPDATE tds_new_quarantinecount AS c SET kept = c.kept - n, kept_bytes = c.kept_bytes - size
+                   FROM sums WHERE sums.reason = c.reason AND sums.gateway_id IS NOT DISTINCT FROM c.gateway_id)
+               SELECT COALESCE(sum(n), 0)::int8 FROM sums""",
+            (list(ids),),
+        )
+        row = cursor.fetchone()
+        return int(row[0]) if row else 0
+
+
 def _keep_within_total(cursor: psycopg.Cursor[Any], bounds: Bounds) -> None:
     """Fairly: the fullest bucket gives first, so a gateway that sends rubbish for ever pushes out only its own."""
     for _ in range(EVICTION_ROUNDS):

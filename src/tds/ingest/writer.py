@@ -124,6 +124,21 @@ class Writer:
 
     def _transaction(self, arrivals: Sequence[Arrival], verdicts: list[Verdict], now: datetime) -> Result:
         ledger = Ledger()
+        result = self._store(verdicts, ledger)
+        self._quarantine(arrivals, result.verdicts, ledger, now)
+        self._flag_retained(arrivals, result.verdicts, now)
+        ledger.write(self.connection, now=now)
+        return result
+
+    def accept(self, arrivals: Sequence[Arrival], ledger: Ledger, *, now: datetime) -> Result:
+        """In the caller's transaction: store what may be stored and count it in `ledger`; leave the rest to the caller.
+
+        Raises as `write` does, and any of MESSAGE_FAULTS; the caller's transaction is lost then, and so is what the
+        directory learned in it.
+        """
+        return self._store([self._judge(arrival, now) for arrival in arrivals], ledger)
+
+    def _store(self, verdicts: list[Verdict], ledger: Ledger) -> Result:
         learn_gateways(self.connection, self.directory, verdicts)
         verdicts = refuse_by_gateway(self.directory, verdicts)
         verdicts = register_newcomers(self.connection, self.directory, verdicts)
@@ -131,9 +146,6 @@ class Writer:
         stored = self.store.insert(self.connection, rows)
         for device_id, copies in stored.duplicates.items():
             ledger.of(tenant_of[device_id]).duplicate += copies
-        self._quarantine(arrivals, verdicts, ledger, now)
-        self._flag_retained(arrivals, verdicts, now)
-        ledger.write(self.connection, now=now)
         return Result(verdicts, stored.stored, len(rows) - stored.stored, self._repeated(verdicts, +stored.duplicates))
 
     def _repeated(self, verdicts: Sequence[Verdict], duplicates: Counter[int]) -> frozenset[tuple[str, str]]:

@@ -1,0 +1,257 @@
+"""`tds quarantine`: look at refused messages, replay them, take them away, throw them away."""
+
+import base64
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from tds.fleet.commands import Json, fail, find_tenant, iso, say
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rich.progress import Progress
+
+    from tds.ingest.models import QuarantinedMessage
+
+quarantine_app = typer.Typer(no_args_is_help=True, help="Messages that broke a rule: look, replay, export, purge.")
+
+MAX_ROWS_SHOWN: Final = 1_000
+PREVIEW_CHARS: Final = 60
+PURGE_AT_ONCE: Final = 5_000
+
+Reason = Annotated[str, typer.Option("--reason", metavar="REASON", help="Only of this reason, as unknown_gateway.")]
+Gateway = Annotated[str, typer.Option("--gateway", metavar="CODE", help="Only from this gateway code, as sent.")]
+TenantSlug = Annotated[str, typer.Option("--tenant", metavar="SLUG", help="Only this tenant's; - for nobody's.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="Received from then on (UTC)."),
+]
+
+
+@quarantine_app.command("list")
+def list_messages(  # noqa: PLR0913  # one option a filter
+    *,
+    reason: Reason = "",
+    gateway: Gateway = "",
+    tenant: TenantSlug = "",
+    since: Since = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_ROWS_SHOWN, help="Show so many of the newest.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show how many there are by reason and gateway, and the newest."""
+    from django.db.models import Count, Max
+
+    chosen = _chosen(reason, gateway, tenant, since)
+    groups = list(
+        chosen.order_by()
+        .values("reason", "gateway_code")
+        .annotate(kept=Count("id"), last=Max("received_at"))
+        .order_by("-kept")[:limit]
+    )
+    newest = [_described(message) for message in chosen.order_by("-id")[:limit]]
+    if as_json:
+        groups = [group | {"last": iso(group["last"])} for group in groups]
+        typer.echo(json.dumps({"groups": groups, "newest": newest}, ensure_ascii=False))
+        return
+    if not newest:
+        typer.echo("Nothing in quarantine of that choice.")
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    by_group = Table("kept", "reason", "gateway code", "last")
+    for group in groups:
+        by_group.add_row(
+            str(group["kept"]), group["reason"], escape(_harmless(group["gateway_code"])), iso(group["last"])
+        )
+    table = Table("id", "received", "reason", "gateway code", "begins with", "replayed")
+    for row in newest:
+        begins = _harmless(row["payload"][:PREVIEW_CHARS])
+        cells = (str(row["id"]), row["received_at"], row["reason"], _harmless(row["gateway_code"]), begins)
+        table.add_row(*map(escape, cells), row["replayed_at"] or "")
+    console = Console()
+    console.print(by_group, table)
+    console.print("One of them whole: ./tds quarantine show ID", highlight=False)
+
+
+@quarantine_app.command("show")
+def show_message(
+    message_id: Annotated[int, typer.Argument(metavar="ID", help="As `tds quarantine list` shows it.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show one message, what is wrong with it and what to do."""
+    from tds.ingest.models import QuarantinedMessage
+    from tds.ingest.reasons import SENTENCES, sentence
+    from tds.ingest.reasons import Reason as Word
+
+    message = QuarantinedMessage.objects.filter(pk=message_id).first()
+    if message is None:
+        fail(f"There is no message {message_id} in quarantine; it may have made room for newer ones.")
+    advice = ""
+    if message.reason in SENTENCES:
+        advice = sentence(Word(message.reason), gateway=message.gateway_code, device="the device")
+    document = _described(message) | {"what_to_do": advice}
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    for name, value in document.items():
+        typer.echo(f"{name:<13} {_harmless(str(value)) if value is not None else '-'}")
+
+
+@quarantine_app.command("replay")
+def replay_messages(  # noqa: PLR0913  # one option a filter
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID…", help="These; or give a choice by options.")] = None,
+    *,
+    reason: Reason = "",
+    gateway: Gateway = "",
+    tenant: TenantSlug = "",
+    since: Since = None,
+    as_json: Json = False,
+) -> None:
+    """Judge and store messages once more, after what was wrong has been mended. Doing it twice does no harm."""
+    from django.utils import timezone
+
+    from tds import wiring
+    from tds.fleet.directory import Directory
+    from tds.ingest.replay import Outcome, replay
+    from tds.ingest.writer import Writer
+
+    if not (ids or reason or gateway or tenant or since):
+        fail("Say which: IDs, or a choice as --reason unknown_gateway or --gateway CODE.")
+    chosen = _chosen(reason, gateway, tenant, since).filter(replayed_at=None)
+    wanted = list((chosen.filter(pk__in=ids) if ids else chosen).order_by("id").values_list("pk", flat=True))
+    writer = Writer(
+        wiring.database_connection(),
+        wiring.reading_store(),
+        Directory(),
+        wiring.quarantine_bounds(),
+        wiring.retention(),
+    )
+    total = Outcome()
+    with _bar("Replaying", len(wanted)) as (bar, task):
+        for outcome in replay(writer, wanted, now=timezone.now()):
+            total.add(outcome)
+            bar.update(task, completed=total.accepted + total.refused.total())
+    refused = ", ".join(f"{count} {word}" for word, count in total.refused.most_common())
+    document: dict[str, Any] = {"chosen": len(wanted), "accepted": total.accepted, "readings": total.readings}
+    document |= {"duplicates": total.duplicates, "refused": dict(total.refused)}
+    say(
+        document,
+        f"{total.accepted} of {len(wanted)} messages are accepted now, with {total.readings} readings "
+        f"({total.duplicates} were there already)." + (f" Still refused: {refused}." if refused else ""),
+        as_json=as_json,
+    )
+
+
+@quarantine_app.command("export")
+def export_messages(
+    *,
+    reason: Reason = "",
+    gateway: Gateway = "",
+    tenant: TenantSlug = "",
+    since: Since = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A new file; default: standard output.")] = None,
+) -> None:
+    """Write messages as JSON lines; a payload that is no UTF-8 as payload_base64."""
+    chosen = _chosen(reason, gateway, tenant, since).order_by("id")
+    try:
+        file = output.open("x", encoding="utf-8") if output else sys.stdout
+    except OSError as error:
+        fail(f"{output} can't be written: {error.strerror}.")
+    written = 0
+    try:
+        for message in chosen.iterator(chunk_size=500):
+            file.write(json.dumps(_described(message), ensure_ascii=False) + "\n")
+            written += 1
+    finally:
+        if output:
+            file.close()
+    typer.echo(f"{written} messages written.", err=True)
+
+
+@quarantine_app.command("purge")
+def purge_messages(  # noqa: PLR0913  # one option a filter
+    *,
+    reason: Reason = "",
+    gateway: Gateway = "",
+    tenant: TenantSlug = "",
+    since: Since = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Throw messages away for good. How many there were stays counted."""
+    from tds import wiring
+    from tds.ingest.quarantine import purge
+
+    chosen = _chosen(reason, gateway, tenant, since)
+    wanted = list(chosen.order_by("id").values_list("pk", flat=True))
+    if wanted and not yes and not typer.confirm(f"Throw {len(wanted)} messages away for good?"):
+        raise typer.Exit(1)
+    gone = 0
+    with _bar("Purging", len(wanted)) as (bar, task):
+        for start in range(0, len(wanted), PURGE_AT_ONCE):
+            gone += purge(wiring.database_connection(), wanted[start : start + PURGE_AT_ONCE])
+            bar.update(task, completed=gone)
+    say({"purged": gone}, f"{gone} messages are gone; the counts stay.", as_json=as_json)
+
+
+def _chosen(reason: str, gateway: str, tenant: str, since: datetime | None) -> "QuerySet[QuarantinedMessage]":
+    from datetime import UTC
+
+    from tds.ingest.models import QuarantinedMessage
+    from tds.ingest.reasons import Reason as Word
+
+    chosen = QuarantinedMessage.objects.all()
+    if reason:
+        if reason not in set(Word):
+            fail(f"--reason is {reason!r}; use one of: {', '.join(Word)}.")
+        chosen = chosen.filter(reason=reason)
+    if gateway:
+        chosen = chosen.filter(gateway_code=gateway)
+    if tenant:
+        chosen = chosen.filter(tenant=None if tenant == "-" else find_tenant(tenant))
+    if since:
+        chosen = chosen.filter(received_at__gte=since.replace(tzinfo=UTC))
+    return chosen
+
+
+def _described(message: "QuarantinedMessage") -> dict[str, Any]:
+    payload = bytes(message.payload)
+    document: dict[str, Any] = {
+        "id": message.pk,
+        "received_at": iso(message.received_at),
+        "reason": message.reason,
+        "detail": message.detail,
+        "gateway_code": message.gateway_code,
+        "topic": message.topic,
+        "replayed_at": iso(message.replayed_at),
+        "payload": "",
+    }
+    try:
+        document["payload"] = payload.decode()
+    except UnicodeDecodeError:
+        document["payload_base64"] = base64.b64encode(payload).decode()
+    return document
+
+
+def _harmless(text: str) -> str:
+    """A device's text; escaped when it could move the reader's cursor or forge a line."""
+    return text if text.isprintable() else ascii(text)
+
+
+@contextmanager
+def _bar(what: str, total: int) -> "Iterator[tuple[Progress, Any]]":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=total <= PURGE_AT_ONCE // 50) as bar:
+        yield bar, bar.add_task(what, total=total)
