@@ -101,6 +101,7 @@ class Environment:
     store: str
     spool_folder: Path
     spool_bytes: int
+    disk_reserve_bytes: int
 
 
 class Reader:
@@ -263,6 +264,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         batch_linger_ms=reader.whole("TDS_BATCH_LINGER_MS", 8, low=1, high=1_000),
         store=reader.choice("TDS_STORE", "auto", ("auto", "native", "timescaledb")),
         spool_folder=Path(reader.text("TDS_SPOOL_DIR", str(home / "spool"))).expanduser().absolute(),
+        disk_reserve_bytes=reader.whole("TDS_DISK_RESERVE_BYTES", GIB // 2, low=0, high=1024 * GIB),
         spool_bytes=reader.whole("TDS_SPOOL_BYTES", 2 * GIB, low=0, high=1024 * GIB),
     )
 

@@ -163,10 +163,7 @@ def _beating(process: str, *, database_there: bool) -> Callable[[], Part]:
         age_s = (timezone.now() - row.beat_at).total_seconds()
         if age_s > STALE_S:
             return Part(process, State.UNHEALTHY, f"Its last sign of life is {age_s:.0f} s old.", action)
-        if row.facts.get("connected") is False:
-            broker = row.facts.get("broker", "the broker")
-            return Part(process, State.UNHEALTHY, f"It runs, but has no session with {broker}.", "See broker.")
-        return Part(process, State.HEALTHY, f"Process {row.pid}, last sign of life {max(age_s, 0):.0f} s ago.")
+        return _of(row, age_s)
 
     return check
 
@@ -189,6 +186,16 @@ def _abandoned_slots(environment: Environment) -> list[Part]:
         for slot in slots
         if slot > environment.mqtt_shared_slots
     ]
+
+
+def _of(row: Heartbeat, age_s: float) -> Part:
+    """A process that lives, and what it says of itself."""
+    if shortage := row.facts.get("shortage"):
+        return Part(row.process, State.UNHEALTHY, shortage, "Make room on that disk; nothing is lost meanwhile.")
+    if row.facts.get("connected") is False:
+        broker = row.facts.get("broker", "the broker")
+        return Part(row.process, State.UNHEALTHY, f"It runs, but has no session with {broker}.", "See broker.")
+    return Part(row.process, State.HEALTHY, f"Process {row.pid}, last sign of life {max(age_s, 0):.0f} s ago.")
 
 
 def _round_trip(url: str, number: int, *, database_there: bool) -> Callable[[], Part]:

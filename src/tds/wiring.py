@@ -1,15 +1,18 @@
 """The composition root: which store is in use, and what the processes are made of."""
 
 from datetime import timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any, Final, cast
 
 import psycopg
 from django.conf import settings
 from django.db import connection as django_connection
 
-from tds.environment import kept_secret
+from tds.environment import MAX_BROKERS, kept_secret
 from tds.ingest.consumer import CLIENT_ID, ConsumerConfig
 from tds.ingest.quarantine import Bounds
+from tds.ingest.room import Room
 from tds.ingest.topics import TELEMETRY_FILTER
 from tds.processes import consumer_name
 from tds.readings.chosen import ChosenStore
@@ -49,7 +52,22 @@ def consumer_config(broker_number: int, slot: int = 0, *, drains: bool = False) 
         name=name,
         spool_folder=ENV.spool_folder / name,
         spool_bytes=ENV.spool_bytes,
+        disk_folders=disk_folders(),
+        disk_reserve_bytes=ENV.disk_reserve_bytes,
     )
+
+
+def disk_folders() -> tuple[Path, ...]:
+    """Where this machine keeps readings: the home, and what leads out of it. A database elsewhere says itself."""
+    inside = ("database", "broker", *(f"broker-{n}" for n in range(2, MAX_BROKERS + 1)))
+    places = [ENV.home, ENV.spool_folder, *(ENV.home / name for name in inside)]
+    return tuple(dict.fromkeys(place.resolve() for place in places if place.exists()))
+
+
+@cache
+def room() -> Room:
+    """Of this process."""
+    return Room(disk_folders(), ENV.disk_reserve_bytes)
 
 
 def shared_filter() -> str:

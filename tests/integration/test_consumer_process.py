@@ -276,3 +276,17 @@ def test_what_was_spooled_survives_kill_9_and_a_start_without_the_database(
         sums = ledger(another)
     assert unacknowledged(broker) == []
     assert sums["stored"] == sums["readings"] - sums["duplicate"] == 100
+
+
+def test_with_a_disk_nearly_full_nothing_is_acknowledged_until_there_is_room(
+    broker: RunningBroker, connection: Connection, tmp_path: Path
+) -> None:
+    with consumer_process(broker, tmp_path, TDS_DISK_RESERVE_BYTES=str(1024**4)) as consumer:
+        publish(broker, *(message(n) for n in range(20)))
+        wait_until(lambda: consumer.says("[ERROR] Disco quase cheio, nada é confirmado"), "the sentence")
+        assert consumer.terminate() == 0
+    assert readings(connection) == []
+    assert unread(tmp_path) == 0
+    with consumer_process(broker, tmp_path):
+        wait_for(connection, *range(20))
+    assert unacknowledged(broker) == []

@@ -25,6 +25,7 @@ from tds.fleet.models import Device, Gateway, Metric, Tenant
 from tds.ingest.ledger import FIELDS
 from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.ingest.reasons import Reason
+from tds.ingest.room import Room
 from tds.ingest.writer import Arrival, Result, Writer
 from tds.readings.chosen import ChosenStore
 from tds.readings.models import Reading
@@ -578,3 +579,9 @@ def test_one_reading_that_comes_both_ways_at_once_is_one_row(secret: str) -> Non
         thread.join(20)
     assert sorted(stored) == [0, 0, 0, 0, 0, 1]
     assert_the_ledger_balances()
+
+
+def test_with_a_disk_nearly_full_nothing_is_taken(secret: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(wiring, "room", lambda: Room([tmp_path], 2**60))
+    assert answer(secret, body(), 503)["erro"] == "disco_cheio"
+    assert nothing_was_kept_or_counted()

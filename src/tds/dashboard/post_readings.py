@@ -43,6 +43,8 @@ def post_readings(request: HttpRequest) -> dict[str, Any]:
     if code is not None and not tokens.covers(token, code):
         # A stranger to this tenant: neither kept nor counted, and the same answer as for a code nobody has.
         raise ApiError(404, Reason.UNKNOWN_GATEWAY, sentence(Reason.UNKNOWN_GATEWAY, gateway="", device=""))
+    if shortage := wiring.room().shortage():
+        raise ApiError(503, "disco_cheio", shortage)
     result = _writer().write([Arrival(None, payload, tenant_id=token.tenant_id)], now=timezone.now())
     verdict = result.verdicts[0]
     if isinstance(verdict, Refusal):

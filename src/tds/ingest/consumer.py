@@ -20,6 +20,7 @@ from tds.ingest import database, quarantine, replayed
 from tds.ingest.link import DatabaseLink, Patience
 from tds.ingest.log import ConsumerLog
 from tds.ingest.presence import LastSeen
+from tds.ingest.room import Room
 from tds.ingest.segment import Kept
 from tds.ingest.spool import Spool, SpoolFullError
 from tds.ingest.topics import TELEMETRY_FILTER
@@ -56,6 +57,8 @@ class ConsumerConfig:
     name: str = "consumer"
     spool_folder: Path | None = None
     spool_bytes: int = 0
+    disk_folders: tuple[Path, ...] = ()
+    disk_reserve_bytes: int = 0
     client_id: str = CLIENT_ID
     filters: tuple[str, ...] = (TELEMETRY_FILTER,)
     slot: int = 0  # of a shared subscription, from 1; 0: the broker's only consumer
@@ -102,6 +105,7 @@ class Consumer:
         )
         self.spool = _open_spool(config)
         self.spool_lost = 0
+        self.room = Room(config.disk_folders, config.disk_reserve_bytes)
         self.link = DatabaseLink(self._connect, self._database_away)
         self.patience = Patience()
         self.backoff = Backoff(first_s=0.2, max_s=5.0)
@@ -147,15 +151,23 @@ class Consumer:
             self.session.start()
             self._receiving = True
         self.session.check()
+        if shortage := self.room.shortage():
+            # What is kept stays; what is under way stays at the broker.
+            self.log.no_room(shortage)
+            stopping.wait(IDLE_S)
+        else:
+            self._work(stopping)
+        if self.writer is not None:
+            self._look_after(self.writer)
+        self.log.summary()
+
+    def _work(self, stopping: Event) -> None:
         if self.batch is None:
             self._take()
         if self.batch is not None:
             self._keep(self.batch, stopping)
         if self.writer is not None:
             self._replay(self.writer, stopping)
-        if self.writer is not None:
-            self._look_after(self.writer)
-        self.log.summary()
 
     @property
     def _nothing_left(self) -> bool:
@@ -296,6 +308,7 @@ class Consumer:
             "messages": self.messages,
             "batches": self.batches,
             "store": self.store_name,
+            "shortage": self.room.shortage(),
         }
         if self.spool is not None:
             oldest_at = self.spool.oldest_at

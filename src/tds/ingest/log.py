@@ -66,6 +66,11 @@ class ConsumerLog:
             self._refusal_said_at = monotonic()
             logger.error("O spool não aceita mais nada, e nada é confirmado; as mensagens ficam no broker: %s", reason)
 
+    def no_room(self, sentence: str) -> None:
+        if monotonic() - self._refusal_said_at >= SUMMARY_EVERY_S:
+            self._refusal_said_at = monotonic()
+            logger.error("Disco quase cheio, nada é confirmado; as mensagens ficam no broker: %s", sentence)
+
     def spool_damaged(self, lost: int) -> None:
         logger.error("O disco perdeu %d mensagens confirmadas que estavam no spool; verifique o disco.", lost)
 

@@ -22,7 +22,7 @@ from tds.ingest.writer import MESSAGE_FAULTS, Arrival, Writer
 from tds.readings.store import MissingPartitionError
 
 BATCH_MESSAGES: Final = 200  # of one transaction: at 64 KiB each 13 MB
-ADVISORY_LOCK: Final = 0x7D5_0004  # one replay at a time, whoever runs it
+ADVISORY_LOCK: Final = 0x7D5_0005  # one replay at a time, whoever runs it
 ATTEMPTS: Final = 5  # of a batch from which quarantine evicts meanwhile
 
 
