@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.db import migrations
+from django.db import migrations, models
 
 from tds.readings import timescale
 from tds.readings.sqlstore import query
@@ -31,5 +31,19 @@ class Migration(migrations.Migration):
     dependencies = [("tds_new", "0003_spool")]
     operations = [
         migrations.RunSQL(query("mended_table"), migrations.RunSQL.noop),
+        migrations.CreateModel(
+            name="MendedHour",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "device", "hour", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("hour", models.DateTimeField()),
+                ("mended_at", models.DateTimeField()),
+            ],
+            options={"db_table": "tds_new_horaemendada", "managed": False},
+        ),
         migrations.RunPython(choose, migrations.RunPython.noop),
     ]

@@ -15,7 +15,7 @@ def tenant() -> "models.ForeignKey[Any, Any]":
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tds_new", "0004_counters")]
+    dependencies = [("tds_new", "0005_counters")]
 
     operations = [
         migrations.CreateModel(
