@@ -14,8 +14,8 @@ from tds.fleet.commands import gateway_app, tenant_app, token_app, user_app
 from tds.fleet.metric_commands import metric_app
 from tds.ingest.ledger_commands import ledger_app
 from tds.ingest.ledger_commands import main as ledger_main
-from tds.ingest.quarantine_commands import quarantine_app
 from tds.local.refusal import CannotStartError
+from tds.quarantine_commands import quarantine_app
 from tds.readings_commands import readings_app
 from tds.simulator.command import simulate
 

@@ -20,9 +20,9 @@ from tds.ingest import ledger_check, quarantine
 from tds.ingest.ledger import FIELDS
 from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.ingest.quarantine import Bounds
-from tds.ingest.quarantine_commands import quarantine_app
 from tds.ingest.replay import replay
 from tds.ingest.writer import Arrival, Writer
+from tds.quarantine_commands import quarantine_app
 from tds.readings.models import Reading
 from tests import seeding
 from tests.seeding import own_connection
