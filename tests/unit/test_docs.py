@@ -105,7 +105,7 @@ def test_every_command_in_a_document_exists(document: Path) -> None:
     targets = set(re.findall(r"^(\w+):", text_of("Makefile"), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
     commands = commands_of(typer.main.get_command(app))
-    for words in re.findall(r"\./tds ([a-z]+(?: [a-z]+)?)", text):
+    for words in re.findall(r"\./tds ([a-z]+(?: [a-z][a-z-]*)?)", text):
         name, _, sub = words.partition(" ")
         assert name in commands, f"./tds {words}"
         if sub and commands_of(commands[name]):
