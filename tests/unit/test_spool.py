@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tds.ingest import segment
 from tds.ingest.segment import HEADER_BYTES, Kept
-from tds.ingest.spool import RECORD_BYTES, Position, Seen, Spool, SpoolFullError, SpoolInUseError, look, segments
+from tds.ingest.spool import RECORD_BYTES, Position, Seen, Spool, SpoolFullError, SpoolUnusableError, look, segments
 
 NOW = datetime(2026, 2, 18, 18, 30, tzinfo=UTC)
 AMPLE_BYTES = 1024**3
@@ -288,8 +288,14 @@ def test_a_batch_of_large_messages_becomes_records_of_a_bounded_size(opened: Ope
 
 def test_a_spool_belongs_to_one_process(opened: Open) -> None:
     spool = opened()
-    with pytest.raises(SpoolInUseError):
+    with pytest.raises(SpoolUnusableError, match="Another process uses the spool"):
         Spool(spool.folder, limit_bytes=AMPLE_BYTES)
+
+
+def test_a_folder_that_can_not_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SpoolUnusableError, match="correct TDS_SPOOL_DIR"):
+        Spool(tmp_path / "file/spool", limit_bytes=AMPLE_BYTES)
 
 
 def test_nobody_else_may_read_it(opened: Open) -> None:

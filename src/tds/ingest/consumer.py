@@ -235,7 +235,13 @@ class Consumer:
             self._replay_chunk(writer, self.spool)
 
     def _replay_chunk(self, writer: Writer, spool: Spool) -> None:
-        chunk = spool.read(self.config.batch_messages)
+        try:
+            chunk = spool.read(self.config.batch_messages)
+        except OSError as error:
+            # A disk that can't be read now: what comes meanwhile goes behind it, as long as there is room.
+            self._retry_at = monotonic() + self.backoff.next_s()
+            self.log.spool_unreadable(str(error))
+            return
         arrivals = [
             Arrival(kept.topic, kept.payload, kept.retained, received_at=record.received_at)
             for record in chunk.records

@@ -71,6 +71,9 @@ class ConsumerLog:
             self._refusal_said_at = monotonic()
             logger.error("Disco quase cheio, nada é confirmado; as mensagens ficam no broker: %s", sentence)
 
+    def spool_unreadable(self, reason: str) -> None:
+        logger.error("O spool não pode ser lido agora, nova tentativa em breve; verifique o disco: %s", reason)
+
     def spool_damaged(self, lost: int) -> None:
         logger.error("O disco perdeu %d mensagens confirmadas que estavam no spool; verifique o disco.", lost)
 

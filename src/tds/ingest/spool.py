@@ -26,8 +26,8 @@ class SpoolFullError(Exception):
     """The spool has all the bytes it may have."""
 
 
-class SpoolInUseError(Exception):
-    """Another process has this spool."""
+class SpoolUnusableError(Exception):
+    """Why there can be no spool in a folder, in a sentence."""
 
 
 class Position(NamedTuple):
@@ -47,7 +47,7 @@ class Chunk(NamedTuple):
 
 
 class Spool:
-    """Raises OSError from any method when the disk does not do what it should; nothing is acknowledged then."""
+    """Raises SpoolUnusableError when it can't begin, and OSError from any method when the disk fails it later."""
 
     def __init__(
         self,
@@ -61,8 +61,13 @@ class Spool:
         self.limit_bytes = limit_bytes
         self._segment_bytes = segment_bytes
         self._sync = sync
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _locked(folder)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = _locked(folder)
+        except OSError as error:
+            raise SpoolUnusableError(
+                f"The spool in {folder} can't be used: {error.strerror}; correct TDS_SPOOL_DIR or the folder's owner."
+            ) from error
         self._sizes = {_number(path): path.stat().st_size for path in segments(folder)}
         headers = [header for number in sorted(self._sizes) if (header := segment.read_header(self._path(number)))]
         self.id = headers[-1].spool_id if headers else uuid.uuid4()
@@ -308,5 +313,7 @@ def _locked(folder: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise SpoolInUseError(f"Another process uses the spool in {folder}.") from error
+        raise SpoolUnusableError(
+            f"Another process uses the spool in {folder}; one consumer of a name is enough."
+        ) from error
     return descriptor

@@ -11,7 +11,7 @@ from tds.environment import MAX_SHARED_SLOTS
 from tds.heartbeat import Heartbeat, Pulse
 from tds.ingest.consumer import AnotherConsumerError, Consumer
 from tds.ingest.log import ConsumerLog
-from tds.ingest.spool import SpoolInUseError
+from tds.ingest.spool import SpoolUnusableError
 from tds.mqtt import address
 from tds.mqtt.session import SharedSubscriptionsError
 from tds.processes import stop_on_signal
@@ -62,7 +62,7 @@ class Command(BaseCommand):
         try:
             consumer = Consumer(config, wiring.reading_store(), log, now=timezone.now, beat=pulse.beat)
             consumer.run(stopping)
-        except (AnotherConsumerError, SpoolInUseError) as error:
+        except (AnotherConsumerError, SpoolUnusableError) as error:
             raise CommandError(str(error)) from error
         except SharedSubscriptionsError as error:
             raise CommandError(
