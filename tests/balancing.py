@@ -12,7 +12,7 @@ def assert_balanced() -> ledger_check.Report:
     """The test database's; what was compared."""
     with seeding.own_connection() as connection:
         report = ledger_check.check(connection, wiring.reading_store(), deep=True)
-    assert [difference.sentence for difference in report.differences] == []
+    assert not report.differences, [difference.sentence for difference in report.differences]
     return report
 
 

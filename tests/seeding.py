@@ -15,7 +15,12 @@ from tds.ingest import database
 from tds.readings import timescale
 from tds.readings.store import Rows, Series
 
-READING_TABLES = ("tds_new_leituradispositivo", "tds_new_horasuja", "tds_new_horaemendada")
+READING_TABLES = (
+    "tds_new_leituradispositivo",
+    "tds_new_horasuja",
+    "tds_new_horaemendada",
+    "tds_new_ledgerdropped",
+)
 
 
 @contextmanager
