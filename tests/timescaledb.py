@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import psycopg
 import pytest
+from django.db import connections
 
 from tds.readings import timescale
 from tds.readings.sqlstore import query
@@ -26,6 +27,7 @@ def timescaledb() -> Iterator[None]:
                 with connection.transaction():
                     connection.execute("DROP TABLE tds_new_leituradispositivo, tds_new_leiturahora")
                     timescale.create(connection)
+            connections.close_all()
         yield
 
 
@@ -42,6 +44,8 @@ def afterwards_native() -> Iterator[None]:
         if was_native:
             with own_connection() as connection, connection.transaction():
                 _go_back(connection)
+            # A session that is left open has the dropped extension's tables in its plans, for all tests after this.
+            connections.close_all()
 
 
 def _go_back(connection: psycopg.Connection[Any]) -> None:
