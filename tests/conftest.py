@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import translation
 
 from tests.running import PASSWORD, ROLE, RunningBroker, RunningCluster, running_broker, running_cluster
 
@@ -33,6 +34,13 @@ def django_db_modify_db_settings(cluster: RunningCluster) -> None:
     settings.DATABASES["default"].update(
         HOST="127.0.0.1", PORT=str(cluster.port), USER=ROLE, PASSWORD=PASSWORD, NAME="tds"
     )
+
+
+@pytest.fixture(autouse=True)
+def own_language() -> Iterator[None]:
+    """Django keeps the language of the last request for the thread: the next test would speak it too."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture
