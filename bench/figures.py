@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
@@ -25,6 +25,9 @@ class Figure:
     def middle(self) -> float:
         return median(self.runs)
 
+    def judged(self, reached: bool) -> "Figure":
+        return replace(self, reached=reached)
+
     @property
     def spread(self) -> str:
         return f"{shown(min(self.runs))} – {shown(max(self.runs))}" if len(self.runs) > 1 else ""
@@ -34,6 +37,10 @@ def shown(value: float) -> str:
     if value >= 1_000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def percentile_99(values: Sequence[float]) -> float:
+    return quantiles(values, n=100, method="inclusive")[98]
 
 
 def percentile_95(values: Sequence[float]) -> float:

@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from bench.browser import Browser
 from bench.figures import Figure, percentile_95
-from bench.load import loadgen
+from bench.load import Load, loadgen
 from bench.platform import TENANT, Platform
 
 GATEWAY: Final = "BENCH-PROBE"
@@ -30,7 +30,7 @@ def measure(platform: Platform, browser: Browser) -> list[Figure]:
     runs = []
     try:
         for run in range(RUNS):
-            with loadgen(platform.mqtt_port, messages=RATE * 30, rate=RATE) as load:
+            with loadgen(platform.mqtt_port, Load(messages=RATE * 30, rate=RATE)) as load:
                 runs.append(percentile_95([_probe_ms(client, browser, run * PROBES + n) for n in range(PROBES)]))
                 _end(load)
     finally:

@@ -63,7 +63,9 @@ def test_while_the_database_is_away_memory_stays_flat_and_all_arrives_when_it_is
     connection.close()
     with (
         consumer_process(broker, tmp_path, TDS_MODE="production", TDS_SECRET_KEY="x" * 40) as consumer,
-        load.loadgen(broker.port, messages=messages, rate=outage.rate, limit_s=outage.away_s + 120) as generator,
+        load.loadgen(
+            broker.port, load.Load(messages=messages, rate=outage.rate), limit_s=outage.away_s + 120
+        ) as generator,
     ):
         time.sleep(before_s)
         assert broker.process
@@ -107,14 +109,14 @@ def test_a_database_that_hangs_is_left_alone_and_nothing_waits_for_it(
     for code in load.gateway_codes():
         seeding.gateway(tenant, code)
     with consumer_process(broker, tmp_path) as consumer:
-        with load.loadgen(broker.port, messages=100) as generator:
+        with load.loadgen(broker.port, load.Load(messages=100)) as generator:
             load.report_of(generator)
         wait_until(lambda: ledger(connection)["stored"] == 100, "the first messages")
         row = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = %s", (CLIENT_ID,)
         ).fetchone()
         assert row
-        with load.loadgen(broker.port, messages=500, rate=100) as generator, stopped(row[0]):
+        with load.loadgen(broker.port, load.Load(messages=500, rate=100)) as generator, stopped(row[0]):
             load.report_of(generator)
             # Its patience is 30 s, at the latest.
             wait_until(lambda: look(tmp_path / "home/spool/consumer").size_bytes > 0, "the spool", 45.0)

@@ -281,7 +281,7 @@ def test_it_is_exact_under_the_load_of_a_fleet(broker: RunningBroker, tmp_path: 
     with (
         prepared_connection(datetime.now(UTC)) as own,
         consumer_process(broker, tmp_path, TDS_MODE="production", TDS_SECRET_KEY="x" * 40),
-        load.loadgen(broker.port, messages=messages, rate=10_000, limit_s=120) as generator,
+        load.loadgen(broker.port, load.Load(messages=messages, rate=10_000), limit_s=120) as generator,
     ):
         while (stored := sums(own)["stored"]) < messages:
             assert monotonic() < deadline, f"only {stored} arrived"
