@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client
+from django.utils import translation
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -46,7 +47,8 @@ def energy(gateway: Gateway) -> Series:
 
 
 def tds(*words: str) -> Any:
-    return CliRunner().invoke(APP, ["metric", *words], prog_name="tds")
+    with translation.override("en"):  # as tds.cli does for every command
+        return CliRunner().invoke(APP, ["metric", *words], prog_name="tds")
 
 
 def done(*words: str) -> Any:
