@@ -1,5 +1,6 @@
-"""Durable messages a second: published, committed, acknowledged. Beside it the broker alone, and the usual way."""
+"""Durable messages a second: published, committed, acknowledged. Beside it the broker alone, and the usual ways."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ from typing import Any, Final
 
 import psycopg
 
-from bench import load
+from bench import load, nodered
 from bench.figures import Figure
 from bench.load import Load
 from bench.platform import ROOT, TENANT, Platform
@@ -19,9 +20,11 @@ RUNS: Final = 5
 MESSAGES: Final = 1_500_000  # a run of ours and of the bare subscriber: sustained, past every buffer
 WARM_UP: Final = 20_000
 FIVE_MESSAGES: Final = 200_000  # a run with five readings in each
+NODE_RED_MESSAGES: Final = 100_000
 BASELINE_MESSAGES: Final = 3_000  # a run of the usual way, which takes as long for them
 LIMIT_S: Final = 600
 TIMES_THE_BASELINE: Final = 60.0
+TIMES_NODE_RED: Final = 4.0
 OF_THE_BROKER: Final = 0.9
 READINGS_A_MESSAGE: Final = 2.0
 PER_MESSAGES: Final = 100_000
@@ -31,7 +34,12 @@ def measure(platform: Platform, other_broker: RunningBroker) -> list[Figure]:
     """Interleaved, so that a slow moment of the machine meets all. The other broker has no consumer."""
     load.register(platform)
     ours, bare, baseline, five, used = [], [], [], [], []
-    with platform.database() as database:
+    node_red: list[float] = []
+    node_red_five: list[float] = []
+    with platform.database() as database, contextlib.ExitStack() as flow:
+        flow_broker = flow.enter_context(nodered.running_flow(platform)) if nodered.npm() else None
+        if flow_broker is None:
+            sys.stderr.write("Node-RED is left out: this machine has no npm.\n")
         stored(platform, database, Load(WARM_UP))  # devices are registered, caches are warm
         for _ in range(RUNS):
             with watched(platform.ready["processes"]) as use:
@@ -40,6 +48,9 @@ def measure(platform: Platform, other_broker: RunningBroker) -> list[Figure]:
             bare.append(_bare(other_broker, MESSAGES))
             baseline.append(_baseline(platform, other_broker))
             five.append(stored(platform, database, Load(FIVE_MESSAGES, readings=5)) * 5)
+            if flow_broker:
+                node_red.append(nodered.rate(platform, flow_broker, Load(NODE_RED_MESSAGES)))
+                node_red_five.append(nodered.rate(platform, flow_broker, Load(NODE_RED_MESSAGES // 5, readings=5)) * 5)
     return [
         Figure("durable messages, 1 reading each", tuple(ours), "msg/s"),
         Figure("the broker to a bare subscriber in C, QoS 1", tuple(bare), "msg/s"),
@@ -48,7 +59,19 @@ def measure(platform: Platform, other_broker: RunningBroker) -> list[Figure]:
         ratio("… of the broker's own rate", ours, bare, OF_THE_BROKER),
         Figure("durable readings, 5 in a message", tuple(five), "readings/s"),
         ratio("… for each message of the broker alone", five, bare, READINGS_A_MESSAGE),
+        *(_beside_node_red(ours, node_red, five, node_red_five) if flow_broker else ()),
         *_costs(used),
+    ]
+
+
+def _beside_node_red(
+    ours: Sequence[float], node_red: Sequence[float], five: Sequence[float], node_red_five: Sequence[float]
+) -> list[Figure]:
+    return [
+        Figure("Node-RED, batches of 500, acknowledged before stored", tuple(node_red), "msg/s"),
+        ratio("… ours in times of it", ours, node_red, TIMES_NODE_RED, "×"),
+        Figure("Node-RED, 5 readings in a message", tuple(node_red_five), "readings/s"),
+        ratio("… ours in times of it, 5 in a message", five, node_red_five, TIMES_NODE_RED, "×"),
     ]
 
 
