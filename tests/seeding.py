@@ -20,6 +20,7 @@ READING_TABLES = (
     "tds_new_horasuja",
     "tds_new_horaemendada",
     "tds_new_ledgerdropped",
+    "tds_new_keptsince",
 )
 
 

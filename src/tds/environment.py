@@ -18,6 +18,7 @@ from tds.mqtt import address
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 GIB: Final = 1024**3
+MIN_DAYS_KEPT: Final = 7  # whatever bytes say, unless a person says otherwise
 MAX_DIGITS: Final = 20
 MAX_SHOWN_CHARS: Final = 100  # of a wrong value in a sentence
 MAX_BROKERS: Final = 8  # of `tds up`: more than the cores of one machine keep busy
@@ -93,6 +94,8 @@ class Environment:
     https: bool
     metrics_token: str
     retention_days: int
+    retention_bytes: int  # 0: days alone decide
+    retention_min_days: int
     quarantine_per_gateway: int
     quarantine_messages: int
     quarantine_bytes: int
@@ -241,6 +244,7 @@ def read(variables: Mapping[str, str]) -> Environment:
     more_ports = MorePorts(reader.ports("TDS_MQTT_MORE_PORTS"), reader.ports("TDS_MQTT_WS_MORE_PORTS"))
     _refuse_repeated_ports(ports, more_ports)
     given = _mqtt_urls(reader)
+    retention_days = reader.whole("TDS_RETENTION_DAYS", 90, low=1, high=3650)
     return Environment(
         mode=mode,
         home=home,
@@ -256,7 +260,11 @@ def read(variables: Mapping[str, str]) -> Environment:
         allowed_hosts=tuple(reader.text("TDS_ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]").split()),
         https=reader.choice("TDS_HTTPS", "on" if mode is Mode.PRODUCTION else "off", ("on", "off")) == "on",
         metrics_token=_metrics_token(reader),
-        retention_days=reader.whole("TDS_RETENTION_DAYS", 90, low=1, high=3650),
+        retention_days=retention_days,
+        retention_bytes=reader.whole("TDS_RETENTION_BYTES", 0, low=0, high=1024 * 1024 * GIB),
+        retention_min_days=reader.whole(
+            "TDS_RETENTION_MIN_DAYS", min(MIN_DAYS_KEPT, retention_days), low=1, high=retention_days
+        ),
         quarantine_per_gateway=reader.whole("TDS_QUARANTINE_PER_GATEWAY", 1_000, low=1, high=100_000),
         quarantine_messages=reader.whole("TDS_QUARANTINE_MESSAGES", 100_000, low=1, high=10_000_000),
         quarantine_bytes=reader.whole("TDS_QUARANTINE_BYTES", GIB, low=262_144, high=1024 * GIB),

@@ -13,7 +13,7 @@ from tds.fleet.models import (
 )
 from tds.heartbeat import Heartbeat
 from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage, SpoolState
-from tds.readings.models import DirtyHour, HourRollup, LedgerDropped, MendedHour, Reading, RollupState
+from tds.readings.models import DirtyHour, HourRollup, KeptSince, LedgerDropped, MendedHour, Reading, RollupState
 
 __all__ = [
     "ApiToken",
@@ -23,6 +23,7 @@ __all__ = [
     "Gateway",
     "Heartbeat",
     "HourRollup",
+    "KeptSince",
     "LedgerDay",
     "LedgerDropped",
     "LedgerHour",

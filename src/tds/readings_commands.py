@@ -4,20 +4,28 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from time import sleep
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from tds.fleet.commands import fail, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psycopg
     from rich.progress import Progress
+
+    from tds.readings.budget import PartSize
+    from tds.readings.store import ReadingStore
 
 readings_app = typer.Typer(no_args_is_help=True, help="Where readings are kept, and how much room they take.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of sentences.")]
 DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M"]
+MAX_DAYS_SHOWN: Final = 100
+DROP_ATTEMPTS: Final = 15  # each waits some two seconds for who is in the way
 
 
 @readings_app.command("store")
@@ -50,6 +58,69 @@ def show_store(
     )
     if name == "native":
         typer.echo("Next, where TimescaleDB is installed: ./tds readings move-to-timescaledb")
+
+
+@readings_app.command("drop")
+def drop(
+    *,
+    before: Annotated[datetime, typer.Option(formats=DATES[:1], help="Keep this day (UTC) and what is newer.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document; needs --yes.")] = False,
+) -> None:
+    """Drop whole days of readings of all tenants to make room, also below the minimum of days. There is no way back."""
+    from tds import wiring
+    from tds.readings import kept
+    from tds.readings.budget import day_of
+    from tds.settings import ENV
+
+    since, now = before.replace(tzinfo=UTC), datetime.now(UTC)
+    if since > day_of(now):
+        fail(f"--before is after today in UTC ({now:%Y-%m-%d}); today and what comes is kept.")
+    if as_json and not yes:
+        fail("--json does not ask; say --yes as well.")
+    store = wiring.reading_store()
+    with _upkeep() as connection:
+        due = [size for size in store.sizes(connection) if size.end <= since]
+        if not due:
+            fail(f"No readings from before {since:%Y-%m-%d} are kept; nothing to drop.")
+        if not as_json:
+            _preview(due)
+            if since > day_of(now - timedelta(days=ENV.retention_min_days)):
+                typer.echo(f"This leaves less than TDS_RETENTION_MIN_DAYS ({ENV.retention_min_days} days).")
+        if not yes and not typer.confirm("Drop them?"):
+            raise typer.Exit(1)
+        if not any(kept.move(connection, since, why="person", now=now) for _ in range(DROP_ATTEMPTS)):
+            fail("Batches are being written without a pause; nothing was dropped. Try again.")
+        left = _dropped_up_to(store, connection, since, now)
+    waiting = f" {left} more are in use; the worker drops them within ten minutes." if left else ""
+    say(
+        {"before": since.isoformat(), "days": len(due) - left, "days_left": left},
+        f"Dropped {len(due) - left} days. ./tds ledger check counts them as dropped.{waiting}",
+        as_json=as_json,
+    )
+
+
+def _preview(due: "Sequence[PartSize]") -> None:
+    for size in due[:MAX_DAYS_SHOWN]:
+        typer.echo(f"{size.start:%Y-%m-%d}  {size.size_bytes / 1e6:>12,.1f} MB")
+    if len(due) > MAX_DAYS_SHOWN:
+        typer.echo(f"… up to {due[-1].start:%Y-%m-%d}")
+    typer.echo(
+        f"{len(due)} days, {sum(size.size_bytes for size in due) / 1e6:,.1f} MB, of all tenants. They can't be brought "
+        "back, and readings of these days that still come go into quarantine."
+    )
+
+
+def _dropped_up_to(store: "ReadingStore", connection: "psycopg.Connection[Any]", since: datetime, now: datetime) -> int:
+    """Drop what is due now; how many days are still in use by somebody after some tries."""
+    left = 0
+    for attempt in range(DROP_ATTEMPTS):
+        sleep(min(attempt, 1))
+        store.expire(connection, now=now)
+        left = sum(part.end <= since for part in store.parts(connection))
+        if not left:
+            break
+    return left
 
 
 @readings_app.command("rebuild-rollups")

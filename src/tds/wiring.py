@@ -15,6 +15,7 @@ from tds.ingest.quarantine import Bounds
 from tds.ingest.room import Room
 from tds.ingest.topics import TELEMETRY_FILTER
 from tds.processes import consumer_name
+from tds.readings.budget import Budget
 from tds.readings.chosen import ChosenStore
 from tds.readings.store import ReadingStore
 from tds.settings import ENV
@@ -24,11 +25,15 @@ SHARED_GROUP_BYTES: Final = 16
 
 
 def reading_store() -> ReadingStore:
-    return ChosenStore(retention())
+    return ChosenStore(retention(), budget())
 
 
 def retention() -> timedelta:
     return timedelta(days=ENV.retention_days)
+
+
+def budget() -> Budget:
+    return Budget(ENV.retention_bytes, ENV.retention_min_days)
 
 
 def quarantine_bounds() -> Bounds:

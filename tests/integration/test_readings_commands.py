@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from tds import wiring
 from tds.readings import timescale
+from tds.readings.budget import LONG_AGO, day_of
 from tds.readings.costs import Fleet, native_bytes, timescaledb_bytes
 from tds.readings_commands import readings_app
 from tests import seeding
@@ -40,6 +41,7 @@ def stored(transactional_db: None) -> Any:
         store.roll_up(connection, now=now)
         yield of, now
         without_readings(connection)
+        store.prepare(connection, now=now)
 
 
 def test_the_store_is_named_and_planned_for(stored: Any) -> None:
@@ -93,6 +95,43 @@ def test_without_the_library_the_move_says_how_to_get_it(stored: Any, monkeypatc
     result = tds("move-to-timescaledb")
     assert result.exit_code == 1
     assert "install it for this PostgreSQL version" in result.stderr
+
+
+def test_days_are_dropped_by_a_persons_word_after_a_preview(stored: Any) -> None:
+    of, now = stored
+    seeding.store(of, (now - timedelta(days=2), 7.0))
+    before = f"{now - timedelta(days=1):%Y-%m-%d}"
+    preview = tds("drop", "--before", before)
+    assert preview.exit_code == 1  # nobody answered
+    assert f"{now - timedelta(days=2):%Y-%m-%d}  " in preview.stdout
+    assert " MB, of all tenants. They can't be brought back" in preview.stdout
+    assert "This leaves less than TDS_RETENTION_MIN_DAYS (7 days)." in preview.stdout
+    assert wiring.reading_store().kept_since(wiring.database_connection()) == LONG_AGO
+    result = tds("drop", "--before", before, "--yes")
+    assert result.exit_code == 0, result.output
+    with own_connection() as connection:
+        store = wiring.reading_store()
+        assert store.kept_since(connection) == day_of(now - timedelta(days=1))
+        assert min(part.start for part in store.parts(connection)) >= day_of(now - timedelta(days=1))
+        hours = store.hours(connection, [of], now - timedelta(days=5), now, zone="UTC")
+    assert [hour.last for hour in hours] == [4.0, 3.0]
+    again = tds("drop", "--before", before, "--yes", "--json")
+    assert again.exit_code == 1
+    assert "nothing to drop" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--before", "2999-01-01", "--yes"), "--before is after today in UTC"),
+        (("--before", "2020-01-01", "--json"), "say --yes as well"),
+        (("--before", "2020-01-01", "--yes"), "nothing to drop"),
+    ],
+)
+def test_a_drop_that_cannot_be_meant_is_a_sentence(stored: Any, words: tuple[str, ...], sentence: str) -> None:
+    result = tds("drop", *words)
+    assert result.exit_code == 1
+    assert sentence in result.stderr
 
 
 def test_a_plan_is_the_sum_of_its_rows_and_hours() -> None:

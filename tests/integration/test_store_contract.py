@@ -19,6 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
+from tds.readings import kept
+from tds.readings.budget import LONG_AGO, Budget, PartSize, day_of
 from tds.readings.hours import hour_of
 from tds.readings.models import Reading
 from tds.readings.partitions import PartitionStore
@@ -29,6 +31,7 @@ from tests.timescaledb import timescaledb
 
 NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
 RETENTION = timedelta(days=3)
+DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 A, B, C = Series(1, 1), Series(1, 2), Series(2, 1)
@@ -232,6 +235,101 @@ def test_expire_drops_whole_days_that_are_beyond_the_retention(store: ReadingSto
         hours = store.hours(connection, [A], moment - 2 * RETENTION, moment + HOUR, zone=zone)
         assert [hour.last for hour in hours] == [2.0]
     store.prepare(connection, now=moment)
+
+
+@pytest.fixture
+def daily(store: ReadingStore, connection: Connection) -> Iterator[list[PartSize]]:
+    """A reading on each day that is kept, aggregated; the sizes of those days, the oldest first."""
+    insert(store, connection, [(A, NOW - n * DAY, float(n)) for n in range(4)])
+    store.roll_up(connection, now=NOW + HOUR)
+    yield [size for size in store.sizes(connection) if size.end > NOW - RETENTION]
+    without_readings(connection)
+    store.prepare(connection, now=NOW)
+
+
+def with_budget(store: ReadingStore, max_bytes: int, min_days: int = 1) -> ReadingStore:
+    assert isinstance(store, PartitionStore | TimescaleStore)
+    return type(store)(RETENTION, Budget(max_bytes, min_days))
+
+
+def test_bytes_drop_whole_days_the_oldest_first_with_their_hours(
+    store: ReadingStore, connection: Connection, daily: list[PartSize]
+) -> None:
+    total = sum(size.size_bytes for size in daily)
+    assert with_budget(store, total).expire(connection, now=NOW) is not None
+    assert store.kept_since(connection) == LONG_AGO
+    small = with_budget(store, total - 1)
+    [gone] = [part for part in store.parts(connection) if part.start == daily[0].start]
+    assert gone.name in small.expire(connection, now=NOW)
+    assert small.kept_since(connection) == daily[0].end == datetime(2026, 6, 8, tzinfo=UTC)
+    for zone in ("UTC", "Asia/Kolkata"):
+        hours = store.hours(connection, [A], NOW - 2 * RETENTION, NOW + HOUR, zone=zone)
+        assert [hour.last for hour in hours] == [2.0, 1.0, 0.0]
+    assert small.expire(connection, now=NOW) == []
+
+
+def test_a_day_that_bytes_dropped_is_not_made_again_and_takes_no_late_reading(
+    store: ReadingStore, connection: Connection, daily: list[PartSize]
+) -> None:
+    small = with_budget(store, sum(size.size_bytes for size in daily) - 1)
+    small.expire(connection, now=NOW)
+    since = small.kept_since(connection)
+    assert not [name for name in store.prepare(connection, now=NOW) if since > NOW - RETENTION and "20260607" in name]
+    with pytest.raises(MissingPartitionError):
+        insert(store, connection, [(B, NOW, 1.0), (B, since - timedelta(microseconds=1), 1.0)])
+    assert store.latest(connection, [B]) == []
+    assert insert(store, connection, [(B, since, 1.0)]).stored == 1
+    assert min(part.start for part in store.parts(connection)) == since
+    assert store.roll_up(connection, now=NOW + HOUR) == 1
+
+
+def test_the_cut_off_does_not_move_back_when_there_is_room_again(
+    store: ReadingStore, connection: Connection, daily: list[PartSize]
+) -> None:
+    with_budget(store, sum(size.size_bytes for size in daily) - 1).expire(connection, now=NOW)
+    since = store.kept_since(connection)
+    for roomy in (with_budget(store, 10**12), with_budget(store, 0)):
+        roomy.expire(connection, now=NOW - DAY)
+        assert kept.move(connection, since - DAY, why="person", now=NOW)
+        assert roomy.kept_since(connection) == since
+
+
+@pytest.mark.parametrize(("min_days", "there"), [(1, 2), (2, 3), (3, 4), (7, 4)])
+def test_bytes_never_undercut_the_minimum_of_days(
+    store: ReadingStore, connection: Connection, daily: list[PartSize], min_days: int, there: int
+) -> None:
+    tiny = with_budget(store, 1, min_days)
+    for _ in range(3):
+        tiny.expire(connection, now=NOW)
+    hours = store.hours(connection, [A], NOW - 2 * RETENTION, NOW + HOUR, zone="UTC")
+    assert [hour.last for hour in hours] == [3.0, 2.0, 1.0, 0.0][-there:]
+
+
+def test_a_persons_word_undercuts_the_minimum(
+    store: ReadingStore, connection: Connection, daily: list[PartSize]
+) -> None:
+    careful = with_budget(store, 1, 3)
+    assert kept.move(connection, day_of(NOW), why="person", now=NOW)
+    assert careful.expire(connection, now=NOW)
+    hours = store.hours(connection, [A], NOW - 2 * RETENTION, NOW + HOUR, zone="UTC")
+    assert [hour.last for hour in hours] == [0.0]
+
+
+def test_the_cut_off_waits_for_the_batches_under_way(
+    store: ReadingStore,
+    connection: Connection,
+    other: Connection,
+    daily: list[PartSize],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept, "PATIENCE_MS", 100)
+    small = with_budget(store, sum(size.size_bytes for size in daily) - 1)
+    with other.transaction():
+        store.insert(other, rows([(B, daily[0].start, 1.0)]))
+        small.expire(connection, now=NOW)
+        assert small.kept_since(connection) == LONG_AGO
+    small.expire(connection, now=NOW)
+    assert small.kept_since(connection) == daily[0].end
 
 
 def test_latest_is_the_newest_reading_and_the_one_a_day_before(store: ReadingStore, connection: Connection) -> None:

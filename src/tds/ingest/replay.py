@@ -70,8 +70,7 @@ def _batch(writer: Writer, ids: Sequence[int], now: datetime) -> Outcome:
             with writer.connection.transaction():
                 return _transaction(writer, ids, now)
         except MissingPartitionError:
-            writer.directory.forget()
-            writer.store.prepare(writer.connection, now=now)
+            writer.prepare(now=now)
         except EvictedError:
             writer.directory.forget()
         except MESSAGE_FAULTS:

@@ -19,6 +19,7 @@ from tds.ingest.ledger import Ledger
 from tds.ingest.messages import Message, Refusal
 from tds.ingest.reasons import Reason
 from tds.ingest.wire import judge, judge_body
+from tds.readings.budget import LONG_AGO
 from tds.readings.store import MissingPartitionError, ReadingStore
 
 # What a message itself can be to blame for: class 22 (data exception) and these of class 23. All else is the
@@ -63,7 +64,7 @@ class Result:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Writer:
     """Writes batches over one connection. Belongs to one thread."""
 
@@ -72,6 +73,7 @@ class Writer:
     directory: Directory
     bounds: quarantine.Bounds
     retention: timedelta
+    kept_since: datetime = LONG_AGO  # as the store last said; it says when that is no more true
 
     def write(self, arrivals: Sequence[Arrival], *, now: datetime) -> Result:
         """Store or quarantine every message of a batch, durably. Raises psycopg.Error with nothing written."""
@@ -79,7 +81,7 @@ class Writer:
         return self._write(arrivals, verdicts, now, preparations=PREPARATIONS)
 
     def _judge(self, arrival: Arrival, now: datetime) -> Verdict:
-        retention = self.retention
+        retention = min(self.retention, now - self.kept_since)
         if arrival.received_at is not None and arrival.received_at < now:
             # What was too far ahead then is so still; and there is no room for what is too old by now.
             retention -= now - arrival.received_at
@@ -95,10 +97,14 @@ class Writer:
             with self.connection.transaction():
                 return self._transaction(arrivals, verdicts, now)
         except MissingPartitionError:
-            self.directory.forget()
             if not preparations:
+                self.directory.forget()
                 raise
-            self.store.prepare(self.connection, now=now)
+            self.prepare(now=now)
+            verdicts = [
+                self._judge(arrival, now) if isinstance(verdict, Message) else verdict
+                for arrival, verdict in zip(arrivals, verdicts, strict=True)
+            ]
             return self._write(arrivals, verdicts, now, preparations=preparations - 1)
         except MESSAGE_FAULTS as error:
             self.directory.forget()
@@ -107,6 +113,12 @@ class Writer:
             # What was learned in the transaction may be gone with it.
             self.directory.forget()
             raise
+
+    def prepare(self, *, now: datetime) -> None:
+        """After MissingPartitionError: make room for what may be kept, and learn what may not any more."""
+        self.directory.forget()
+        self.store.prepare(self.connection, now=now)
+        self.kept_since = self.store.kept_since(self.connection)
 
     def _bisect(
         self, arrivals: Sequence[Arrival], verdicts: list[Verdict], now: datetime, error: psycopg.Error

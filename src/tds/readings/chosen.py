@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from tds.readings import timescale
+from tds.readings.budget import NO_BUDGET, Budget, PartSize
 from tds.readings.partitions import PartitionStore
 from tds.readings.sqlstore import SqlStore
 from tds.readings.store import Part
@@ -19,9 +20,9 @@ from tds.readings.timescale import TimescaleStore
 class ChosenStore(SqlStore):
     """`ReadingStore` for a database that may have either."""
 
-    def __init__(self, retention: timedelta) -> None:
-        self._native = PartitionStore(retention)
-        self._timescale = TimescaleStore(retention)
+    def __init__(self, retention: timedelta, budget: Budget = NO_BUDGET) -> None:
+        self._native = PartitionStore(retention, budget)
+        self._timescale = TimescaleStore(retention, budget)
 
     def of(self, connection: psycopg.Connection[Any]) -> PartitionStore | TimescaleStore:
         return self._timescale if timescale.in_use(connection) else self._native
@@ -48,6 +49,9 @@ class ChosenStore(SqlStore):
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         return self.of(connection).expire(connection, now=now)
+
+    def sizes(self, connection: psycopg.Connection[Any]) -> list[PartSize]:
+        return self.of(connection).sizes(connection)
 
     def parts(self, connection: psycopg.Connection[Any]) -> list[Part]:
         return self.of(connection).parts(connection)

@@ -93,6 +93,20 @@ class RollupState(models.Model):
         return f"{self.complete_before:%Y-%m-%dT%H}"
 
 
+class KeptSince(models.Model):
+    """Readings before the newest of these are gone, and no more are stored; one row a decision."""
+
+    since = models.DateTimeField(primary_key=True)
+    decided_at = models.DateTimeField()
+    why = models.CharField(max_length=16)  # bytes, or person
+
+    class Meta:
+        db_table = "tds_new_keptsince"
+
+    def __str__(self) -> str:
+        return f"{self.since:%Y-%m-%d} {self.why}"
+
+
 class LedgerDropped(models.Model):
     """How many readings of a tenant were dropped on a UTC day: the ledger's stored ones = those there + these.
 

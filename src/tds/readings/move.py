@@ -15,9 +15,10 @@ import psycopg
 from psycopg import errors
 
 from tds.readings import rollup, timescale
+from tds.readings.budget import day_of
 from tds.readings.dropped import DROPPING_LOCK
 from tds.readings.hours import HOUR
-from tds.readings.partitions import DAY, NEW, day_of
+from tds.readings.partitions import DAY, NEW
 from tds.readings.sqlstore import TABLE
 from tds.readings.timescale import COMPRESS_AFTER, HOURS
 

@@ -9,7 +9,9 @@ from typing import Any, Final
 import psycopg
 from psycopg import errors, sql
 
-from tds.readings import rollup
+from tds.readings import kept, rollup
+from tds.readings.budget import NO_BUDGET, Budget, PartSize, day_of, oldest_kept
+from tds.readings.costs import ROLLUP_BYTES_AN_HOUR
 from tds.readings.dropped import PATIENCE_MS, may_drop, note_dropped
 from tds.readings.sqlstore import TABLE, SqlStore, query
 from tds.readings.store import Part
@@ -28,14 +30,16 @@ class PartitionStore(SqlStore):
 
     name = "native"
 
-    def __init__(self, retention: timedelta) -> None:
+    def __init__(self, retention: timedelta, budget: Budget = NO_BUDGET) -> None:
         self.retention = retention
+        self.budget = budget
 
     def compact(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:  # noqa: ARG002  # the interface
         return []  # PostgreSQL has nothing to compress rows with
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
-        return rollup.run(connection, ROLLUP, oldest=day_of(now - self.retention), now=now)
+        oldest = oldest_kept(self.retention, kept.kept_since(connection), now=now)
+        return rollup.run(connection, ROLLUP, oldest=oldest, now=now)
 
     def rebuild(
         self, connection: psycopg.Connection[Any], since: datetime, until: datetime
@@ -67,7 +71,7 @@ class PartitionStore(SqlStore):
 
     def _missing(self, connection: psycopg.Connection[Any], now: datetime) -> list[datetime]:
         existing = {part.name for part in self.parts(connection)}
-        first = day_of(now - self.retention)
+        first = oldest_kept(self.retention, kept.kept_since(connection), now=now)
         days = (first + DAY * n for n in range((day_of(now) - first).days + DAYS_AHEAD + 1))
         return [day for day in days if partition_name(day) not in existing]
 
@@ -83,13 +87,35 @@ class PartitionStore(SqlStore):
                 connection.execute(statement)
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
-        oldest_kept = day_of(now - self.retention)
-        due = [part for part in self.parts(connection) if part.end <= oldest_kept]
+        sizes = self.sizes(connection) if self.budget.max_bytes else []
+        since = kept.decided(connection, sizes, self.budget, self.retention, now=now)
+        due = [part for part in self.parts(connection) if part.end <= since]
         dropped = [part.name for part in due if self._drop(connection, part, now)]
         with connection.transaction():
-            connection.execute("DELETE FROM tds_new_leiturahora WHERE hour < %s", (oldest_kept,))
-            connection.execute("DELETE FROM tds_new_horaemendada WHERE hour < %s", (oldest_kept,))
+            before = kept.first_there(self.parts(connection), since)
+            connection.execute("DELETE FROM tds_new_leiturahora WHERE hour < %s", (before,))
+            connection.execute("DELETE FROM tds_new_horaemendada WHERE hour < %s", (before,))
         return dropped
+
+    def sizes(self, connection: psycopg.Connection[Any]) -> list[PartSize]:
+        # Hours are counted, not measured: their table does not shrink when some are deleted, and what is measured
+        # as if it could come free would drop day after day.
+        rows = psycopg.Cursor(connection).execute(
+            """SELECT inhrelid::regclass::text, COALESCE(pg_total_relation_size(inhrelid), 0) FROM pg_inherits
+               WHERE inhparent = %s::regclass""",
+            (TABLE,),
+        )
+        by_name = dict(rows.fetchall())
+        rows = psycopg.Cursor(connection).execute(
+            "SELECT date_trunc('day', hour, 'UTC'), count(*) FROM tds_new_leiturahora GROUP BY 1"
+        )
+        hours = dict(rows.fetchall())
+        return [
+            PartSize(
+                part.start, part.end, by_name.get(part.name, 0) + int(hours.get(part.start, 0) * ROLLUP_BYTES_AN_HOUR)
+            )
+            for part in self.parts(connection)
+        ]
 
     def _drop(self, connection: psycopg.Connection[Any], part: Part, now: datetime) -> bool:
         """False when it has to wait for the next time, or another worker was faster."""
@@ -181,10 +207,6 @@ def _roll_up_queries() -> tuple[str, str]:
         for rows in (closing, dirty)
     )
     return closing_query, dirty_query
-
-
-def day_of(time: datetime) -> datetime:
-    return time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def partition_name(day: datetime) -> str:

@@ -11,10 +11,19 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg import errors
 
-from tds.readings import rollup
+from tds.readings import kept, rollup
 from tds.readings.hours import first_hour_from, on_the_hour
 from tds.readings.pgbinary import FLOAT8, INT8, TIMESTAMPTZ, PackedArray, PackedArrayDumper, packed
-from tds.readings.store import HourOfReadings, LatestReading, MissingPartitionError, Rows, Series, Stored
+from tds.readings.store import (
+    EPOCH,
+    MICROSECOND,
+    HourOfReadings,
+    LatestReading,
+    MissingPartitionError,
+    Rows,
+    Series,
+    Stored,
+)
 
 TABLE: Final = "tds_new_leituradispositivo"
 # A late row's hour counts as changed a little longer than needed: its transaction may have begun before the moment.
@@ -52,17 +61,23 @@ class SqlStore:
         )
         rollup.keep_open(connection)
         try:
-            cursor.execute(query("insert"), (*parameters, len(rows)))
+            oldest = EPOCH + min(rows.times_us) * MICROSECOND
+            cursor.execute(query("insert"), (*parameters, oldest, len(rows)))
         except errors.CheckViolation as error:
             if error.diag.constraint_name is None and error.diag.table_name == TABLE:
                 raise MissingPartitionError from error
             raise
-        stored, new_devices = cursor.fetchone() or (0, None)
+        stored, new_devices, since = cursor.fetchone() or (0, None, None)
+        if since is not None and oldest < since:
+            raise MissingPartitionError
         duplicates: Counter[int] = Counter()
         if stored < len(rows):
             duplicates = Counter(rows.devices)
             duplicates.subtract(new_devices or ())
         return Stored(stored, duplicates)
+
+    def kept_since(self, connection: psycopg.Connection[Any]) -> datetime:
+        return kept.kept_since(connection)
 
     def hours(
         self,

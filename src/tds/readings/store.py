@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import psycopg
 
+from tds.readings.budget import PartSize
+
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's own, in its binary form of a timestamptz
 MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -91,7 +93,10 @@ class Part(NamedTuple):
 
 
 class MissingPartitionError(Exception):
-    """There is no place for a row's time yet: the platform's fault, mended by `prepare`."""
+    """There is no place for a row's time: not yet, which `prepare` mends, or not any more, as `kept_since` tells.
+
+    The platform's fault: whoever judged the row did not know. Prepare, ask, and judge again.
+    """
 
 
 class ReadingStore(Protocol):
@@ -104,7 +109,7 @@ class ReadingStore(Protocol):
     def insert(self, connection: psycopg.Connection[Any], rows: Rows) -> Stored:
         """Store rows in the caller's transaction, never without; the first value of a (device, metric, time) stays.
 
-        Raises MissingPartitionError when `prepare` has to come first.
+        Raises MissingPartitionError when `prepare` has to come first, or a row is from before `kept_since`.
         """
         ...
 
@@ -157,7 +162,15 @@ class ReadingStore(Protocol):
         ...
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
-        """Drop what is older than the retention, counted by `dropped.note_dropped`; what was dropped."""
+        """Drop what is older than may be kept, counted by `dropped.note_dropped`; what was dropped."""
+        ...
+
+    def kept_since(self, connection: psycopg.Connection[Any]) -> datetime:
+        """The cut-off that bytes or a person decided: no row from before it is stored, whatever the retention says."""
+        ...
+
+    def sizes(self, connection: psycopg.Connection[Any]) -> list[PartSize]:
+        """The parts, oldest first, with the bytes that come free when one is dropped."""
         ...
 
     def parts(self, connection: psycopg.Connection[Any]) -> list[Part]:

@@ -13,10 +13,10 @@ from typing import Any, Final
 import psycopg
 from psycopg import errors, sql
 
-from tds.readings import rollup
+from tds.readings import kept, rollup
+from tds.readings.budget import NO_BUDGET, Budget, PartSize, day_of, oldest_kept
 from tds.readings.dropped import PATIENCE_MS, may_drop, note_dropped
 from tds.readings.hours import HOUR
-from tds.readings.partitions import day_of
 from tds.readings.sqlstore import TABLE, SqlStore, query
 from tds.readings.store import Part
 
@@ -34,11 +34,13 @@ class TimescaleStore(SqlStore):
 
     name = "timescaledb"
 
-    def __init__(self, retention: timedelta) -> None:
+    def __init__(self, retention: timedelta, budget: Budget = NO_BUDGET) -> None:
         self.retention = retention
+        self.budget = budget
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
-        return rollup.run(connection, AGGREGATE, oldest=day_of(now - self.retention), now=now)
+        oldest = oldest_kept(self.retention, kept.kept_since(connection), now=now)
+        return rollup.run(connection, AGGREGATE, oldest=oldest, now=now)
 
     def rebuild(
         self, connection: psycopg.Connection[Any], since: datetime, until: datetime
@@ -72,13 +74,37 @@ class TimescaleStore(SqlStore):
         return compressed
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
-        oldest_kept = day_of(now - self.retention)
-        due = [part for part in self.parts(connection) if part.end <= oldest_kept]
+        sizes = self.sizes(connection) if self.budget.max_bytes else []
+        since = kept.decided(connection, sizes, self.budget, self.retention, now=now)
+        due = [part for part in self.parts(connection) if part.end <= since]
         dropped = [part.name for part in due if self._drop(connection, part, now)]
         with connection.transaction():
-            connection.execute("SELECT drop_chunks(%s::regclass, older_than => %s)", (HOURS, oldest_kept))
-            connection.execute("DELETE FROM tds_new_horaemendada WHERE hour < %s", (oldest_kept,))
+            before = kept.first_there(self.parts(connection), since)
+            connection.execute("SELECT drop_chunks(%s::regclass, older_than => %s)", (HOURS, before))
+            connection.execute("DELETE FROM tds_new_horaemendada WHERE hour < %s", (before,))
         return dropped
+
+    def sizes(self, connection: psycopg.Connection[Any]) -> list[PartSize]:
+        cursor = psycopg.Cursor(connection).execute(
+            """WITH hours AS (
+                   SELECT c.range_start, sum(s.total_bytes) AS total_bytes
+                   FROM timescaledb_information.continuous_aggregates AS a
+                   JOIN timescaledb_information.chunks AS c
+                     ON (c.hypertable_schema, c.hypertable_name)
+                      = (a.materialization_hypertable_schema, a.materialization_hypertable_name)
+                   CROSS JOIN LATERAL chunks_detailed_size(
+                       format('%%I.%%I', c.hypertable_schema, c.hypertable_name)::regclass) AS s
+                   WHERE a.view_name = %(hours)s AND s.chunk_name = c.chunk_name GROUP BY 1
+               )
+               SELECT c.range_start, c.range_end,
+                      (COALESCE(s.total_bytes, 0) + COALESCE(h.total_bytes, 0))::int8
+               FROM timescaledb_information.chunks AS c
+               LEFT JOIN chunks_detailed_size(%(rows)s::regclass) AS s USING (chunk_schema, chunk_name)
+               LEFT JOIN hours AS h USING (range_start)
+               WHERE c.hypertable_name = %(name)s ORDER BY 1""",
+            {"rows": TABLE, "name": TABLE, "hours": HOURS},
+        )
+        return [PartSize(*row) for row in cursor]
 
     def _drop(self, connection: psycopg.Connection[Any], part: Part, now: datetime) -> bool:
         """False when it has to wait for the next time, or another worker was faster."""

@@ -1,0 +1,65 @@
+"""From when on readings are kept: by days and by bytes, whichever comes first, never less than a minimum. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)  # a cut-off that nothing is older than
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`max_bytes` 0: days alone decide. Bytes never shorten what is kept below `min_days` days before today."""
+
+    max_bytes: int = 0
+    min_days: int = 7
+
+
+NO_BUDGET: Final = Budget()
+
+
+class PartSize(NamedTuple):
+    """A day's partition or chunk, and the bytes that come free with it: rows, keys and hours."""
+
+    start: datetime
+    end: datetime
+    size_bytes: int
+
+
+class CutOff(NamedTuple):
+    """`since`: what is older goes. `kept_bytes`: what stays takes so much, `over_bytes` of it beyond the budget."""
+
+    since: datetime
+    kept_bytes: int
+    over_bytes: int
+
+
+def day_of(time: datetime) -> datetime:
+    """The UTC midnight before."""
+    return time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def oldest_kept(retention: timedelta, since: datetime, *, now: datetime) -> datetime:
+    """By days, and by a cut-off that was decided before."""
+    return max(day_of(now - retention), since)
+
+
+def cut_off(
+    sizes: Sequence[PartSize], budget: Budget, retention: timedelta, since: datetime, *, now: datetime
+) -> CutOff:
+    """What may be kept; `sizes` ascend, and `since` is the present cut-off, which is never taken back.
+
+    Bytes move it a whole part at a time, the oldest first, and stop before the minimum of days.
+    """
+    oldest = oldest_kept(retention, since, now=now)
+    latest = day_of(now - timedelta(days=budget.min_days))
+    kept = [part for part in sizes if part.end > oldest]
+    total = sum(part.size_bytes for part in kept)
+    if not budget.max_bytes:
+        return CutOff(oldest, total, 0)
+    for part in kept:
+        if total <= budget.max_bytes or part.end > latest:
+            break
+        oldest, total = part.end, total - part.size_bytes
+    return CutOff(oldest, total, max(0, total - budget.max_bytes))
