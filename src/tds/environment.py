@@ -105,6 +105,7 @@ class Environment:
     spool_folder: Path
     spool_bytes: int
     disk_reserve_bytes: int
+    disk_warning_days: int
 
 
 class Reader:
@@ -273,6 +274,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         store=reader.choice("TDS_STORE", "auto", ("auto", "native", "timescaledb")),
         spool_folder=Path(reader.text("TDS_SPOOL_DIR", str(home / "spool"))).expanduser().absolute(),
         disk_reserve_bytes=reader.whole("TDS_DISK_RESERVE_BYTES", GIB // 2, low=0, high=1024 * GIB),
+        disk_warning_days=reader.whole("TDS_DISK_WARNING_DAYS", 14, low=0, high=365),
         spool_bytes=reader.whole("TDS_SPOOL_BYTES", 2 * GIB, low=0, high=1024 * GIB),
     )
 

@@ -1,6 +1,7 @@
 """Liveness for a load balancer, and Prometheus metrics."""
 
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from tds import disk, wiring
 from tds.heartbeat import Heartbeat
 from tds.ingest.ledger import FIELDS, SPANS, SUMS
 from tds.ingest.spool import look
@@ -48,6 +50,7 @@ class PlatformMetrics:
 
     def collect(self) -> Any:
         yield from self._spools()  # first: it is worth most while the database is away
+        yield self._free()
         up = GaugeMetricFamily("tds_database_up", "Whether the database answers")
         try:
             families = list(self._from_database())
@@ -56,6 +59,25 @@ class PlatformMetrics:
         up.add_metric([], float(bool(families)))
         yield up
         yield from families
+
+    def _free(self) -> GaugeMetricFamily:
+        free = GaugeMetricFamily("tds_disk_free_bytes", "Free on each disk of this machine", labels=["folder"])
+        for folder, free_bytes in disk.free_by_disk(wiring.disk_folders()).items():
+            free.add_metric([str(folder)], float(free_bytes))
+        return free
+
+    def _disks(self) -> Any:
+        left = GaugeMetricFamily(
+            "tds_disk_days_left", "Until TDS_DISK_RESERVE_BYTES is reached, at the pace of a week", labels=["folder"]
+        )
+        over = GaugeMetricFamily("tds_readings_over_budget_bytes", "Beyond TDS_RETENTION_BYTES, kept by the minimum")
+        disks = disk.seen(wiring.database_connection(), wiring.disk_limits(), now=timezone.now())
+        for seen in disks:
+            if seen.ahead.known:
+                left.add_metric([seen.folder], inf if seen.ahead.days_left is None else seen.ahead.days_left)
+        over.add_metric([], float(max((seen.over_bytes for seen in disks), default=0)))
+        yield left
+        yield over
 
     def _spools(self) -> Any:
         size = GaugeMetricFamily("tds_spool_bytes", "Kept on disk until the database is back", labels=["process"])
@@ -86,6 +108,7 @@ class PlatformMetrics:
         yield by_reason
         yield kept
         yield from self._processes()
+        yield from self._disks()
 
     def _processes(self) -> Any:
         age = GaugeMetricFamily("tds_heartbeat_age_seconds", "Since a process last wrote its row", labels=["process"])

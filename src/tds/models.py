@@ -1,5 +1,6 @@
 """The models of all packages, gathered where Django looks for them."""
 
+from tds.disk import DiskSample
 from tds.fleet.models import (
     ApiToken,
     Device,
@@ -20,6 +21,7 @@ __all__ = [
     "Device",
     "DeviceMetric",
     "DirtyHour",
+    "DiskSample",
     "Gateway",
     "Heartbeat",
     "HourRollup",

@@ -92,6 +92,7 @@ def drop(
         if not any(kept.move(connection, since, why="person", now=now) for _ in range(DROP_ATTEMPTS)):
             fail("Batches are being written without a pause; nothing was dropped. Try again.")
         left = _dropped_up_to(store, connection, since, now)
+        wiring.disk_watch().take(connection, now)
     waiting = f" {left} more are in use; the worker drops them within ten minutes." if left else ""
     say(
         {"before": since.isoformat(), "days": len(due) - left, "days_left": left},

@@ -14,7 +14,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from tds import wiring
+from tds import disk, wiring
 from tds.environment import Environment
 from tds.fleet.models import Device, DeviceMetric, Gateway, Tenant
 from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
@@ -38,6 +38,7 @@ SPOOL_NEARLY_FULL: Final = 0.8  # of its bytes
 
 class State(StrEnum):
     HEALTHY = "healthy"
+    WARNING = "warning"  # works, and will not go on for ever
     UNHEALTHY = "unhealthy"
     OFF = "off"  # not asked for: no fault
 
@@ -59,7 +60,7 @@ def examine(environment: Environment) -> list[Part]:
     there = database.state is State.HEALTHY
     checks: list[Callable[[], Part]] = [
         lambda: _redis(environment),
-        lambda: _disk(environment),
+        lambda: _disk(environment, database_there=there),
         lambda: _spool(environment, database_there=there),
         lambda: _web(environment),
         *(
@@ -106,11 +107,24 @@ def _redis(environment: Environment) -> Part:
     return Part("redis", State.HEALTHY, "Answers.")
 
 
-def _disk(environment: Environment) -> Part:
+def _disk(environment: Environment, *, database_there: bool) -> Part:
     free_bytes = shutil.disk_usage(environment.home).free
     detail = f"{free_bytes / 1e9:.1f} GB free under TDS_HOME."
     if free_bytes < MIN_FREE_BYTES:
         return Part("disk", State.UNHEALTHY, detail, "Make room before the database stops.")
+    if not database_there:
+        return Part("disk", State.HEALTHY, detail)
+    limits, now = wiring.disk_limits(), timezone.now()
+    try:
+        disks = disk.seen(wiring.database_connection(), limits, now=now)
+    except (DatabaseError, psycopg.Error) as error:
+        return Part("disk", State.WARNING, f"{detail} How it fills is unknown: {_line(error)}", "See database.")
+    if found := disk.troubles(disks, limits, now=now):
+        told = " ".join(trouble.detail for trouble in found)
+        return Part("disk", State.WARNING, f"{detail} {told}", " ".join(trouble.action + "." for trouble in found))
+    ends = [seen.ahead.days_left for seen in disks if seen.ahead.days_left is not None]
+    if ends:
+        detail += f" At the pace of the last week full in {min(ends):,.0f} days."
     return Part("disk", State.HEALTHY, detail)
 
 

@@ -4,16 +4,19 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 import psycopg
 from django.conf import settings
 from django.db import connection as django_connection
 
+from tds.disk import Limits, Watch, free_by_disk
 from tds.environment import MAX_BROKERS, kept_secret
 from tds.ingest.consumer import CLIENT_ID, ConsumerConfig
 from tds.ingest.quarantine import Bounds
 from tds.ingest.room import Room
 from tds.ingest.topics import TELEMETRY_FILTER
+from tds.local.ports import is_loopback
 from tds.processes import consumer_name
 from tds.readings.budget import Budget
 from tds.readings.chosen import ChosenStore
@@ -67,6 +70,21 @@ def disk_folders() -> tuple[Path, ...]:
     inside = ("database", "broker", *(f"broker-{n}" for n in range(2, MAX_BROKERS + 1)))
     places = [ENV.home, ENV.spool_folder, *(ENV.home / name for name in inside)]
     return tuple(dict.fromkeys(place.resolve() for place in places if place.exists()))
+
+
+def disk_limits() -> Limits:
+    return Limits(budget(), retention(), ENV.disk_reserve_bytes, ENV.disk_warning_days)
+
+
+def database_folder() -> Path | None:
+    """Of the database when its files are on this machine, in the home; None when it is elsewhere."""
+    folder = ENV.home / "database"
+    here = is_loopback(urlsplit(ENV.database_url).hostname or "") and folder.exists()
+    return folder.resolve() if here else None
+
+
+def disk_watch() -> Watch:
+    return Watch(reading_store(), lambda: free_by_disk(disk_folders()), database_folder(), disk_limits())
 
 
 @cache

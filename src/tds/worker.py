@@ -18,6 +18,7 @@ logger = logging.getLogger("tds.worker")
 ROLL_UP_EVERY_S: Final = 15.0  # late readings are in the rollup within a minute
 PARTITIONS_EVERY_S: Final = 600.0
 LEDGER_EVERY_S: Final = 3_600.0
+DISK_EVERY_S: Final = 600.0
 TICK_S: Final = 1.0
 RETRY_S: Final = 5.0
 

@@ -71,6 +71,7 @@ def test_the_secrets_that_are_made_are_readable_by_their_owner_alone(home: str) 
         ("TDS_RETENTION_BYTES", "-1"),
         ("TDS_RETENTION_MIN_DAYS", "0"),
         ("TDS_RETENTION_MIN_DAYS", "91"),  # more than the days that are kept
+        ("TDS_DISK_WARNING_DAYS", "366"),
         ("TDS_QUARANTINE_PER_GATEWAY", "0"),
         ("TDS_QUARANTINE_MESSAGES", "many"),
         ("TDS_QUARANTINE_BYTES", "1"),

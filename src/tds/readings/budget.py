@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)  # a cut-off that nothing is older than
+LATELY_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,26 @@ def cut_off(
             break
         oldest, total = part.end, total - part.size_bytes
     return CutOff(oldest, total, max(0, total - budget.max_bytes))
+
+
+def still_to_grow(
+    sizes: Sequence[PartSize], budget: Budget, retention: timedelta, *, settled_after_days: int, now: datetime
+) -> float:
+    """How many bytes more the readings take once a day goes for each that comes, if days stay as large as of late.
+
+    A day has its lasting size after `settled_after_days` (0, or what the store waits before it compresses). The
+    largest of a week counts: in a platform's first days the others are empty, and weekends are small.
+    """
+    today = day_of(now)
+    by_age = {(today - part.start).days: part.size_bytes for part in sizes}
+    fresh = max(by_age.get(age, 0) for age in range(LATELY_DAYS + 1))
+    lasting = max(by_age.get(settled_after_days + age, 0) for age in range(1, LATELY_DAYS + 1)) or fresh
+
+    def of(days: int) -> int:
+        """That many days and today."""
+        return (min(days, settled_after_days) + 1) * fresh + max(0, days - settled_after_days) * lasting
+
+    in_the_end = of(retention.days)
+    if budget.max_bytes:
+        in_the_end = min(in_the_end, max(budget.max_bytes, of(budget.min_days)))
+    return max(0, in_the_end - sum(part.size_bytes for part in sizes))

@@ -13,11 +13,12 @@ from tds.processes import stop_on_signal
 
 
 class Command(BaseCommand):
-    help = "Do periodic work: aggregate hours, make partitions ahead, drop what is older than the retention."
+    help = "Do periodic work: aggregate hours, make partitions ahead, drop what may not be kept."
 
     def handle(self, **_options: Any) -> None:
+        disk = worker.Chore("disk", worker.DISK_EVERY_S, wiring.disk_watch().look)
         worker.run(
-            worker.chores(wiring.reading_store()),
+            [*worker.chores(wiring.reading_store()), disk],
             stop_on_signal(),
             connect=lambda: database.connect(
                 settings.DATABASES["default"],
