@@ -28,7 +28,7 @@ from tds.ingest.reasons import Reason
 from tds.ingest.room import Room
 from tds.ingest.writer import Arrival, Result, Writer
 from tds.readings.chosen import ChosenStore
-from tds.readings.models import Reading
+from tds.readings.models import KeptSince, Reading
 from tests import seeding
 from tests.running import free_port, wait_until
 
@@ -204,6 +204,13 @@ def test_a_broken_rule_is_a_400_and_the_message_is_in_quarantine_without_a_topic
     assert (bytes(kept.payload), kept.tenant, kept.received_at) == (payload, tenant, NOW)
     assert not Reading.objects.exists()
     assert not Device.objects.exists()
+    assert_the_ledger_balances()
+
+
+def test_a_reading_of_a_day_that_was_dropped_for_room_is_too_old(secret: str) -> None:
+    KeptSince.objects.create(since=NOW + timedelta(seconds=1), decided_at=NOW, why="bytes")
+    assert answer(secret, body(), 400)["erro"] == "timestamp_too_old"
+    assert counted()["quarantined"] == QuarantinedMessage.objects.count() == 1
     assert_the_ledger_balances()
 
 
