@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)  # a cut-off that nothing is older than
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # a cut-off that nothing is older than
 LATELY_DAYS: Final = 7
 
 
