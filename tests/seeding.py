@@ -79,7 +79,7 @@ def store(of: Series, *readings: tuple[datetime, float]) -> None:
 def insert(connection: psycopg.Connection[Any], readings: Iterable[tuple[Series, datetime, float]]) -> None:
     rows = Rows()
     for (device_id, metric_id), time, value in readings:
-        rows.add(device_id, metric_id, time, value)
+        rows.add(device_id, [metric_id], time, [value])
     with connection.transaction():
         wiring.reading_store().insert(connection, rows)
 

@@ -45,7 +45,7 @@ def connection(transactional_db: None, store: ChosenStore) -> Iterator[Connectio
 def insert(store: ChosenStore, connection: Connection, *readings: tuple[Series, datetime, float]) -> int:
     rows = Rows()
     for (device_id, metric_id), time, value in readings:
-        rows.add(device_id, metric_id, time, value)
+        rows.add(device_id, [metric_id], time, [value])
     with connection.transaction():
         return store.insert(connection, rows).stored
 

@@ -86,7 +86,7 @@ def other(connections: tuple[Connection, Connection]) -> Connection:
 def rows(readings: Iterable[tuple[Series, datetime, float]]) -> Rows:
     columns = Rows()
     for (device_id, metric_id), time, value in readings:
-        columns.add(device_id, metric_id, time, value)
+        columns.add(device_id, [metric_id], time, [value])
     return columns
 
 

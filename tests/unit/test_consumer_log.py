@@ -40,7 +40,8 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
 
 
 def accepted(*readings: Reading) -> Message:
-    return Message("GW-001", "D01", NOW, list(readings) or [Reading(tipo="temperatura", unidade="°C", valor=23.5)])
+    sent = list(readings) or [Reading(tipo="temperatura", unidade="°C", valor=23.5)]
+    return Message("GW-001", "D01", NOW, sent, tuple((reading.tipo, reading.unidade) for reading in sent))
 
 
 def result(*verdicts: Verdict, repeated: bool = False) -> Result:

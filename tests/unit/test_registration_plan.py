@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tds.fleet.directory import KnownDevice, KnownGateway
-from tds.fleet.registration import PENDING, Newcomer, Obstacle, plan
+from tds.fleet.directory import PENDING, KnownDevice, KnownGateway
+from tds.fleet.registration import Newcomer, Obstacle, plan
 
 Pairs = list[tuple[str, str]]
 State = tuple[dict[str, dict[tuple[str, str], int]], set[tuple[str, str]], dict[tuple[str, str], int]]
@@ -53,6 +53,19 @@ def test_a_new_metric_of_a_known_device_keeps_the_ids_that_are_known() -> None:
     assert of.devices["D01"].id == 1
     assert of.devices["D01"].metrics == {("tipo-0", ""): 1, ("tipo-1", ""): PENDING, ("tipo-2", ""): PENDING}
     assert tenant == of_tenant(2) | {("tipo-2", ""): PENDING}
+
+
+def test_an_id_that_is_pending_is_not_remembered_for_the_next_message() -> None:
+    of, tenant, form = gateway(), of_tenant(0), tuple(pairs(0, 2))
+    plan(Newcomer(of, "D01", form), tenant)
+    device = of.devices["D01"]
+
+    assert device.metric_ids(form) == (PENDING, PENDING)
+    device.metrics = dict(zip(form, (7, 8), strict=True))  # as `register` does when the database gave them
+
+    assert device.metric_ids(form) == (7, 8)
+    assert device.metric_ids(form[::-1]) == (8, 7)
+    assert device.metric_ids((*form, ("x", ""))) is None
 
 
 def test_the_same_tipo_in_another_unit_is_another_metric() -> None:

@@ -14,6 +14,9 @@ import psycopg
 from tds.fleet.models import GatewayStatus
 
 CHANNEL: Final = "tds_fleet"
+PENDING: Final = 0  # the id of what is planned but not in the database yet
+FORMS_REMEMBERED: Final = 2  # of the messages of one device
+MAX_FORM_READINGS: Final = 32
 GATEWAYS_REMEMBERED: Final = 100_000  # about 1 KB each; full: the one learned first goes
 
 
@@ -25,11 +28,27 @@ class Pair(NamedTuple):
 
 
 class KnownDevice:
-    __slots__ = ("id", "metrics")
+    __slots__ = ("_forms", "id", "metrics")
 
     def __init__(self, device_id: int) -> None:
         self.id = device_id
         self.metrics: dict[tuple[str, str], int] = {}
+        self._forms: dict[tuple[tuple[str, str], ...], tuple[int, ...]] = {}
+
+    def metric_ids(self, pairs: tuple[tuple[str, str], ...]) -> tuple[int, ...] | None:
+        """The ids of the metrics of a message, in its order; None when one is not known."""
+        known = self._forms.get(pairs)
+        if known is not None:
+            return known
+        try:
+            ids = tuple(self.metrics[pair] for pair in pairs)
+        except KeyError:
+            return None
+        # A device that sends one form of message does so for ever; one with many costs what it did without this.
+        may_stay = PENDING not in ids and len(pairs) <= MAX_FORM_READINGS
+        if may_stay and len(self._forms) < FORMS_REMEMBERED:
+            self._forms[pairs] = ids
+        return ids
 
 
 class KnownGateway:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 
-from tds.fleet.directory import KnownDevice, KnownGateway
+from tds.fleet.directory import PENDING, KnownDevice, KnownGateway
 from tds.fleet.kinds import default_kind
 from tds.fleet.limits import (
     MAX_DEVICES_A_GATEWAY,
@@ -14,8 +14,6 @@ from tds.fleet.limits import (
     MAX_METRICS_A_GATEWAY,
     MAX_METRICS_A_TENANT,
 )
-
-PENDING: Final = 0  # the id of what is planned but not in the database yet
 
 
 class Obstacle(Enum):

@@ -58,8 +58,7 @@ def register_newcomers(
     for n, message in enumerate(judged):
         if isinstance(message, Message) and message.gateway_code in codes and _is_new(directory, message):
             gateway = gateways[message.gateway_code]
-            pairs = [(reading.tipo, reading.unidade) for reading in message.readings]
-            obstacle = plan(Newcomer(gateway, message.device_code, pairs), metrics[gateway.tenant_id])
+            obstacle = plan(Newcomer(gateway, message.device_code, message.pairs), metrics[gateway.tenant_id])
             if obstacle is not None:
                 judged[n] = _refusal(Reason(obstacle.value), message)
     register(connection, gateways.values(), metrics)
@@ -77,19 +76,20 @@ def to_rows(directory: Directory, verdicts: Sequence[Verdict], ledger: Ledger) -
                 raise LookupError(verdict.gateway_code)  # refused before
             device = gateway.devices[verdict.device_code]
             tenant_of[device.id] = gateway.tenant_id
-            metrics = device.metrics
-            for reading in verdict.readings:
-                rows.add(device.id, metrics[reading.tipo, reading.unidade], verdict.time, reading.valor)
+            metric_ids = device.metric_ids(verdict.pairs)
+            if metric_ids is None:
+                raise LookupError(verdict.pairs)  # registered before
+            rows.add(device.id, metric_ids, verdict.time, [reading.valor for reading in verdict.readings])
             counts = ledger.of(gateway.tenant_id)
             counts.accepted += 1
-            counts.readings += len(verdict.readings)
+            counts.readings += len(metric_ids)
     return rows, tenant_of
 
 
 def _is_new(directory: Directory, message: Message) -> bool:
     gateway = directory.get(message.gateway_code)
     device = gateway.devices.get(message.device_code) if gateway else None
-    return device is None or any((r.tipo, r.unidade) not in device.metrics for r in message.readings)
+    return device is None or device.metric_ids(message.pairs) is None
 
 
 def _gateways(directory: Directory, codes: Iterable[str]) -> Iterable[KnownGateway]:

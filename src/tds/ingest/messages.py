@@ -26,6 +26,7 @@ class Message(Struct, frozen=True, gc=False):
     device_code: str
     time: datetime  # UTC, cut to the microsecond
     readings: list[Reading]  # 1 to 500, as sent
+    pairs: tuple[tuple[str, str], ...]  # (tipo, unidade) of each: with one look-up for all, not one for each
 
 
 class Refusal(Struct, frozen=True, gc=False):

@@ -33,7 +33,8 @@ def check_object(
     gateway_code = _code(fields, "gateway_code", codes.gateway if codes else None)
     device_code = _code(fields, "device_code", codes.device if codes else None)
     time = _time(fields, now=now, retention=retention)
-    return Message(gateway_code, device_code, time, _readings(fields))
+    readings = _readings(fields)
+    return Message(gateway_code, device_code, time, readings, tuple((r.tipo, r.unidade) for r in readings))
 
 
 def quoted(text: str) -> str:

@@ -33,6 +33,10 @@ class _Body(Struct, frozen=True, gc=False):
 
 _BODY: Final = Decoder(_Body)
 
+FORMS_REMEMBERED: Final = 1_000  # of messages, by their labels; at 250 bytes a reading 8 MB at most
+MAX_FORM_READINGS: Final = 32
+_FORMS: Final[dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]] = {}
+
 
 def judge(topic: str, payload: bytes, *, now: datetime, retention: timedelta) -> Message | Refusal:
     """The verdict on a message from the broker. Raises for no topic and no bytes whatever."""
@@ -87,14 +91,23 @@ def _accept_fast(payload: bytes, now: datetime, retention: timedelta) -> Message
     time = parse_timestamp(body.timestamp)
     if time is None or not _LEAST_AGE <= now - time <= retention:
         return None
-    readings = body.leituras
-    for reading in readings:
-        # Printable text has no control or format character. A few harmless spaces are not printable: slowly, then.
-        if not (reading.tipo.isprintable() and reading.unidade.isprintable()):
-            return None
-    if len(readings) > 1 and len({(reading.tipo, reading.unidade) for reading in readings}) < len(readings):
+    sent = tuple([(reading.tipo, reading.unidade) for reading in body.leituras])
+    pairs = _FORMS.get(sent) or _beyond_doubt(sent)
+    if pairs is None:
         return None
-    return Message(body.gateway_code, body.device_code, time, readings)
+    return Message(body.gateway_code, body.device_code, time, body.leituras, pairs)
+
+
+def _beyond_doubt(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...] | None:
+    """The labels of a message, or None; remembered, because the messages of a fleet have few forms."""
+    # Printable text has no control or format character. A few harmless spaces are not printable: slowly, then.
+    if len(set(pairs)) < len(pairs) or not all(tipo.isprintable() and unidade.isprintable() for tipo, unidade in pairs):
+        return None
+    if len(pairs) <= MAX_FORM_READINGS:
+        if len(_FORMS) >= FORMS_REMEMBERED:
+            _FORMS.clear()
+        _FORMS[pairs] = pairs  # one tuple for all messages of the form, however long somebody keeps it
+    return pairs
 
 
 def _judge_slowly(payload: bytes, codes: TopicCodes | None, now: datetime, retention: timedelta) -> Message | Refusal:

@@ -28,11 +28,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.devices)
 
-    def add(self, device_id: int, metric_id: int, time: datetime, value: float) -> None:
-        self.devices.append(device_id)
-        self.metrics.append(metric_id)
-        self.times_us.append((time - EPOCH) // MICROSECOND)
-        self.values.append(value)
+    def add(self, device_id: int, metric_ids: Sequence[int], time: datetime, values: Sequence[float]) -> None:
+        """The readings of one device at one time: a value for each metric."""
+        count = len(values)
+        self.devices += [device_id] * count
+        self.metrics += metric_ids
+        self.times_us += [(time - EPOCH) // MICROSECOND] * count
+        self.values += values
 
 
 class Series(NamedTuple):
