@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import psycopg
+from msgspec import Struct
 from psycopg import errors
 
 from tds.fleet.directory import Directory
@@ -33,7 +34,7 @@ MESSAGE_FAULTS: Final = (
 PREPARATIONS: Final = 1  # a partition that is still missing after it was made is no matter of waiting
 
 
-class Arrival(NamedTuple):
+class Arrival(Struct, frozen=True, gc=False):
     """A message as it came. `topic` is None over HTTP, where a token says whose it is, whatever it holds.
 
     `received_at` is set for one that waited since then: its clock is judged as of that moment, its age as of now.

@@ -96,6 +96,8 @@ class Connection:
         self.keep_alive_s = float(config.keep_alive_s)
         self.sent_at = self.heard_at = monotonic()
         self.nonce = secrets.token_bytes(16)  # of this connection's marker
+        self.marker = drain.marker_topic(config.client_id)
+        self.shared = config.shared
 
     def serve(self, listener: Listener, up: Event, stopping: Event, giving_up: Event) -> None:
         """Run until told to stop; raises OSError or ProtocolError with the reason when the connection ends before.
@@ -188,9 +190,9 @@ class Connection:
 
     def _is_ours(self, packet: Any) -> bool:
         """The marker of a drain, perhaps of one that was broken off; or our own clearing of a retained message."""
-        if packet.topic == drain.marker_topic(self.config.client_id):
+        if packet.topic == self.marker:
             return True
-        return self.config.shared and not packet.payload and packet.retain and CLEARING in packet.user_properties
+        return self.shared and not packet.payload and packet.retain and CLEARING in packet.user_properties
 
     def _decrypted(self) -> bool:
         """Whether TLS holds bytes that it has decrypted already: no selector sees them."""
