@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import count, pairwise
 from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
-from tds.readings import kept
+from tds.readings import kept, optimism
 from tds.readings.budget import LONG_AGO, Budget, PartSize, day_of
 from tds.readings.hours import hour_of
 from tds.readings.models import Reading
@@ -51,6 +51,7 @@ Connection = psycopg.Connection[Any]
 Values = dict[tuple[Series, datetime], float]
 
 STORES = ["native", "timescaledb"]
+FAR_DAYS = count(400, 100)  # a place that a test made stays
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -70,6 +71,14 @@ def connections(store: ReadingStore, django_db_setup: None) -> Iterator[tuple[Co
         store.prepare(first, now=NOW)
         yield first, second
         without_readings(first)
+
+
+@pytest.fixture(params=["with care", "the quick way first"], autouse=True)
+def way(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """However a batch is stored, all of this is so."""
+    quick = request.param == "the quick way first"
+    monkeypatch.setattr(optimism, "MIN_ROWS", 1 if quick else 1_000_000)
+    monkeypatch.setattr(optimism, "CALM_BATCHES", 0)
 
 
 @pytest.fixture
@@ -178,7 +187,7 @@ def test_the_largest_numbers_of_one_gateway_stop_no_aggregation(store: ReadingSt
 
 
 def test_a_time_without_a_place_asks_for_prepare(store: ReadingStore, connection: Connection) -> None:
-    far = NOW + timedelta(days=400)
+    far = NOW + timedelta(days=next(FAR_DAYS))
     if isinstance(store, PartitionStore):  # the other makes places by itself
         with pytest.raises(MissingPartitionError), connection.transaction():
             insert(store, connection, [(A, NOW, 1.0), (A, far, 1.0)])

@@ -21,6 +21,7 @@ class ChosenStore(SqlStore):
     """`ReadingStore` for a database that may have either."""
 
     def __init__(self, retention: timedelta, budget: Budget = NO_BUDGET) -> None:
+        super().__init__()
         self._native = PartitionStore(retention, budget)
         self._timescale = TimescaleStore(retention, budget)
 

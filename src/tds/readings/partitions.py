@@ -31,6 +31,7 @@ class PartitionStore(SqlStore):
     name = "native"
 
     def __init__(self, retention: timedelta, budget: Budget = NO_BUDGET) -> None:
+        super().__init__()
         self.retention = retention
         self.budget = budget
 

@@ -35,6 +35,7 @@ class TimescaleStore(SqlStore):
     name = "timescaledb"
 
     def __init__(self, retention: timedelta, budget: Budget = NO_BUDGET) -> None:
+        super().__init__()
         self.retention = retention
         self.budget = budget
 
