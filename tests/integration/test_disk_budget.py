@@ -168,6 +168,24 @@ def test_the_worker_drops_by_bytes_and_leaves_the_minimum(store: Store, connecti
     assert (account.rows, account.dropped) == (2, 4)
 
 
+def test_a_day_that_only_has_to_be_compressed_costs_no_other_day(connection: Connection) -> None:
+    with timescaledb():
+        plain = TimescaleStore(RETENTION)
+        ours = writer(connection, plain)
+        for n in range(10):
+            minutes = [NOW - n * DAY + timedelta(seconds=20 * second) for second in range(1_000)]
+            ours.write([arrival("GW-acme", time) for time in minutes], now=NOW)
+        plain.roll_up(connection, now=NOW)
+        raw = plain.sizes(connection)
+        store = TimescaleStore(RETENTION, Budget(sum(size.size_bytes for size in raw) - raw[0].size_bytes // 2, 2))
+        for chore in worker.chores(store):
+            chore.do(connection, NOW)
+        assert not KeptSince.objects.exists()
+        assert len(store.sizes(connection)) == len(raw)
+        assert sum(size.size_bytes for size in store.sizes(connection)) <= store.budget.max_bytes
+        assert_balanced()
+
+
 def test_a_persons_word_holds_for_late_readings_too(store: Store, connection: Connection) -> None:
     ours = writer(connection, store)
     ours.write([arrival("GW-acme", NOW - n * DAY) for n in range(3)], now=NOW)

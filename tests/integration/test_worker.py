@@ -280,7 +280,7 @@ def test_the_worker_does_its_chores_says_that_it_lives_and_ends_on_sigterm(
         wait_until(Heartbeat.objects.exists, "a sign of life")
         beat = Heartbeat.objects.get()
         assert (beat.process, beat.pid) == ("worker", process.process.pid)
-        assert beat.facts == {"chores": ["partitions", "retention", "compression", "ledger", "rollup", "disk"]}
+        assert beat.facts == {"chores": ["partitions", "compression", "retention", "ledger", "rollup", "disk"]}
         # The hours are closed up to now, so the chores of this process really ran.
         row = connection.execute("SELECT complete_before FROM tds_new_estadorollup").fetchone()
         assert row
