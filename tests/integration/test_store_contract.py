@@ -286,6 +286,8 @@ def test_a_day_that_bytes_dropped_is_not_made_again_and_takes_no_late_reading(
     assert not [name for name in store.prepare(connection, now=NOW) if since > NOW - RETENTION and "20260607" in name]
     with pytest.raises(MissingPartitionError):
         insert(store, connection, [(B, NOW, 1.0), (B, since - timedelta(microseconds=1), 1.0)])
+    with pytest.raises(MissingPartitionError):  # and so in a large batch, which is tried the quick way
+        insert(store, connection, [(B, since - MINUTE + n * timedelta(seconds=1), 1.0) for n in range(1_500)])
     assert store.latest(connection, [B]) == []
     assert insert(store, connection, [(B, since, 1.0)]).stored == 1
     assert min(part.start for part in store.parts(connection)) == since
