@@ -221,3 +221,22 @@ def test_a_broker_that_is_killed_and_comes_back_goes_on_with_the_same_consumer(
         wait_until(consumer.session.up.is_set, "the second connection")
         publish(broker, message(1))
         wait_for(connection, 1)
+
+
+def test_what_a_killed_broker_acknowledged_and_had_not_saved_is_sent_again_and_stored_once(
+    broker: RunningBroker, connection: Connection
+) -> None:
+    with consumer_thread(broker.url):
+        publish(broker, message(0))
+        wait_for(connection, 0)
+    broker.save()
+    publish(broker, *(message(n) for n in range(1, 50)))  # acknowledged; the consumer is away
+    broker.kill()
+    broker.start()
+    with consumer_thread(broker.url):
+        publish(broker, message(50))
+        wait_for(connection, 0, 50)  # the rest really was lost
+        publish(broker, *(message(n) for n in range(51)))  # a gateway's resend window
+        wait_for(connection, *range(51))
+        wait_until(lambda: ledger(connection)["duplicate"] == 2, "both copies being counted")
+    assert ledger(connection)["stored"] == 51
