@@ -45,9 +45,12 @@ class Platform:
 
 
 @contextlib.contextmanager
-def running_platform() -> Iterator[Platform]:
+def running_platform(store: str = "auto") -> Iterator[Platform]:
+    """`store` as TDS_STORE; RuntimeError when it does not start with it."""
     with shared_folder("bench") as home:
-        environment = os.environ | {name: str(free_port()) for name in PORTS} | {"TDS_HOME": str(home)}
+        environment = (
+            os.environ | {name: str(free_port()) for name in PORTS} | {"TDS_HOME": str(home), "TDS_STORE": store}
+        )
         with (home / "up.log").open("wb") as log:
             process = subprocess.Popen(
                 [ROOT / "tds", "up", "--no-demo"], env=environment, stdout=log, stderr=log, start_new_session=True
