@@ -11,7 +11,7 @@ from tds.fleet.directory import CHANNEL
 LOCK_CLASS: Final = 0x7D5
 STATEMENT_TIMEOUT_S: Final = 60  # of a batch: a database that hangs becomes an error that is tried again
 UPKEEP_TIMEOUT_S: Final = 3_600  # of the worker's: aggregating, compressing and counting take what they take
-OPTIONS: Final = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+OPTIONS: Final = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s -c timezone=UTC -c jit=off"
 
 
 def connect(

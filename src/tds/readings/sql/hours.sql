@@ -16,8 +16,13 @@ FROM fresh
 UNION ALL
 SELECT device_id, metric_id, extract(epoch FROM hour)::int8, n, minimum, maximum, total, first, last, increase,
        falls, fell_from
-FROM series JOIN tds_new_leiturahora USING (device_id, metric_id)
-WHERE %(rollup)s AND hour >= %(start)s AND hour < %(end)s
-  AND hour < (SELECT complete_before FROM tds_new_estadorollup)
-  AND (device_id, hour) NOT IN (SELECT device_id, hour FROM dirty)
+FROM series CROSS JOIN LATERAL (
+    -- OFFSET 0: series by series. A planner that may join as it likes reads the hours of the whole fleet.
+    SELECT hour, n, minimum, maximum, total, first, last, increase, falls, fell_from FROM tds_new_leiturahora AS h
+    WHERE h.device_id = series.device_id AND h.metric_id = series.metric_id
+      AND %(rollup)s AND hour >= %(start)s AND hour < %(end)s
+      AND hour < (SELECT complete_before FROM tds_new_estadorollup)
+    OFFSET 0
+) AS rolled_up
+WHERE (device_id, hour) NOT IN (SELECT device_id, hour FROM dirty)
 ORDER BY 1, 2, 3
