@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import errors, sql
 
-from tds.readings import kept, rollup
+from tds.readings import kept, keys, rollup
 from tds.readings.budget import NO_BUDGET, Budget, PartSize, day_of, oldest_kept
 from tds.readings.costs import ROLLUP_BYTES_AN_HOUR
 from tds.readings.dropped import PATIENCE_MS, may_drop, note_dropped
@@ -35,8 +35,9 @@ class PartitionStore(SqlStore):
         self.retention = retention
         self.budget = budget
 
-    def compact(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:  # noqa: ARG002  # the interface
-        return []  # PostgreSQL has nothing to compress rows with
+    def compact(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
+        # PostgreSQL has nothing to compress rows with.
+        return keys.rebuild_one(connection, self.parts(connection), now=now)
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
         oldest = oldest_kept(self.retention, kept.kept_since(connection), now=now)

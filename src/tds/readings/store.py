@@ -160,7 +160,7 @@ class ReadingStore(Protocol):
         ...
 
     def compact(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
-        """Compress what is old enough, where the store can; what was compressed."""
+        """Make smaller what is old enough; what was made so. Call it again and again until that is nothing."""
         ...
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:

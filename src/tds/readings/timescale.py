@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import errors, sql
 
-from tds.readings import kept, rollup
+from tds.readings import kept, keys, rollup
 from tds.readings.budget import NO_BUDGET, Budget, PartSize, day_of, oldest_kept
 from tds.readings.dropped import PATIENCE_MS, may_drop, note_dropped
 from tds.readings.hours import HOUR
@@ -72,7 +72,7 @@ class TimescaleStore(SqlStore):
                 connection.execute("SET LOCAL statement_timeout = 0")
                 connection.execute("SELECT compress_chunk(%s::regclass, if_not_compressed => true)", (chunk,))
             compressed.append(chunk)
-        return compressed
+        return compressed + keys.rebuild_one(connection, self.parts(connection), now=now)
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         sizes = self.sizes(connection) if self.budget.max_bytes else []
