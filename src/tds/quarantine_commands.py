@@ -1,6 +1,5 @@
 """`tds quarantine`: look at refused messages, replay them, take them away, throw them away."""
 
-import base64
 import json
 import sys
 from collections.abc import Iterator
@@ -47,6 +46,8 @@ def list_messages(  # noqa: PLR0913  # one option a filter
     """Show how many there are by reason and gateway, and the newest."""
     from django.db.models import Count, Max
 
+    from tds.ingest.quarantined import described
+
     chosen = _chosen(reason, gateway, tenant, since)
     groups = list(
         chosen.order_by()
@@ -54,7 +55,7 @@ def list_messages(  # noqa: PLR0913  # one option a filter
         .annotate(kept=Count("id"), last=Max("received_at"))
         .order_by("-kept")[:limit]
     )
-    newest = [_described(message) for message in chosen.order_by("-id")[:limit]]
+    newest = [described(message) for message in chosen.order_by("-id")[:limit]]
     if as_json:
         groups = [group | {"last": iso(group["last"])} for group in groups]
         typer.echo(json.dumps({"groups": groups, "newest": newest}, ensure_ascii=False))
@@ -89,16 +90,12 @@ def show_message(
 ) -> None:
     """Show one message, what is wrong with it and what to do."""
     from tds.ingest.models import QuarantinedMessage
-    from tds.ingest.reasons import SENTENCES, sentence
-    from tds.ingest.reasons import Reason as Word
+    from tds.ingest.quarantined import advice, described
 
     message = QuarantinedMessage.objects.filter(pk=message_id).first()
     if message is None:
         fail(f"There is no message {message_id} in quarantine; it may have made room for newer ones.")
-    advice = ""
-    if message.reason in SENTENCES:
-        advice = sentence(Word(message.reason), gateway=message.gateway_code, device="the device")
-    document = _described(message) | {"what_to_do": advice}
+    document = described(message) | {"what_to_do": advice(message.reason, message.gateway_code)}
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
@@ -161,6 +158,8 @@ def export_messages(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A new file; default: standard output.")] = None,
 ) -> None:
     """Write messages as JSON lines; a payload that is no UTF-8 as payload_base64."""
+    from tds.ingest.quarantined import described
+
     chosen = _chosen(reason, gateway, tenant, since).order_by("id")
     try:
         file = output.open("x", encoding="utf-8") if output else sys.stdout
@@ -169,7 +168,7 @@ def export_messages(
     written = 0
     try:
         for message in chosen.iterator(chunk_size=500):
-            file.write(json.dumps(_described(message), ensure_ascii=False) + "\n")
+            file.write(json.dumps(described(message), ensure_ascii=False) + "\n")
             written += 1
     finally:
         if output:
@@ -207,39 +206,15 @@ def _chosen(reason: str, gateway: str, tenant: str, since: datetime | None) -> "
     from datetime import UTC
 
     from tds.ingest.models import QuarantinedMessage
+    from tds.ingest.quarantined import Choice
     from tds.ingest.reasons import Reason as Word
 
-    chosen = QuarantinedMessage.objects.all()
-    if reason:
-        if reason not in set(Word):
-            fail(f"--reason is {reason!r}; use one of: {', '.join(Word)}.")
-        chosen = chosen.filter(reason=reason)
-    if gateway:
-        chosen = chosen.filter(gateway_code=gateway)
+    if reason and reason not in set(Word):
+        fail(f"--reason is {reason!r}; use one of: {', '.join(Word)}.")
+    messages = QuarantinedMessage.objects.all()
     if tenant:
-        chosen = chosen.filter(tenant=None if tenant == "-" else find_tenant(tenant))
-    if since:
-        chosen = chosen.filter(received_at__gte=since.replace(tzinfo=UTC))
-    return chosen
-
-
-def _described(message: "QuarantinedMessage") -> dict[str, Any]:
-    payload = bytes(message.payload)
-    document: dict[str, Any] = {
-        "id": message.pk,
-        "received_at": iso(message.received_at),
-        "reason": message.reason,
-        "detail": message.detail,
-        "gateway_code": message.gateway_code,
-        "topic": message.topic,
-        "replayed_at": iso(message.replayed_at),
-        "payload": "",
-    }
-    try:
-        document["payload"] = payload.decode()
-    except UnicodeDecodeError:
-        document["payload_base64"] = base64.b64encode(payload).decode()
-    return document
+        messages = messages.filter(tenant=None if tenant == "-" else find_tenant(tenant))
+    return Choice(reason, gateway, since.replace(tzinfo=UTC) if since else None).of(messages)
 
 
 def _harmless(text: str) -> str:

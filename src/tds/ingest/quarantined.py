@@ -1,0 +1,104 @@
+"""What is in quarantine, chosen and described: the same for the command line, the page and the API."""
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Count, Max, QuerySet
+
+from tds.ingest.models import QuarantineCount, QuarantinedMessage
+from tds.ingest.reasons import SENTENCES, Reason, sentence
+
+WORST_SENDERS: Final = 5
+RECENT: Final = timedelta(hours=24)  # who sent nothing bad for so long is no trouble any more
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """By reason, by gateway code as it was sent, and by when it came; what is empty chooses nothing away."""
+
+    reason: str = ""
+    gateway: str = ""
+    since: datetime | None = None
+
+    def of(self, messages: "QuerySet[QuarantinedMessage]") -> "QuerySet[QuarantinedMessage]":
+        if self.reason:
+            messages = messages.filter(reason=self.reason)
+        if self.gateway:
+            messages = messages.filter(gateway_code=self.gateway)
+        if self.since:
+            messages = messages.filter(received_at__gte=self.since)
+        return messages
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """`total`: messages that were ever refused; of a code that is nobody's, those that are still kept."""
+
+    gateway_code: str
+    reason: str
+    total: int
+    last_at: datetime
+
+    @property
+    def advice(self) -> str:
+        return advice(self.reason, self.gateway_code)
+
+
+def nobodys() -> "QuerySet[QuarantinedMessage]":
+    """Of codes that are no tenant's. For the platform operator alone."""
+    return QuarantinedMessage.objects.filter(tenant=None)
+
+
+def worst_of_gateways(counts: "QuerySet[QuarantineCount]", *, now: datetime) -> list[Sender]:
+    """Who among these gateways sends most of what is refused, and still does."""
+    recent = counts.filter(last_at__gte=now - RECENT, total__gt=0).exclude(reason=Reason.PREVIOUS_OWNER)
+    chosen = recent.select_related("gateway").order_by("-total", "id")[:WORST_SENDERS]
+    return [
+        Sender(count.gateway.code, count.reason, count.total, count.last_at)
+        for count in chosen
+        if count.gateway is not None
+    ]
+
+
+def worst_of_strangers(*, now: datetime) -> list[Sender]:
+    groups = (
+        nobodys()
+        .filter(received_at__gte=now - RECENT)
+        .order_by()
+        .values("gateway_code", "reason")
+        .annotate(total=Count("id"), last_at=Max("received_at"))
+        .order_by("-total", "gateway_code")[:WORST_SENDERS]
+    )
+    return [Sender(**group) for group in groups]
+
+
+def advice(reason: str, gateway_code: str) -> str:
+    """What happened, whose side it is on and what to do next; empty for a word that this version does not know."""
+    return sentence(Reason(reason), gateway=gateway_code, device="the device") if reason in SENTENCES else ""
+
+
+def payload_of(message: QuarantinedMessage) -> tuple[str, str | None]:
+    """A payload as text; or, when it is no UTF-8, an empty text and its base64."""
+    payload = bytes(message.payload)
+    try:
+        return payload.decode(), None
+    except UnicodeDecodeError:
+        return "", base64.b64encode(payload).decode()
+
+
+def described(message: QuarantinedMessage) -> dict[str, Any]:
+    """A message as one line of an export: times in ISO 8601 of UTC, `payload_base64` only where it is no UTF-8."""
+    text, encoded = payload_of(message)
+    document: dict[str, Any] = {
+        "id": message.pk,
+        "received_at": message.received_at.isoformat(),
+        "reason": message.reason,
+        "detail": message.detail,
+        "gateway_code": message.gateway_code,
+        "topic": message.topic,
+        "replayed_at": message.replayed_at.isoformat() if message.replayed_at else None,
+        "payload": text,
+    }
+    return document if encoded is None else document | {"payload_base64": encoded}
