@@ -33,6 +33,8 @@ pytestmark = pytest.mark.django_db
 
 PREFIX: Final = "tds_new/telemetria/"
 
+KEPT_MESSAGE: Final = f"{PREFIX}api/quarentena/<int:id>/"
+
 # Who may see what at an address. A new one belongs here before it is served.
 MEMBERS: Final = {  # what the signed-in person's tenant has, and nothing else
     PREFIX,
@@ -41,8 +43,17 @@ MEMBERS: Final = {  # what the signed-in person's tenant has, and nothing else
     f"{PREFIX}api/cartoes/",
     f"{PREFIX}api/registro/",
     f"{PREFIX}opcoes/",
+    f"{PREFIX}api/quarentena/",
     f"{PREFIX}registro/",
+    f"{PREFIX}quarentena/",
+    f"{PREFIX}quarentena/exportar/",
+    KEPT_MESSAGE,
+}
+ACTIONS: Final = {  # of members as well, but a GET shows nothing
     f"{PREFIX}cliente/",
+    f"{PREFIX}quarentena/acao/",
+    f"{PREFIX}api/quarentena/reprocessar/",
+    f"{PREFIX}api/quarentena/eliminar/",
 }
 TOKENS: Final = {f"{PREFIX}api/leituras/"}  # what the bearer token's tenant has
 OWN_ACCOUNT: Final = {  # the person's own, whatever the tenant
@@ -189,6 +200,7 @@ def addresses(victim: Victim) -> list[Address]:
     for route, parts in routes():
         model = re.match(r"admin/\w+/(\w+)/<", route)
         row = victim.rows.get(model[1]) if model else None
+        row = victim.rows["quarantinedmessage"] if route == KEPT_MESSAGE else row
         pk = str(row.pk) if row is not None else "1"
         values = {
             "id": pk,
@@ -258,7 +270,7 @@ def requests_for(victim: Victim) -> Iterator[tuple[str, Address]]:
 
 
 def test_every_address_is_classified() -> None:
-    known = MEMBERS | TOKENS | OWN_ACCOUNT | NOBODYS
+    known = MEMBERS | ACTIONS | TOKENS | OWN_ACCOUNT | NOBODYS
     served = {route for route, _parts in routes() if not route.startswith(OPERATORS)}
     assert served - known == set(), "say in this file who may see what there"
     assert known - served == set(), "these addresses are gone"
@@ -266,9 +278,11 @@ def test_every_address_is_classified() -> None:
 
 def test_the_victims_own_people_see_what_the_sweep_looks_for(victim: Victim) -> None:
     seen = {
-        route: body_of(ask(signed_in(victim.user), "GET", f"/{route}"))
-        for route in sorted(MEMBERS - {f"{PREFIX}cliente/"})
+        address.route: body_of(ask(signed_in(victim.user), "GET", address.path))
+        for address in addresses(victim)
+        if address.route in MEMBERS
     }
+    assert seen.keys() == MEMBERS
     assert all(MARK in text for text in seen.values())
     assert str(VALUE) in seen[f"{PREFIX}api/timeline/"]
     operator = User.objects.create_superuser("operador", password="correct horse")

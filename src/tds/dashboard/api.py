@@ -1,15 +1,18 @@
 """The JSON API, put together. Its OpenAPI document is at api/openapi.json."""
 
+from http import HTTPStatus
+
 import psycopg
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI
-from ninja.errors import AuthenticationError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import SessionAuth
 
-from tds.dashboard import chart_api, ledger, post_readings
+from tds.dashboard import chart_api, ledger, post_readings, quarantine_api
 from tds.dashboard.errors import RETRY_AFTER_S, ApiError, is_from_redis
 
 # The readers only read: a forged request of another site learns nothing from their answers.
@@ -24,6 +27,7 @@ api = NinjaAPI(
 api.add_router("", chart_api.router)
 api.add_router("", ledger.router)
 api.add_router("", post_readings.router)
+api.add_router("", quarantine_api.router)
 
 
 def refused(request: HttpRequest, status: int, word: str, sentence: str) -> HttpResponse:
@@ -55,6 +59,20 @@ def _on_stranger(request: HttpRequest, error: AuthenticationError) -> HttpRespon
 @api.exception_handler(Http404)
 def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:  # noqa: ARG001  # ninja's signature
     return refused(request, 404, "desconhecido", _("There is nothing here."))
+
+
+@api.exception_handler(PermissionDenied)
+def _on_forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+    return refused(request, 403, "proibido", str(error))
+
+
+@api.exception_handler(HttpError)
+def _on_refused_by_ninja(request: HttpRequest, error: HttpError) -> HttpResponse:
+    # A body that is no JSON is a 400; the other one is a form of another site, or a script without the page's token.
+    if error.status_code == HTTPStatus.FORBIDDEN:
+        sentence = _("Send the token of the cookie “csrftoken” in the header X-CSRFToken.")
+        return refused(request, 403, "csrf", sentence)
+    return refused(request, error.status_code, "corpo_invalido", _("The body is not the JSON that is expected."))
 
 
 @api.exception_handler(psycopg.OperationalError)

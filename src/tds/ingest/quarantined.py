@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Count, Max, QuerySet
+from django.utils.translation import gettext
 
 from tds.ingest.models import QuarantineCount, QuarantinedMessage
-from tds.ingest.reasons import SENTENCES, Reason, sentence
+from tds.ingest.reasons import SENTENCES, Reason
 
 WORST_SENDERS: Final = 5
 RECENT: Final = timedelta(hours=24)  # who sent nothing bad for so long is no trouble any more
@@ -41,9 +42,15 @@ class Sender:
     total: int
     last_at: datetime
 
-    @property
-    def advice(self) -> str:
-        return advice(self.reason, self.gateway_code)
+
+def everybodys() -> "QuerySet[QuarantinedMessage]":
+    """To be filtered by tenant."""
+    return QuarantinedMessage.objects.all()
+
+
+def counts() -> "QuerySet[QuarantineCount]":
+    """To be filtered by tenant."""
+    return QuarantineCount.objects.all()
 
 
 def nobodys() -> "QuerySet[QuarantinedMessage]":
@@ -75,8 +82,13 @@ def worst_of_strangers(*, now: datetime) -> list[Sender]:
 
 
 def advice(reason: str, gateway_code: str) -> str:
-    """What happened, whose side it is on and what to do next; empty for a word that this version does not know."""
-    return sentence(Reason(reason), gateway=gateway_code, device="the device") if reason in SENTENCES else ""
+    """What happened, whose side it is on and what to do next, in the language of the thread.
+
+    Empty for a word that this version does not know.
+    """
+    if reason not in SENTENCES:
+        return ""
+    return gettext(SENTENCES[Reason(reason)]).format(gateway=gateway_code, device=gettext("the device"))
 
 
 def payload_of(message: QuarantinedMessage) -> tuple[str, str | None]:
