@@ -264,3 +264,21 @@ def test_the_ledger_is_drawn_and_says_that_it_balances(browser: Browser, platfor
         assert_fits(page)
         platform_said = platform.tds("ledger", "check", check=False)
         assert (platform_said.returncode, platform_said.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1440, "light")])
+def test_what_was_refused_is_found_and_says_what_to_do(
+    browser: Browser, platform: Started, width: int, scheme: str
+) -> None:
+    publish(platform, "GW-OF-2", 1.0, unidade="<b>mais de 16 caracteres</b>")
+    with opened(browser, platform, color_scheme=scheme, viewport={"width": width, "height": 800}) as page:
+        sign_in(page, "bia")
+        page.get_by_role("link", name="Quarentena").click()
+        expect(page.get_by_role("heading", name="Quem mais envia")).to_be_visible()
+        page.locator(".senders").get_by_role("link", name="GW-OF-2").first.click()
+        expect(page.get_by_label("Código do gateway")).to_have_value("GW-OF-2")
+        page.locator(".kept summary").first.press("Enter")
+        expect(page.locator(".kept pre").first).to_contain_text("<b>mais de 16 caracteres</b>")
+        expect(page.locator(".kept .advice").first).to_contain_text("O dispositivo enviou uma leitura cujo")
+        assert_accessible(page)
+        assert_fits(page)

@@ -15,7 +15,7 @@ from typing import Final
 
 from tds.simulator.message import Kind, Message
 
-RESEND_WINDOW_S: Final = 90.0  # 2 × the broker's autosave of 30 s, and 30 s
+RESEND_WINDOW_S: Final = 90.0  # 2 × the broker's autosave of 30 s at most (ours: 15 s), and 30 s
 MAX_WAITING_MESSAGES: Final = 20_000  # a gateway; at the limit the oldest goes
 # A gateway: acknowledged less than the window ago. At the limit nothing new is sent until the window has passed,
 # because to forget one would break the promise. About 200 bytes each.
