@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -34,14 +34,25 @@ def simulated(
     platform: Started, prefix: str, report: Path, *words: str, live_s: int
 ) -> Iterator[subprocess.Popen[str]]:
     """Six gateways with 180 messages a second, spread over all brokers; `report` gets what was acknowledged."""
-    brokers = [word for url in platform.ready["mqtt_urls"] for word in ("--broker", url)]
+    with fleet_on(
+        platform.ready["mqtt_urls"], platform.environment, prefix, report, "--duration", f"{live_s}s", *words
+    ) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def fleet_on(
+    brokers: Sequence[str], environment: Mapping[str, str], prefix: str, report: Path, *words: str
+) -> Iterator[subprocess.Popen[str]]:
+    """The same on brokers of the test's own; without a `--duration` until it is told to end."""
     process = subprocess.Popen(
         [
             *(ROOT / "tds", "simulate", "--gateways", str(GATEWAYS), "--devices", str(DEVICES), "--prefix", prefix),
-            *("--interval", "0.1", "--duration", f"{live_s}s", *brokers, *words),
-            *("--report", str(report), "--json"),
+            *("--interval", "0.1", "--report", str(report), "--json"),
+            *(word for url in brokers for word in ("--broker", url)),
+            *words,
         ],
-        env=platform.environment,
+        env=dict(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -61,17 +72,23 @@ def connect(platform: Started) -> psycopg.Connection[Any]:
 def stored_messages(platform: Started, prefix: str) -> dict[tuple[str, str, datetime], int]:
     """How many readings there are of each (gateway, device, time)."""
     with connect(platform) as connection:
-        rows = connection.execute(
-            """SELECT g.code, d.code, r.time, count(*) FROM tds_new_leituradispositivo r
-               JOIN tds_new_device d ON d.id = r.device_id JOIN tds_new_gateway g ON g.id = d.gateway_id
-               WHERE g.code LIKE %s GROUP BY 1, 2, 3""",
-            (f"{prefix}-%",),
-        )
-        return {(gateway, device, at): count for gateway, device, at, count in rows}
+        return messages_in(connection, prefix)
+
+
+def messages_in(connection: psycopg.Connection[Any], prefix: str) -> dict[tuple[str, str, datetime], int]:
+    rows = connection.execute(
+        """SELECT g.code, d.code, r.time, count(*) FROM tds_new_leituradispositivo r
+           JOIN tds_new_device d ON d.id = r.device_id JOIN tds_new_gateway g ON g.id = d.gateway_id
+           WHERE g.code LIKE %s GROUP BY 1, 2, 3""",
+        (f"{prefix}-%",),
+    )
+    return {(gateway, device, at): count for gateway, device, at, count in rows}
 
 
 def acknowledged(report: Path) -> set[tuple[str, str, datetime]]:
-    lines = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
+    """What a report says; a line that is still being written does not count."""
+    text = report.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
     return {(m["gateway_code"], m["device_code"], datetime.fromisoformat(m["timestamp"])) for m in lines}
 
 
