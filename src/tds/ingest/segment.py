@@ -7,7 +7,8 @@ numbers count messages over the life of a spool, so that a gap says exactly how 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from struct import Struct
@@ -26,6 +27,7 @@ CRC: Final = Struct("!I")
 HEADER_BYTES: Final = HEADER.size + CRC.size
 RECORD_HEADER_BYTES: Final = RECORD.size + CRC.size
 MAX_BODY_BYTES: Final = 16 * 1024**2  # a longer one is no record of ours
+SECTOR_BYTES: Final = 4_096  # what a disk gives or does not give as one
 
 
 class Kept(NamedTuple):
@@ -89,17 +91,21 @@ def read_header(path: Path) -> Header | None:
     return Header(UUID(bytes=spool_id), number, first)
 
 
-def read_record(descriptor: int, offset: int) -> Record | Damage | None:
-    """What stands at an offset of an open segment; None at its end, torn records there included. Raises OSError."""
-    head = os.pread(descriptor, RECORD_HEADER_BYTES, offset)
+def read_record(descriptor: int, offset: int, *, unreadable_as_zeros: bool = False) -> Record | Damage | None:
+    """What stands at an offset of an open segment; None at its end, torn records there included.
+
+    Raises OSError; with `unreadable_as_zeros` sectors that the disk does not give back are damage instead.
+    """
+    read = _pread_around if unreadable_as_zeros else os.pread
+    head = read(descriptor, RECORD_HEADER_BYTES, offset)
     if not head:
         return None
     fields = _record_header(head)
     if fields is None:
-        return _damage(descriptor, offset)
+        return _damage(descriptor, offset, read)
     body_bytes, messages, sequence, body_crc = fields
     start = offset + RECORD_HEADER_BYTES
-    body = os.pread(descriptor, body_bytes, start)
+    body = read(descriptor, body_bytes, start)
     if len(body) == body_bytes and crc32(body) == body_crc:
         try:
             decoded = _decode(body)
@@ -107,7 +113,23 @@ def read_record(descriptor: int, offset: int) -> Record | Damage | None:
             return Damage(start + body_bytes)
         if len(decoded.messages) == messages:
             return Record(sequence, decoded.received_at, decoded.messages, start + body_bytes)
-    return _damage(descriptor, offset)
+    return _damage(descriptor, offset, read)
+
+
+def _pread_around(descriptor: int, count: int, offset: int) -> bytes:
+    """`os.pread`, with zeros for the sectors that can't be read."""
+    with suppress(OSError):
+        return os.pread(descriptor, count, offset)
+    end = min(offset + count, os.fstat(descriptor).st_size)
+    found = bytearray()
+    while offset < end:
+        wanted = min(SECTOR_BYTES - offset % SECTOR_BYTES, end - offset)
+        try:
+            found += os.pread(descriptor, wanted, offset).ljust(wanted, b"\0")
+        except OSError:
+            found += bytes(wanted)
+        offset += wanted
+    return bytes(found)
 
 
 def _record_header(data: bytes) -> tuple[int, int, int, int] | None:
@@ -120,10 +142,10 @@ def _record_header(data: bytes) -> tuple[int, int, int, int] | None:
     )
 
 
-def _damage(descriptor: int, offset: int) -> Damage | None:
+def _damage(descriptor: int, offset: int, read: Callable[[int, int, int], bytes]) -> Damage | None:
     """Up to the next record that is whole in its header. None when there is none: then it is the file's torn end."""
     position = offset + 1
-    rest = os.pread(descriptor, os.fstat(descriptor).st_size - position, position)
+    rest = read(descriptor, os.fstat(descriptor).st_size - position, position)
     found = rest.find(RECORD_MAGIC)
     while found >= 0:
         if _record_header(rest[found : found + RECORD_HEADER_BYTES]) is not None:

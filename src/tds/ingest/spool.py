@@ -18,8 +18,12 @@ from tds.ingest import segment
 from tds.ingest.segment import HEADER_BYTES, Damage, Header, Kept, Record
 
 SEGMENT_BYTES: Final = 16 * 1024**2
-RECORD_BYTES: Final = 4 * 1024**2  # of payload and topics; a batch that has more becomes several records
+# Of payload and topics; a batch that has more becomes several records. A chunk has less than twice as much: in the
+# smallest form of a reading 90,000 rows, about 50 MB of memory.
+RECORD_BYTES: Final = 1024**2
 SUFFIX: Final = ".spool"
+# A sector that can't be read so often is damage: what stands in it is lost, and what stands behind it must not wait.
+READ_TRIES: Final = 10
 
 
 class SpoolFullError(Exception):
@@ -68,15 +72,25 @@ class Spool:
             raise SpoolUnusableError(
                 f"The spool in {folder} can't be used: {error.strerror}; correct TDS_SPOOL_DIR or the folder's owner."
             ) from error
-        self._sizes = {_number(path): path.stat().st_size for path in segments(folder)}
-        headers = [header for number in sorted(self._sizes) if (header := segment.read_header(self._path(number)))]
-        self.id = headers[-1].spool_id if headers else uuid.uuid4()
         self._tail: int | None = None  # descriptor of the segment that is written to; made when it is needed
-        self._tail_number = max(self._sizes, default=0)
         self._head: tuple[int, int] | None = None  # number and descriptor of the segment that is read
+        self._unread: tuple[Position, int] | None = None  # where a read failed, and how often
+        try:
+            self._find_what_is_there()
+        except OSError as error:
+            self.close()
+            raise SpoolUnusableError(
+                f"The spool in {folder} can't be read: {error.strerror}; check the disk, or move the folder away."
+            ) from error
+
+    def _find_what_is_there(self) -> None:
+        self._sizes = {_number(path): path.stat().st_size for path in segments(self.folder)}
+        headers = [header for number in sorted(self._sizes) if (header := self._header(number))]
+        self.id = headers[-1].spool_id if headers else uuid.uuid4()
+        self._tail_number = max(self._sizes, default=0)
         self._next_sequence = self._end_of_last(headers)
         oldest = min(self._sizes, default=self._tail_number + 1)
-        first = self._first_record(Position(oldest, HEADER_BYTES, 0))
+        first = self._first_readable(Position(oldest, HEADER_BYTES, 0))
         begins = next((h.first_sequence for h in headers if h.number == oldest), first.sequence if first else 0)
         self.position = Position(oldest, HEADER_BYTES, begins)
         self.empty = first is None and begins >= self._next_sequence
@@ -117,10 +131,31 @@ class Spool:
         self._next_sequence = sequence
 
     def read(self, most_messages: int) -> Chunk:
-        """The next records, without going on; when only damage is left, none, and an `end` that is further on."""
+        """The next records, without going on; when only damage is left, none, and an `end` that is further on.
+
+        Raises OSError when the disk does not let it be read; after READ_TRIES of the same that counts as damage.
+        """
+        try:
+            chunk = self._chunk(most_messages)
+        except OSError:
+            failed_at, times = self._unread or (self.position, 0)
+            self._unread = (self.position, times + 1 if failed_at == self.position else 1)
+            raise
+        self._unread = None
+        return chunk
+
+    def _chunk(self, most_messages: int) -> Chunk:
         records: list[Record] = []
         at, lost, count, size = self.position, 0, 0, 0
-        while size < RECORD_BYTES and (found := self._next(at)) is not None:
+        while size < RECORD_BYTES:
+            try:
+                found = self._next(at)
+            except OSError:
+                if records:
+                    break  # these are safe, and need not wait for those behind
+                raise
+            if found is None:
+                break
             position, record = found
             if record is None:
                 at = position
@@ -149,7 +184,7 @@ class Spool:
                 os.close(descriptor)
 
     def _arrive(self) -> None:
-        first = self._first_record(self.position)
+        first = self._first_readable(self.position)
         # Damage at the end is still to be read: that is how its loss is counted.
         self.empty = first is None and self.position.sequence >= self._next_sequence
         self.oldest_at = first.received_at if first else None
@@ -160,18 +195,21 @@ class Spool:
                 self.position = Position(self._tail_number, HEADER_BYTES, self._next_sequence)
         self._forget_done()
 
-    def _first_record(self, at: Position) -> Record | None:
-        while (found := self._next(at)) is not None:
-            at, record = found
-            if record is not None:
-                return record
+    def _first_readable(self, at: Position) -> Record | None:
+        """None also while the disk fails: `read` says so where it is heard. What is in the database stays there."""
+        with suppress(OSError):
+            while (found := self._next(at)) is not None:
+                at, record = found
+                if record is not None:
+                    return record
         return None
 
     def _next(self, at: Position) -> tuple[Position, Record | None] | None:
         """What stands at a position: itself and the record there; or another position to go on at, and None."""
         descriptor = self._open_head(at.segment)
         if descriptor is not None:
-            found = segment.read_record(descriptor, at.offset)
+            given_up = self._unread is not None and self._unread[1] >= READ_TRIES
+            found = segment.read_record(descriptor, at.offset, unreadable_as_zeros=given_up)
             if isinstance(found, Record):
                 return at, found
             if isinstance(found, Damage):
@@ -187,7 +225,12 @@ class Spool:
             self._head = None
         if number not in self._sizes:
             return None
-        descriptor = os.open(self._path(number), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(self._path(number), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # Somebody took it away: the numbers of the next one say how many messages are missing.
+            del self._sizes[number]
+            return None
         self._head = (number, descriptor)
         return descriptor
 
@@ -195,7 +238,8 @@ class Spool:
         if self._tail is not None:
             os.close(self._tail)
             self._tail = None
-        number = max(self._tail_number, self.position.segment - 1) + 1
+        # Used up even when what follows fails: a file that can be neither written nor removed must not stop the next.
+        self._tail_number = number = max(self._tail_number, self.position.segment - 1) + 1
         path = self._path(number)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -208,7 +252,7 @@ class Spool:
             with suppress(OSError):
                 path.unlink()
             raise
-        self._tail, self._tail_number = descriptor, number
+        self._tail = descriptor
         self._sizes[number] = len(header)
 
     def _write(self, data: bytes) -> None:
@@ -224,6 +268,9 @@ class Spool:
             # next record goes into a new segment; this one is not acknowledged, and comes again from the broker.
             with suppress(OSError):
                 os.ftruncate(descriptor, size)
+                if size == HEADER_BYTES:  # or a full disk would collect an empty file at each try
+                    self._path(self._tail_number).unlink()
+                    del self._sizes[self._tail_number]
             os.close(descriptor)
             self._tail = None
             raise
@@ -233,8 +280,9 @@ class Spool:
         # The newest one stays: its header keeps the id and the numbers of this spool.
         newest = max(self._sizes, default=0)
         for number in [n for n in self._sizes if n < min(self.position.segment, newest)]:
-            self._path(number).unlink(missing_ok=True)
-            del self._sizes[number]
+            with suppress(OSError):  # it stays counted, and goes the next time
+                self._path(number).unlink(missing_ok=True)
+                del self._sizes[number]
 
     def _end_of_last(self, headers: Sequence[Header]) -> int:
         """The sequence number behind the last whole record."""
@@ -242,11 +290,16 @@ class Spool:
         for number in sorted(self._sizes, reverse=True)[:2]:
             with self._path(number).open("rb") as file:
                 offset = HEADER_BYTES
-                while (found := segment.read_record(file.fileno(), offset)) is not None:
+                while (found := segment.read_record(file.fileno(), offset, unreadable_as_zeros=True)) is not None:
                     offset = found.end
                     if isinstance(found, Record):
                         end = max(end, found.sequence + len(found.messages))
         return end
+
+    def _header(self, number: int) -> Header | None:
+        with suppress(OSError):  # a bad sector: the records say their numbers themselves
+            return segment.read_header(self._path(number))
+        return None
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:020}{SUFFIX}"
