@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from tests.balancing import assert_platform_balanced
 from tests.running import running_broker, wait_until
 from tests.simulating import (
     READINGS_A_MESSAGE,
@@ -118,6 +119,7 @@ def test_kill_9_of_each_broker_and_consumer_under_gateways_that_move_loses_and_d
     assert set(stored_messages(two, fleet).values()) == {READINGS_A_MESSAGE}
     wait_until_quiet(two, fleet)
     ledger_balances(two, fleet)
+    assert_platform_balanced(two)
 
 
 def wait_until_quiet(home: Started, fleet: str) -> None:

@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import mqtt5
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt import publish as paho_publish
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -37,9 +38,13 @@ class Heard:
     present: list[bool] = field(default_factory=list)
     patterns: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    expiries_s: list[int] = field(default_factory=list)
 
     def connected(self, *, session_present: bool) -> None:
         self.present.append(session_present)
+
+    def expires(self, after_s: int) -> None:
+        self.expiries_s.append(after_s)
 
     def subscribed(self, pattern: str) -> None:
         self.patterns.append(pattern)
@@ -178,8 +183,8 @@ def test_qos_2_is_delivered_as_qos_1(broker: RunningBroker) -> None:
     with session(broker.port) as ours:
         publish(broker.port, b"a", qos=2)
         [delivery] = take(ours, 1)
-        assert delivery.packets[0].qos == mqtt5.QoS.AT_LEAST_ONCE
-        ours.acknowledge(delivery)
+        assert delivery.packets[0].packet_id is not None
+        assert ours.acknowledge(delivery)
 
 
 def test_what_is_published_while_nobody_listens_waits_for_the_session(broker: RunningBroker) -> None:
@@ -394,6 +399,57 @@ def test_a_flood_of_qos_0_is_bounded_by_the_inbox_and_the_session_goes_on_after_
 
         wait_until(lambda: b"marker" in payloads(take(ours, 100, within_s=0.2)), "the message behind the flood")
         assert ours.up.is_set()
+
+
+def publish_with(port: int, *properties: tuple[str, str], topic: str = TOPIC, times: int = 1) -> list[str]:
+    """What the broker says to messages of one byte with these user properties, over MQTT 5."""
+    said: list[str] = []
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    client.on_publish = lambda _client, _data, _id, reason, _properties: said.append(str(reason))
+    client.on_disconnect = lambda _client, _data, _flags, reason, _properties: said.append(str(reason))
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    wait_until(client.is_connected, "the connection")
+    sent = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
+    if properties:
+        sent.UserProperty = list(properties)
+    for _ in range(times):
+        client.publish(topic, b"x", qos=1, properties=sent)
+    wait_until(lambda: len(said) >= times or "Packet too large" in said, "the broker's word")
+    client.on_disconnect = None
+    client.disconnect()
+    client.loop_stop()
+    return said
+
+
+def test_a_flood_of_properties_takes_no_memory_of_the_inbox(broker: RunningBroker) -> None:
+    with session(broker.port) as ours:
+        assert publish_with(broker.port, *[("k", "v")] * 40_000, times=20) == ["Success"] * 20
+        found = take(ours, 20)
+    assert all(sys.getsizeof(p) + len(p.payload) + len(p.topic) < 500 for d in found for p in d.packets)
+
+
+def test_a_flood_of_long_topics_is_bounded_by_the_inbox(broker: RunningBroker) -> None:
+    topic = f"telemetry/GW/{'x' * 60_000}/data"
+    with session(broker.port, inbox_bytes=600_000) as ours:
+        publish(broker.port, *[b""] * 200, topic=topic)
+        wait_until(lambda: not ours.inbox.room, "a full inbox")
+        threading.Event().wait(0.3)
+        assert len(ours.inbox) < 20
+        publish(broker.port, b"marker")
+        wait_until(lambda: b"marker" in payloads(take(ours, 100, within_s=0.2)), "the message behind the flood")
+
+
+def test_a_packet_too_large_for_the_consumer_is_not_acknowledged_by_our_broker(broker: RunningBroker) -> None:
+    """What it acknowledged and could not hand over would be gone without a trace."""
+    with session(broker.port) as ours:
+        assert publish_with(broker.port, ("k", "v" * 60_000), *[("k", "v" * 60_000)] * 6) == ["Packet too large"]
+        # The largest that it takes comes.
+        assert publish_with(broker.port, *[("k", "v" * 60_000)] * 6, topic=f"telemetry/GW/{'x' * 20_000}/data") == [
+            "Success"
+        ]
+        publish(broker.port, b"marker")
+        wait_until(lambda: payloads(take(ours, 2, within_s=0.5))[-1:] == [b"marker"], "both")
 
 
 def test_a_full_inbox_does_not_count_as_a_silent_broker(broker: RunningBroker) -> None:
@@ -624,6 +680,17 @@ def test_every_connection_asks_for_the_session_that_is_there() -> None:
         connect = fake.received[0]
         assert (connect.clean_start, connect.client_id, connect.receive_max) == (False, CLIENT_ID, 5_000)
         assert (connect.session_expiry_interval, connect.username, connect.password) == (0xFFFF_FFFF, "u", b"p")
+    finally:
+        fake.close()
+
+
+@pytest.mark.parametrize(("granted_s", "told"), [(None, []), (0xFFFF_FFFF, []), (7_200, [7_200])])
+def test_a_broker_that_lets_the_session_expire_is_said_to(granted_s: int | None, told: list[int]) -> None:
+    welcome = mqtt5.ConnAckPacket(session_present=True, session_expiry_interval=granted_s).write()
+    fake, heard = FakeBroker(welcome + SUBSCRIBED), Heard()
+    try:
+        with session(fake.port, heard=heard):
+            assert heard.expiries_s == told
     finally:
         fake.close()
 

@@ -1,20 +1,18 @@
 from threading import Event, Thread
 from time import monotonic
 
-import mqtt5
 import pytest
 
-from tds.mqtt.inbox import Delivery, Inbox
+from tds.mqtt.inbox import TAKEN_BYTES, Delivery, Inbox, Received
 
 SOON_S = 5.0
 
 
-def packet(n: int, *, qos: mqtt5.QoS = mqtt5.QoS.AT_LEAST_ONCE, payload: bytes = b"") -> mqtt5.PublishPacket:
-    packet_id = None if qos == mqtt5.QoS.AT_MOST_ONCE else n
-    return mqtt5.PublishPacket("t", payload or str(n).encode(), qos=qos, packet_id=packet_id)
+def packet(n: int, *, qos: int = 1, payload: bytes = b"", topic: str = "") -> Received:
+    return Received(topic, payload or str(n).encode(), retain=False, packet_id=n if qos else None)
 
 
-def packets(*numbers: int) -> list[mqtt5.PublishPacket]:
+def packets(*numbers: int) -> list[Received]:
     return [packet(n) for n in numbers]
 
 
@@ -111,14 +109,34 @@ def test_there_is_no_room_at_the_limit_of_bytes_and_again_after_a_take(inbox: In
     assert has_room(inbox)
 
 
+def test_topics_count_as_bytes(inbox: Inbox) -> None:
+    inbox.put([packet(1, topic="t" * 999)])
+    assert not has_room(inbox)
+    inbox.take(1, linger_s=0, timeout_s=0)
+    assert has_room(inbox)
+
+
+def test_large_messages_make_a_small_delivery_and_the_others_stay_in_their_order() -> None:
+    inbox = Inbox(limit_messages=1_000, limit_bytes=2**30)
+    inbox.put([packet(n, payload=bytes(TAKEN_BYTES // 4)) for n in range(1, 11)])
+    found = [ids(inbox.take(1_000, linger_s=0, timeout_s=0)) for _ in range(5)]
+    assert found == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10], [], []]
+
+
+def test_a_message_larger_than_a_delivery_comes_alone() -> None:
+    inbox = Inbox(limit_messages=1_000, limit_bytes=2**30)
+    inbox.put([packet(n, payload=bytes(TAKEN_BYTES + 1)) for n in (1, 2)])
+    assert [ids(inbox.take(9, linger_s=0, timeout_s=0)) for _ in range(2)] == [[1], [2]]
+
+
 def test_the_next_connection_forgets_what_the_broker_delivers_again_and_keeps_what_it_does_not(inbox: Inbox) -> None:
-    inbox.put([packet(1), packet(2, qos=mqtt5.QoS.AT_MOST_ONCE), packet(3, payload=b"x" * 1_000)])
+    inbox.put([packet(1), packet(2, qos=0), packet(3, payload=b"x" * 1_000)])
     assert not has_room(inbox)
 
     inbox.next_connection()
 
     assert has_room(inbox)
-    assert inbox.take(9, linger_s=0, timeout_s=0) == Delivery(1, [packet(2, qos=mqtt5.QoS.AT_MOST_ONCE)])
+    assert inbox.take(9, linger_s=0, timeout_s=0) == Delivery(1, [packet(2, qos=0)])
 
 
 def test_a_delivery_names_the_connection_it_came_on(inbox: Inbox) -> None:

@@ -114,6 +114,11 @@ def test_the_broker_listens_on_loopback_and_drops_nothing(tmp_path: Path) -> Non
     assert "listener 1883 127.0.0.1" in lines
     # Only with socket_domain does a websockets listener heed its address.
     assert lines[lines.index("listener 9001 127.0.0.1") + 1 :] == ["protocol websockets", "socket_domain ipv4"]
-    for setting in ("max_queued_messages 0", "max_inflight_messages 0", "message_size_limit 262144"):
+    for setting in (
+        "max_queued_messages 0",
+        "max_inflight_messages 0",
+        "message_size_limit 262144",
+        "max_packet_size 393216",
+    ):
         assert setting in lines
     assert f"persistence_location {tmp_path}/data{os.sep}" in lines

@@ -45,6 +45,13 @@ class ConsumerLog:
                 "O broker não conhecia a sessão: o que chegou a ele antes desta assinatura não foi guardado."
             )
 
+    def expires(self, after_s: int) -> None:
+        logger.warning(
+            "O broker encerra a sessão após %d s sem este consumidor, e com ela o que já confirmou aos gateways: "
+            "permita sessões que não expiram.",
+            after_s,
+        )
+
     def subscribed(self, pattern: str) -> None:
         logger.info("Subscrito em: %s", pattern)
 

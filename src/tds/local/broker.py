@@ -21,6 +21,7 @@ from tds.local.refusal import CannotStartError
 
 AUTOSAVE_S: Final = 15  # what a kill -9 of the broker can lose, well within the 90 s that gateways send again
 MAX_PAYLOAD_BYTES: Final = 262_144
+MAX_PACKET_BYTES: Final = 393_216  # a payload with a topic and properties of 64 KiB each; the sender is told or cut off
 CONSUMER_CLIENT_ID: Final = "tds-consumer"
 TELEMETRY_TOPIC: Final = "telemetry/+/+/data"
 NEVER_EXPIRES: Final = 0xFFFFFFFF
@@ -90,6 +91,7 @@ autosave_on_changes false
 max_queued_messages 0
 max_inflight_messages 0
 message_size_limit {MAX_PAYLOAD_BYTES}
+max_packet_size {MAX_PACKET_BYTES}
 retain_available true
 set_tcp_nodelay true
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import mqtt5
 
 from tds.mqtt import drain
-from tds.mqtt.inbox import Inbox
+from tds.mqtt.inbox import Inbox, Received
 from tds.mqtt.outbox import Outbox
 from tds.mqtt.packets import MAX_PACKET_BYTES, PacketReader, ProtocolError, pubacks
 
@@ -51,7 +51,7 @@ class SessionConfig:
     # More come with QoS 0, and from mosquitto 2.0.11, which sends on after the first PUBACK as if there were no receive
     # maximum. At one of these limits the socket is not read until there is room.
     inbox_messages: int = 20_000
-    inbox_bytes: int = 67_108_864  # of payload: 5,000 messages of 256 KiB would be 1.3 GB
+    inbox_bytes: int = 67_108_864  # of payload and topics: 5,000 messages of 256 KiB would be 1.3 GB
 
     @property
     def shared(self) -> bool:
@@ -67,6 +67,7 @@ class Listener(Protocol):
     """Is told what happens to the connection, on the session's thread."""
 
     def connected(self, *, session_present: bool) -> None: ...
+    def expires(self, after_s: int) -> None: ...
     def subscribed(self, pattern: str) -> None: ...
     def disconnected(self, reason: str) -> None: ...
 
@@ -171,7 +172,7 @@ class Connection:
             if not data:
                 raise ConnectionResetError("the broker closed the connection")
             self.heard_at = monotonic()
-            messages: list[Any] = []
+            messages: list[Received] = []
             drained = False
             for packet in self.reader.feed(data):
                 if not isinstance(packet, mqtt5.PublishPacket):
@@ -180,7 +181,7 @@ class Connection:
                     drained = drained or packet.payload == self.nonce
                     self._put(pubacks([packet.packet_id] if packet.packet_id is not None else []))
                 else:
-                    messages.append(packet)
+                    messages.append(Received(packet.topic, packet.payload, packet.retain, packet.packet_id))
             if messages:
                 self.inbox.put(messages)
             if drained:  # after what came before it
@@ -219,6 +220,8 @@ class Connection:
         if self.config.shared and not packet.shared_subscription_available:
             raise SharedSubscriptionsError
         listener.connected(session_present=packet.session_present)
+        if packet.session_expiry_interval not in (None, NEVER_EXPIRES):
+            listener.expires(packet.session_expiry_interval)
         if self.config.drains:
             self._put(drain.beginning(self.config.client_id, self.config.filters, self.nonce))
             return
@@ -260,7 +263,12 @@ class Connection:
             raise TimeoutError(f"the broker was silent for {self.keep_alive_s * SILENCE_FACTOR:.0f} s")
 
     def _disconnect(self, *, giving_up: bool) -> None:
-        """The last acknowledgements, then DISCONNECT. The session stays on the broker, unless it is given up."""
+        """The last acknowledgements, then DISCONNECT. The session stays on the broker, unless it is given up.
+
+        Then until the broker has closed the connection, which it does when it has read that (MQTT 5, 3.14.4).
+        """
         self._put(mqtt5.DisconnectPacket(session_expiry_interval=0 if giving_up else None).write())
         self.sock.settimeout(DISCONNECT_TIMEOUT_S)
         self.sock.sendall(self.outbox.peek(len(self.outbox)))
+        while giving_up and self.sock.recv(READ_BYTES):
+            pass
