@@ -5,6 +5,7 @@ Run as `python -m bench.baseline PORT MESSAGES`; it acknowledges by itself, as p
 
 import json
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -78,7 +79,14 @@ def main() -> None:
     done.wait(IDLE_LIMIT_S)
     client.loop_stop()
     rate = (seen[2] - 1) / (seen[1] - seen[0]) if seen[2] > 1 else 0.0
-    sys.stdout.write(json.dumps({"messages": seen[2], "msg_per_s": rate}) + "\n")
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    report = {
+        "messages": seen[2],
+        "msg_per_s": rate,
+        "cpu_s": own.ru_utime + own.ru_stime,
+        "peak_mb": own.ru_maxrss * 1024 / 1e6,
+    }
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

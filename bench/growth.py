@@ -11,7 +11,7 @@ GATEWAYS: Final = (1, 10, 100, 1_000, 10_000)
 DEVICES: Final = 10  # of each gateway
 DEVICES_OF_ONE: Final = 99  # else a run's times for each of its few devices would reach into the next run's
 MESSAGES: Final = 300_000
-RUNS: Final = 3
+RUNS: Final = 5
 
 
 def measure(platform: Platform) -> list[Figure]:

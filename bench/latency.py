@@ -15,7 +15,7 @@ from bench.load import Load, loadgen
 from bench.platform import TENANT, Platform
 
 GATEWAY: Final = "BENCH-PROBE"
-RUNS: Final = 3
+RUNS: Final = 5
 PROBES: Final = 40  # a run
 RATE: Final = 100
 P95_LIMIT_MS: Final = 250.0

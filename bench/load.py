@@ -16,6 +16,7 @@ GATEWAYS: Final = 100
 DEVICES: Final = 10  # of each gateway
 GATEWAY_FORMAT: Final = "BENCH-%04d"
 LIMIT_S: Final = 120
+PUBLISHER: Final = "publisher"  # the load generator, among the processes that are paid for
 
 
 def build() -> None:

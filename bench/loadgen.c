@@ -351,9 +351,9 @@ static void print_report(double cpu)
            latency_percentile_ms(&s_latency, 0.99), latency_percentile_ms(&s_latency, 0.999),
            latency_longest_ms(&s_latency));
     printf("\"message_bytes\":%zu,\"readings\":%zu,\"connections\":%" PRIu64 ",\"cpu_s\":%.3f,\"cpu_share\":%.3f,"
-           "\"complete\":%s}\n",
+           "\"peak_mb\":%.1f,\"complete\":%s}\n",
            s_message.count_bytes, s_message.readings, s_options.connections, cpu, seconds > 0 ? cpu / seconds : 0,
-           is_done() ? "true" : "false");
+           peak_mb(), is_done() ? "true" : "false");
 }
 
 static void close_all(void)

@@ -34,6 +34,20 @@ double cpu_s(void)
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+double peak_mb(void)
+{
+    /* Not ru_maxrss: that counts what the process was before exec(), the whole of its parent. */
+    FILE *status = fopen("/proc/self/status", "r");
+    char line[256];
+    unsigned long kib = 0;
+    while (status && fgets(line, sizeof(line), status) && sscanf(line, "VmHWM: %lu kB", &kib) != 1) {
+    }
+    if (status) {
+        fclose(status);
+    }
+    return (double)kib * 1024 / 1e6;
+}
+
 void sleep_until_ns(uint64_t at_ns)
 {
     struct timespec at = {.tv_sec = (time_t)(at_ns / NS_PER_S), .tv_nsec = (long)(at_ns % NS_PER_S)};

@@ -10,6 +10,7 @@
 
 uint64_t now_ns(void);       /* monotonic */
 double cpu_s(void);          /* user and system time of this process so far */
+double peak_mb(void);        /* the most memory it held so far, in megabytes */
 void sleep_until_ns(uint64_t at_ns);
 
 /* A connected, non-blocking socket, or -1 after a sentence on standard error. */

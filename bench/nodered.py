@@ -12,11 +12,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench import load
 from bench.load import Load
 from bench.platform import ROOT, Platform
+from bench.processes import Use, watched
 from tests.running import RunningBroker, free_port, running_broker
 
 FLOW: Final = ROOT / "bench/nodered"
@@ -29,20 +30,28 @@ CREATE: Final = """CREATE TABLE IF NOT EXISTS bench_node_red_reading (
     PRIMARY KEY (gateway_code, device_code, tipo, "timestamp"))"""
 
 
+class Flow(NamedTuple):
+    """A Node-RED that reads a broker of its own."""
+
+    broker: RunningBroker
+    processes: dict[str, int]
+
+
 def npm() -> str | None:
     return shutil.which("npm", path=f"{os.environ.get('PATH', '')}:{ROOT / '.venv/bin'}")
 
 
 @contextlib.contextmanager
-def running_flow(platform: Platform) -> Iterator[RunningBroker]:
-    """The broker that Node-RED with the flow in it reads; Node-RED's packages are installed the first time."""
+def running_flow(platform: Platform) -> Iterator[Flow]:
+    """Node-RED with the flow in it; its packages are installed the first time."""
     _install()
-    with running_broker(autosave_s=15) as broker, _node_red(platform, broker):
-        yield broker
+    with running_broker(autosave_s=15) as broker, _node_red(platform, broker) as pid:
+        own = {"broker": broker.process.pid} if broker.process else {}
+        yield Flow(broker, own | {"Node-RED": pid, "database": platform.ready["processes"]["database"]})
 
 
 @contextlib.contextmanager
-def _node_red(platform: Platform, broker: RunningBroker) -> Iterator[None]:
+def _node_red(platform: Platform, broker: RunningBroker) -> Iterator[int]:
     with platform.database() as database:
         database.execute(CREATE)
         url = database.info
@@ -60,25 +69,25 @@ def _node_red(platform: Platform, broker: RunningBroker) -> Iterator[None]:
         process = subprocess.Popen(command, cwd=PLACE, env=environment, stdout=log, stderr=log)
     try:
         _wait_until_it_stores(platform, broker, process)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(timeout=20)
 
 
-def rate(platform: Platform, broker: RunningBroker, wanted: Load) -> float:
-    """Messages a second, from the first that is published to the last that is committed."""
+def rate(platform: Platform, flow: Flow, wanted: Load) -> tuple[float, Use]:
+    """Messages a second, from the first that is published to the last that is committed; and what it cost."""
     with platform.database() as database:
         database.execute("TRUNCATE bench_node_red_reading")
     began = time.perf_counter()
-    with load.loadgen(broker.port, wanted) as publisher:
+    with watched(flow.processes) as use, load.loadgen(flow.broker.port, wanted) as publisher:
         while (done := _stored(platform)) < wanted.messages * wanted.readings:
             if time.perf_counter() - began > LIMIT_S:
                 raise TimeoutError(f"The flow stored {done} readings of {wanted} within {LIMIT_S:.0f} s.")
             time.sleep(0.05)
         took_s = time.perf_counter() - began
-        load.report_of(publisher)
-    return wanted.messages / took_s
+        use.note(load.PUBLISHER, load.report_of(publisher))
+    return wanted.messages / took_s, use
 
 
 def _install() -> None:

@@ -2,16 +2,14 @@
 
 import contextlib
 import os
-import resource
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 SAMPLE_S: Final = 0.5
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
-PUBLISHER: Final = "publisher"
 
 
 @dataclass(slots=True)
@@ -21,10 +19,14 @@ class Use:
     cpu_s: dict[str, float] = field(default_factory=dict)
     peak_mb: dict[str, float] = field(default_factory=dict)
 
+    def note(self, name: str, report: dict[str, Any]) -> None:
+        """What a program says of itself at its end, when nobody can look any more."""
+        self.cpu_s[name], self.peak_mb[name] = report["cpu_s"], report["peak_mb"]
+
 
 @contextlib.contextmanager
 def watched(processes: Mapping[str, int]) -> Iterator[Use]:
-    """Fill `Use` while the block runs; the load generator that ends within it is the publisher."""
+    """Fill `Use` while the block runs, for processes that outlive it."""
     use, ended = Use(peak_mb=dict.fromkeys(processes, 0.0)), threading.Event()
 
     def sample() -> None:
@@ -35,7 +37,6 @@ def watched(processes: Mapping[str, int]) -> Iterator[Use]:
                 return
 
     before = {name: _cpu_s(pid) for name, pid in processes.items()}
-    before[PUBLISHER] = _ended_children_s()
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()
     try:
@@ -44,8 +45,7 @@ def watched(processes: Mapping[str, int]) -> Iterator[Use]:
         ended.set()
         sampler.join()
     after = {name: _cpu_s(pid) for name, pid in processes.items()}
-    after[PUBLISHER] = _ended_children_s()
-    use.cpu_s = {name: after[name] - before[name] for name in before}
+    use.cpu_s |= {name: after[name] - before[name] for name in before}
 
 
 def pss_mb(pid: int) -> float:
@@ -72,8 +72,3 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
-
-
-def _ended_children_s() -> float:
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return spent.ru_utime + spent.ru_stime

@@ -35,6 +35,7 @@ LIVE_BYTES_LIMIT: Final = 105.0
 COMPRESSION: Final = 10.0
 RETENTION: Final = timedelta(days=90)
 ZONE: Final = "America/Sao_Paulo"
+HALF_HOUR_ZONE: Final = "Asia/Kolkata"  # no hour of its is an hour of the rollup: its charts read the rows
 DAY: Final = timedelta(days=1)
 
 
@@ -79,6 +80,7 @@ def _of_store(platform: Platform, name: str) -> list[Figure]:
         _fill(platform, store, FEW, today)
         disk = _disk(database, store, today)
         few = _queries(store, database, today)
+        by_rows = _month_by_rows(store, database, today)
         _fill(platform, store, OTHERS, today)
         while store.compact(database, now=datetime.now(UTC)):
             pass
@@ -97,6 +99,7 @@ def _of_store(platform: Platform, name: str) -> list[Figure]:
             Figure(f"{name}: {what}, of {ALL.millions}", large, "ms"),
             _within(grown, GROWN_LIMIT),
         ]
+    figures.append(Figure(f"{name}: {DEVICES} devices, 30 days by the hour of {HALF_HOUR_ZONE}", by_rows, "ms"))
     live = Figure(f"{name}: a row on disk with its key", (disk["live"],), "bytes", f"≤ {LIVE_BYTES_LIMIT:g}")
     figures += [
         _within(live, LIVE_BYTES_LIMIT),
@@ -202,9 +205,19 @@ def _queries(store: ChosenStore, database: psycopg.Connection[Any], today: datet
     return tuple(zip(*runs, strict=True))
 
 
-def _median_ms(query: Callable[[], None]) -> float:
+def _month_by_rows(store: ChosenStore, database: psycopg.Connection[Any], today: datetime) -> tuple[float, ...]:
+    month = [Series(device, 1) for device in range(1, DEVICES + 1)]
+
+    def of_month() -> None:
+        store.hours(database, month, today - DAYS * DAY, today, zone=HALF_HOUR_ZONE)
+
+    of_month()
+    return tuple(_median_ms(of_month, queries=1) for _ in range(RUNS))
+
+
+def _median_ms(query: Callable[[], None], queries: int = QUERIES) -> float:
     took = []
-    for _ in range(QUERIES):
+    for _ in range(queries):
         began = time.perf_counter()
         query()
         took.append((time.perf_counter() - began) * 1000)

@@ -179,9 +179,9 @@ static void print_report(double cpu)
 {
     double seconds = s_last_ns > s_first_ns ? (double)(s_last_ns - s_first_ns) / 1e9 : 0;
     printf("{\"seconds\":%.6f,\"messages\":%" PRIu64 ",\"msg_per_s\":%.1f,\"cpu_s\":%.3f,\"cpu_share\":%.3f,"
-           "\"complete\":%s}\n",
+           "\"peak_mb\":%.1f,\"complete\":%s}\n",
            seconds, s_received, seconds > 0 ? (double)(s_received - 1) / seconds : 0, cpu,
-           seconds > 0 ? cpu / seconds : 0, is_complete() ? "true" : "false");
+           seconds > 0 ? cpu / seconds : 0, peak_mb(), is_complete() ? "true" : "false");
 }
 
 int main(int argc, char **argv)
