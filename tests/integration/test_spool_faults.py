@@ -86,14 +86,17 @@ def all_arrives_after(
     variables |= {"TDS_BATCH_MESSAGES": "50"}  # a batch is taken whole or not at all
     spool = Path(variables.get("TDS_SPOOL_DIR", folder / "home/spool")) / "consumer"
     with away(cluster, connection):
-        with consumer_process(broker, folder, **variables) as consumer:
+        with consumer_process(broker, folder, subscribed=True, **variables) as consumer:
             sent(broker)
             wait_until(lambda: consumer.says(REFUSES), "the sentence")
             consumer.kill()
         kept = sum(len(record.messages) for record in in_spool(spool))
         assert 0 < kept < MESSAGES
         assert unacknowledged(broker) == list(range(kept, MESSAGES))
-    with seeding.own_connection() as another, consumer_process(broker, folder, **variables) as consumer:
+    with (
+        seeding.own_connection() as another,
+        consumer_process(broker, folder, subscribed=True, **variables) as consumer,
+    ):
         wait_for(another, *range(MESSAGES))
         wait_until(lambda: look(spool).size_bytes == 0, "an empty spool")
         assert consumer.terminate() == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tds.ingest.segment import HEADER_BYTES, SECTOR_BYTES, Kept
-from tds.ingest.spool import READ_TRIES, Spool, segments
+from tds.ingest.spool import READ_TRIES, Spool, look, segments
 
 NOW = datetime(2026, 2, 18, 18, 30, tzinfo=UTC)
 Open = Callable[..., Spool]
@@ -199,3 +199,42 @@ def test_a_file_that_can_be_neither_written_nor_removed_does_not_stop_the_next(
     again = opened()
     again.append(NOW, record(1))
     assert numbers(again) == [1]
+
+
+def test_a_spool_that_filled_its_disk_is_empty_when_all_of_it_is_read(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = opened()
+    spool.append(NOW, record(0))
+    chunk = spool.read(100)
+    write, [path] = os.write, segments(spool.folder)
+
+    def full(descriptor: int, data: bytes) -> int:
+        if path.stat().st_size > HEADER_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        spool.done(chunk)
+    assert look(spool.folder).size_bytes == 0
+    again = opened()
+    again.start_at(chunk.end)  # as the database has it
+    assert again.empty
+    again.append(NOW, record(1))
+    assert again.messages == 1
+    assert numbers(again) == [1]
+
+
+def test_a_spool_that_was_emptied_and_then_killed_goes_on_behind_what_the_database_has(opened: Open) -> None:
+    spool = opened()
+    spool.append(NOW, record(0))
+    chunk = spool.read(100)
+    [path] = segments(spool.folder)
+    os.truncate(path, HEADER_BYTES)
+    again = opened()
+    again.start_at(chunk.end)
+    assert again.empty
+    again.append(NOW, record(1))
+    chunk = again.read(100)
+    assert ([found.sequence for found in chunk.records], chunk.lost) == ([1], 0)

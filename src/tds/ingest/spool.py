@@ -109,6 +109,8 @@ class Spool:
         """Go on reading where the database says that it was; None for a spool that it has never heard of."""
         if position is not None and position.segment >= self.position.segment:
             self.position = position
+            # Of a segment that was emptied after it was read, the numbers are known to the database alone.
+            self._next_sequence = max(self._next_sequence, position.sequence)
         self._arrive()
 
     def append(self, received_at: datetime, messages: Sequence[Kept]) -> None:
@@ -188,10 +190,17 @@ class Spool:
         # Damage at the end is still to be read: that is how its loss is counted.
         self.empty = first is None and self.position.sequence >= self._next_sequence
         self.oldest_at = first.received_at if first else None
-        if self.empty and self._sizes.get(self._tail_number, 0) > HEADER_BYTES:
+        newest = max(self._sizes, default=0)
+        if self.empty and self._sizes.get(newest, 0) > HEADER_BYTES:
             # Whoever looks at the folder sees that nothing waits.
             with suppress(OSError):
-                self._begin_segment()
+                try:
+                    self._begin_segment()
+                except OSError:
+                    # The disk has no room for as much as a header. All of this one is in the database.
+                    os.truncate(self._path(newest), HEADER_BYTES)
+                    self._sizes[newest] = HEADER_BYTES
+                    self._begin_segment()
                 self.position = Position(self._tail_number, HEADER_BYTES, self._next_sequence)
         self._forget_done()
 
