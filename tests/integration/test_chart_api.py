@@ -1,6 +1,7 @@
 """`timeline/`, `barras/` and `cartoes/`: each parameter's rule, and what a page that polls ends up with."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from tds.dashboard import chart_api
 from tds.fleet.models import Gateway, MetricKind, Tenant
 from tds.readings import sqlstore
 from tds.readings.chosen import ChosenStore
-from tds.readings.store import Series
+from tds.readings.store import HourOfReadings, Series
 from tests import seeding
 
 pytestmark = pytest.mark.django_db
@@ -278,6 +279,41 @@ def test_a_card_says_the_newest_value_and_how_it_was_a_day_ago(
     assert (by_tipo["temperatura"]["valor"], by_tipo["temperatura"]["ontem"]) == (21.0, 19.0)
     assert by_tipo["energia"]["valor"] == 1_000.0
     assert (by_tipo["energia"]["dia"], by_tipo["energia"]["dia_anterior"]) == (48.0, 48.0)
+
+
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Asia/Kolkata"])
+@pytest.mark.parametrize("every_hours", [2, 6, 24])
+def test_a_counter_that_reports_seldom_gained_as_much_a_day_on_its_card(
+    frozen: SimpleNamespace, every_hours: int, zone: str
+) -> None:
+    tenant = seeding.tenant("acme", time_zone=zone)
+    energy = seeding.series(seeding.gateway(tenant, "GW-1"), "D01", "energia", "kWh", kind=MetricKind.COUNTER)
+    ago = range(0, 7 * 24, every_hours)
+    seeding.store(energy, *((NOW - 90 * MINUTE - n * HOUR, 5_000.0 - 10 * n) for n in ago))
+    client = Client()
+    client.force_login(seeding.person("ana", tenant))
+    [[reading]] = [card["leituras"] for card in get(client, "cartoes")["cartoes"]]
+    assert (reading["dia"], reading["dia_anterior"]) == (240.0, 240.0)
+
+
+def test_an_hour_is_looked_at_once_however_many_counters_the_cards_have(
+    monkeypatch: pytest.MonkeyPatch, client: Client, gateway: Gateway, frozen: SimpleNamespace
+) -> None:
+    for n in range(20):
+        of = seeding.series(gateway, f"D{n % 5}", f"energia {n}", "kWh", kind=MetricKind.COUNTER)
+        seeding.store(of, *((NOW - n * HOUR, 1_000.0 - n) for n in range(4 * 24)))
+    looks: Counter[datetime] = Counter()
+
+    class Watched(HourOfReadings):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "device_id":
+                looks[self.hour] += 1
+            return super().__getattribute__(name)
+
+    monkeypatch.setattr(sqlstore, "HourOfReadings", Watched)
+    cards = get(client, "cartoes")["cartoes"]
+    assert {reading["dia_anterior"] for card in cards for reading in card["leituras"]} == {24.0}
+    assert set(looks.values()) == {20}
 
 
 def test_the_largest_numbers_are_still_json(client: Client, gateway: Gateway, frozen: SimpleNamespace) -> None:

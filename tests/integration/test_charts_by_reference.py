@@ -104,12 +104,41 @@ def test_charts_out_of_the_store_are_what_the_readings_say(
         ):
             window = charts.window(charted.PERIOD, zone, now=now, whole_days=whole_days)
             begin = charts.lookback(lines, window)
-            hours = store.hours(connection, [A, B], begin, window.end, zone=zone.key)
+            ordered = charts.ordered(lines)
+            hours = store.hours(connection, [A, B], begin, window.end, zone=zone.key, ordered=ordered)
             labels, of_lines = points(hours, lines, window, now=now)
             for line, shown in zip(lines, of_lines, strict=True):
                 readings = of_series[line.series]
                 expected: Mapping[Any, Point] = judge(readings, kind, register, zone)
                 charted.assert_same(dict(zip(labels, shown, strict=True)), expected, readings)
+
+
+@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if "Lord_Howe" in s.zone_name], ids=str)
+def test_a_tail_from_any_half_hour_says_what_the_whole_chart_says_where_a_clock_goes_by_half_an_hour(
+    store: ReadingStore, connection: Connection, scenario: Scenario
+) -> None:
+    now, zone = scenario.now, scenario.zone
+    store.prepare(connection, now=now)
+    emptied(connection, scenario)
+    seeding.insert(connection, ((A, now - n * timedelta(minutes=10), float(n * n % 97)) for n in range(6 * 72)))
+    half_hours = [now.replace(minute=0) - n * timedelta(minutes=30) for n in range(2 * 48)]
+    assert len({time.astimezone(zone).utcoffset() for time in half_hours}) == 2
+    for kind in MetricKind:
+        lines = [Line(A, "GW", "D01", "energia", "kWh", kind)]
+
+        def drawn(shown: charts.Window, lines: list[Line] = lines) -> dict[datetime, Point]:
+            begin, ordered = charts.lookback(lines, shown), charts.ordered(lines)
+            hours = store.hours(connection, [A], begin, shown.end, zone=zone.key, ordered=ordered)
+            labels, [points] = charts.hourly_points(hours, lines, shown, now=now)
+            return dict(zip(labels, points, strict=True))
+
+        window = charts.window(charted.PERIOD, zone, now=now)
+        whole = drawn(window)
+        assert sum(point != charts.GAP for point in whole.values()) >= 72
+        for since in half_hours:
+            tail = drawn(charts.tail(window, since))
+            assert tail == {label: point for label, point in whole.items() if label >= min(tail)}
+            assert min(tail) <= since
 
 
 @pytest.fixture

@@ -56,6 +56,28 @@ def test_a_tail_begins_with_the_hour_or_day_of_its_moment_and_not_before_the_win
     assert charts.tail(whole, at("1970-01-01T00:00")).start == whole.start
 
 
+@pytest.mark.parametrize("change", ["2026-04-04T15:00", "2026-10-03T15:30"])
+def test_a_chart_does_not_begin_with_half_an_hour_where_a_clock_goes_by_half_an_hour(change: str) -> None:
+    zone = ZoneInfo("Australia/Lord_Howe")
+    instants = [at(change) + n * timedelta(minutes=15) for n in range(-20, 24)]
+    now = at(change) + charts.PERIODS["24h"]
+    whole = charts.window(charts.PERIODS["7d"], zone, now=now)
+    for since in instants:
+        for shown in (
+            charts.tail(whole, since),
+            charts.window(charts.PERIODS["24h"], zone, now=since + charts.PERIODS["24h"]),
+        ):
+            labels = hours_between(shown.start, shown.end, zone)
+            assert labels[0] == shown.start <= hour_of(since, zone)
+            assert hour_of(since, zone) in labels
+            # What is read from the window's start on is all of every hour.
+            read = [time for time in instants if time >= shown.start]
+            for label in labels:
+                assert [t for t in read if hour_of(t, zone) == label] == [
+                    t for t in instants if hour_of(t, zone) == label
+                ]
+
+
 def test_an_hour_without_readings_is_a_gap_and_the_next_hour_is_not_shown_before_it_begins() -> None:
     shown = Window(at("2026-06-10T10:00"), NOW + HOUR, SAO_PAULO)
     labels, [points] = charts.hourly_points([hour(at("2026-06-10T11:00"), 1.0, 3.0)], [line()], shown, now=NOW)

@@ -3,10 +3,18 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tds.readings.hours import HOUR, first_hour_from, hour_of, hours_between, midnight_of, on_the_hour
+from tds.readings.hours import (
+    HOUR,
+    first_instant_from,
+    hour_of,
+    hours_between,
+    midnight_of,
+    minutes_past,
+    opening_hour,
+)
 
 ZONES = [
     "UTC",
@@ -19,6 +27,7 @@ ZONES = [
     "Africa/Cairo",  # midnight does not come
     "Pacific/Apia",  # left out a day in 2011
 ]
+MICROSECOND = timedelta(microseconds=1)
 zones = st.sampled_from(ZONES).map(ZoneInfo)
 times = st.timedeltas(timedelta(0), timedelta(days=9_000)).map(lambda age: datetime(2008, 1, 1, tzinfo=UTC) + age)
 
@@ -35,11 +44,45 @@ def test_an_hour_holds_its_time_and_begins_on_the_full_hour_of_the_zone(time: da
 
 
 @given(times, zones)
-def test_the_first_hour_from_a_time_on_is_the_next_to_begin(time: datetime, zone: ZoneInfo) -> None:
-    first = first_hour_from(time, zone)
+def test_from_the_first_instant_on_all_hours_begin_at_a_time_or_later(time: datetime, zone: ZoneInfo) -> None:
+    first = first_instant_from(time, zone)
     assert time <= first < time + HOUR * 1.5
+    assert hour_of(first, zone) >= time > hour_of(first - MICROSECOND, zone)
     if hour_of(time, zone) == time:
         assert first == time
+
+
+@given(times, zones)
+def test_a_chart_opens_with_an_hour_that_begins_in_itself(time: datetime, zone: ZoneInfo) -> None:
+    opening = opening_hour(time, zone)
+    assert hour_of(opening, zone) == opening
+    assert opening <= hour_of(time, zone) < opening + HOUR
+    assert first_instant_from(opening, zone) == opening == hours_between(opening, time + HOUR, zone)[0]
+
+
+# Clocks that went by half an hour: back, forward, back (for good), forward (in the middle of an hour).
+HALVES = [
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+    ("Asia/Pyongyang", datetime(2015, 8, 14, 15, tzinfo=UTC)),
+    ("Asia/Pyongyang", datetime(2018, 5, 4, 15, tzinfo=UTC)),
+    ("America/Caracas", datetime(2007, 12, 9, 7, tzinfo=UTC)),
+    ("America/Caracas", datetime(2016, 5, 1, 7, tzinfo=UTC)),
+]
+QUARTER = timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(("name", "change"), HALVES)
+def test_no_hour_is_cut_where_a_clock_goes_by_half_an_hour(name: str, change: datetime) -> None:
+    zone = ZoneInfo(name)
+    around = [change + n * QUARTER for n in range(-12, 13)]
+    assert len({(time + n * QUARTER).astimezone(zone).utcoffset() for time in around for n in (0, 1)}) == 2
+    by_hour = {time: hour_of(time, zone) for time in around}
+    for time in around:
+        first, opening = first_instant_from(time, zone), opening_hour(time, zone)
+        assert {t for t, hour in by_hour.items() if hour >= time} == {t for t in around if t >= first}
+        assert hour_of(opening, zone) == opening == first_instant_from(opening, zone)
+        assert by_hour[time] in hours_between(opening, time + MICROSECOND, zone)
 
 
 @given(times, zones, st.integers(0, 72))
@@ -82,15 +125,30 @@ def test_midnights_that_are_known(zone: str, time: str, midnight: str) -> None:
     assert found == datetime.fromisoformat(midnight).replace(tzinfo=UTC)
 
 
-@given(times, zones, st.integers(0, 40))
-def test_utcs_hours_serve_a_zone_exactly_when_its_own_begin_with_them(
+@given(times, zones, st.integers(1, 40))
+def test_hours_begin_as_long_past_utcs_as_it_says_or_the_clock_is_changed(
     start: datetime, zone: ZoneInfo, count: int
 ) -> None:
     end = start + count * HOUR
-    fits = on_the_hour(zone, start, end)
-    same = all(hour == hour_of(hour, ZoneInfo("UTC")) for hour in hours_between(start, end, zone))
-    assume(count > 0)
-    if fits:
-        assert same
-    elif zone.key in {"UTC", "America/New_York", "America/Havana", "America/Sao_Paulo", "Africa/Cairo"}:
-        raise AssertionError("these zones are always whole hours away from UTC")
+    past = minutes_past(zone, start, end)
+    if past is not None:
+        assert {(hour - hour_of(hour, ZoneInfo("UTC"))) for hour in hours_between(start, end, zone)} == {past}
+    else:
+        assert zone.key == "Australia/Lord_Howe", "all others are changed by whole hours"
+    if zone.key in {"UTC", "America/New_York", "America/Havana", "America/Sao_Paulo", "Africa/Cairo"}:
+        assert past == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "minutes"), [("UTC", 0), ("America/Sao_Paulo", 0), ("Asia/Kolkata", 30), ("Asia/Kathmandu", 15)]
+)
+def test_how_long_past_utcs_hours_begin(name: str, minutes: int) -> None:
+    start = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
+    assert minutes_past(ZoneInfo(name), start, start + 30 * 24 * HOUR) == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(("name", "change"), HALVES)
+def test_where_a_clock_goes_by_half_an_hour_no_minute_fits(name: str, change: datetime) -> None:
+    zone = ZoneInfo(name)
+    assert minutes_past(zone, change - HOUR, change + HOUR) is None
+    assert minutes_past(zone, change, change + HOUR) is not None

@@ -1,7 +1,7 @@
 """What the dashboard's charts and cards draw."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -17,10 +17,13 @@ from tds.fleet import access
 from tds.fleet.models import MetricKind
 from tds.readings import charts
 from tds.readings.charts import Line
+from tds.readings.counters import LOOKBACK
 from tds.readings.cursor import Cursor, parse_cursor
 from tds.readings.store import Series
 
 router = Router()
+
+DAY: Final = timedelta(days=1)
 
 
 class CardParams(Schema):
@@ -54,14 +57,13 @@ def cards(request: HttpRequest, params: Annotated[CardParams, Query()]) -> dict[
     devices, lines = selection.card_lines(scope, params.filters())
     store, connection = wiring.reading_store(), wiring.database_connection()
     latest = {Series(r.device_id, r.metric_id): r for r in store.latest(connection, [line.series for line in lines])}
-    counters = [line.series for line in lines if line.kind is MetricKind.COUNTER and line.series in latest]
-    day = timedelta(days=1)
-    start = now - 2 * day - charts.HOUR
-    hours = store.hours(connection, counters, start, now + charts.HOUR, zone=zone.key) if counters else []
+    counted = [line.series for line in lines if line.kind is MetricKind.COUNTER and line.series in latest]
+    # The last 24 hours end now, whatever the tenant's clock says: UTC's hours serve, which are aggregated already.
+    hours = store.hours(connection, counted, now - 2 * DAY - LOOKBACK, now + charts.HOUR, zone="UTC") if counted else []
+    of_series = charts.by_series(hours)
 
     def gained(line: Line, until: datetime) -> float | None:
-        own = [hour for hour in hours if (hour.device_id, hour.metric_id) == line.series]
-        return charts.gained_between(own, until - day, until, line.rollover_at)
+        return charts.gained_between(of_series.get(line.series, []), until - DAY, until, line.rollover_at)
 
     readings: dict[int, list[dict[str, Any]]] = {}
     for line in lines:
@@ -77,7 +79,7 @@ def cards(request: HttpRequest, params: Annotated[CardParams, Query()]) -> dict[
                 "em": newest.time.astimezone(zone),
                 "ontem": newest.day_before,
                 "dia": gained(line, now) if counter else None,
-                "dia_anterior": gained(line, now - day) if counter else None,
+                "dia_anterior": gained(line, now - DAY) if counter else None,
             }
         )
     return {
@@ -114,7 +116,8 @@ def _chart(request: HttpRequest, params: ChartParams, *, by_day: bool) -> HttpRe
         else:
             changed = store.changed_since(connection, series, charts.lookback(lines, whole), seen.made_at)
         shown = charts.tail(whole, min(filter(None, (changed, seen.open_since, now))), whole_days=by_day)
-    hours = store.hours(connection, series, charts.lookback(lines, shown), shown.end, zone=shown.zone.key)
+    begin, ordered = charts.lookback(lines, shown), charts.ordered(lines)
+    hours = store.hours(connection, series, begin, shown.end, zone=shown.zone.key, ordered=ordered)
     points = charts.daily_points if by_day else charts.hourly_points
     labels, values = points(hours, lines, shown, now=now)
     document = answers.chart(labels, lines, values, whole, now=now, cursor=str(cursor), by_day=by_day)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from tds.fleet.models import MetricKind
 from tds.readings import counters
 from tds.readings.counters import increases
-from tds.readings.hours import HOUR, hour_of, hours_between, midnight_of
+from tds.readings.hours import HOUR, hours_between, midnight_of, opening_hour
 from tds.readings.store import HourOfReadings, Series
 
 PERIODS: Final = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
@@ -51,7 +51,7 @@ GAP: Final = Point(None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The hours of a chart. `start` is the beginning of the first; `end` lies in the last."""
+    """The hours of a chart. `start` is the beginning of the first, and an instant of it; `end` lies in the last."""
 
     start: datetime
     end: datetime
@@ -60,13 +60,13 @@ class Window:
 
 def window(period: timedelta, zone: ZoneInfo, *, now: datetime, whole_days: bool = False) -> Window:
     """The last `period` up to now, begun at a full hour, or for bars at the midnight before."""
-    start = hour_of(now - period, zone)
+    start = opening_hour(now - period, zone)
     return Window(midnight_of(start, zone) if whole_days else start, now + MAX_AHEAD, zone)
 
 
 def tail(whole: Window, since: datetime, *, whole_days: bool = False) -> Window:
     """The part of a window from the hour (or day) that holds `since` on."""
-    start = hour_of(since, whole.zone)
+    start = opening_hour(since, whole.zone)
     if whole_days:
         start = midnight_of(start, whole.zone)
     return Window(max(whole.start, start), whole.end, whole.zone)
@@ -76,7 +76,7 @@ def hourly_points(
     hours: Sequence[HourOfReadings], lines: Sequence[Line], shown: Window, *, now: datetime
 ) -> tuple[list[datetime], list[list[Point]]]:
     """The labels, and for each line a point a label. `hours` ascend within a series and may begin before the window."""
-    by_line = _by_series(hours)
+    by_line = by_series(hours)
     labels = hours_between(shown.start, shown.end, shown.zone)
     newest = max((hour.hour for hour in hours), default=shown.start)
     # The hour that has not begun yet is shown only when a fast clock has sent something for it.
@@ -91,7 +91,7 @@ def daily_points(
     hours: Sequence[HourOfReadings], lines: Sequence[Line], shown: Window, *, now: datetime
 ) -> tuple[list[date], list[list[Point]]]:
     """As `hourly_points`, by day of the zone."""
-    by_line = _by_series(hours)
+    by_line = by_series(hours)
     newest = max((hour.hour for hour in hours), default=shown.start)
     last = max(newest, now).astimezone(shown.zone).date()
     first = shown.start.astimezone(shown.zone).date()
@@ -110,11 +110,11 @@ def gained_between(
     return sum(values) if values else None
 
 
-def _by_series(hours: Sequence[HourOfReadings]) -> dict[Series, list[HourOfReadings]]:
-    by_series: dict[Series, list[HourOfReadings]] = defaultdict(list)
+def by_series(hours: Iterable[HourOfReadings]) -> dict[Series, list[HourOfReadings]]:
+    found: dict[Series, list[HourOfReadings]] = defaultdict(list)
     for hour in hours:
-        by_series[Series(hour.device_id, hour.metric_id)].append(hour)
-    return by_series
+        found[Series(hour.device_id, hour.metric_id)].append(hour)
+    return found
 
 
 def _points_of_hours(hours: Sequence[HourOfReadings], line: Line) -> dict[datetime, Point]:
@@ -161,6 +161,11 @@ def lookback(lines: Iterable[Line], shown: Window) -> datetime:
     return shown.start - counters.LOOKBACK if any_counter else shown.start
 
 
+def ordered(lines: Iterable[Line]) -> bool:
+    """Whether a chart needs what the order of the readings in an hour tells."""
+    return any(line.kind in {MetricKind.COUNTER, MetricKind.LAST} for line in lines)
+
+
 def changed_after(lines: Iterable[Line], moment: datetime) -> bool:
     """Whether what was drawn at a moment may be aggregated otherwise now: then all of it, not only its end."""
     return any(line.changed_at is not None and line.changed_at > moment - SETTINGS_OVERLAP for line in lines)
@@ -173,12 +178,14 @@ __all__ = [
     "Line",
     "Point",
     "Window",
+    "by_series",
     "changed_after",
     "daily_points",
     "gained_between",
     "hourly_points",
     "increases",
     "lookback",
+    "ordered",
     "tail",
     "window",
 ]

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors
 
 from tds.readings import kept, rollup
-from tds.readings.hours import first_hour_from, on_the_hour
+from tds.readings.hours import first_instant_from, hour_of, minutes_past
 from tds.readings.optimism import Optimism
 from tds.readings.pgbinary import FLOAT8, INT8, TIMESTAMPTZ, PackedArray, PackedArrayDumper, packed
 from tds.readings.store import (
@@ -36,9 +36,19 @@ def query(name: str) -> str:
     return (Path(__file__).parent / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def hours_query() -> str:
-    aggregate = query("aggregate").format(zone="%(zone)s", rows=query("fresh_rows"))
-    return query("hours").format(aggregate=aggregate)
+# What an hour's readings say by their order, and what stands there when nobody asked: the end of HourOfReadings.
+IN_ORDER: Final = ", first, last, increase, falls, fell_from"
+NOT_ASKED: Final = (0.0, 0.0, 0.0, 0, 0.0)
+
+
+@cache
+def hours_query(*, ordered: bool = True, even: bool = True) -> str:
+    """`even`: each hour of the zone begins an hour after the one before, and arithmetic finds it: 75 ns a row less."""
+    hour = "date_bin('1 hour', time, %(origin)s)" if even else "date_trunc('hour', time, %(zone)s)"
+    aggregate = query("aggregate" if ordered else "aggregate_unordered")
+    return query("hours").format(
+        aggregate=aggregate.format(keys="", hour=hour, rows=query("fresh_rows")), in_order=IN_ORDER if ordered else ""
+    )
 
 
 class SqlStore:
@@ -100,7 +110,7 @@ class SqlStore:
     def kept_since(self, connection: psycopg.Connection[Any]) -> datetime:
         return kept.kept_since(connection)
 
-    def hours(
+    def hours(  # noqa: PLR0913  # which hours of what, and how much of them
         self,
         connection: psycopg.Connection[Any],
         series: Sequence[Series],
@@ -108,18 +118,29 @@ class SqlStore:
         end: datetime,
         *,
         zone: str,
+        ordered: bool = True,
     ) -> list[HourOfReadings]:
-        # The rollup's hours are UTC's. Where a zone's are not, its tenants' charts read the rows: right, but slower.
         hours_zone = ZoneInfo(zone)
         # Whole hours, or the rows of the first and last one would give other sums than the rollup.
-        start, end = first_hour_from(start, hours_zone), first_hour_from(end, hours_zone)
-        rollup_fits = on_the_hour(hours_zone, start, end)
-        parameters = {"start": start, "end": end, "zone": "UTC" if rollup_fits else zone, "rollup": rollup_fits}
+        start, end = first_instant_from(start, hours_zone), first_instant_from(end, hours_zone)
+        origin, past = hour_of(start, hours_zone), minutes_past(hours_zone, start, end)
+        parameters = {
+            "start": start,
+            "end": end,
+            "zone": zone,
+            "origin": origin,
+            # The rollup's hours are UTC's. Where a zone's are not, its tenants' charts read the rows: slower.
+            "rollup": past == timedelta(0) and origin == start,
+        }
         cursor = psycopg.Cursor(connection)
-        cursor.execute(hours_query(), _columns(series) | parameters, binary=True)
+        text = hours_query(ordered=ordered, even=past is not None)
+        cursor.execute(text, _columns(series) | parameters, binary=True)
         rows = cursor.fetchall()
         begins = {seconds: datetime.fromtimestamp(seconds, UTC) for seconds in {row[2] for row in rows}}
-        return [HourOfReadings(device, metric, begins[seconds], *rest) for device, metric, seconds, *rest in rows]
+        blank = () if ordered else NOT_ASKED
+        return [
+            HourOfReadings(device, metric, begins[seconds], *rest, *blank) for device, metric, seconds, *rest in rows
+        ]
 
     def latest(self, connection: psycopg.Connection[Any], series: Sequence[Series]) -> list[LatestReading]:
         cursor = psycopg.Cursor(connection)

@@ -115,7 +115,7 @@ class ReadingStore(Protocol):
         """
         ...
 
-    def hours(
+    def hours(  # noqa: PLR0913  # which hours of what, and how much of them
         self,
         connection: psycopg.Connection[Any],
         series: Sequence[Series],
@@ -123,8 +123,12 @@ class ReadingStore(Protocol):
         end: datetime,
         *,
         zone: str,
+        ordered: bool = True,
     ) -> list[HourOfReadings]:
-        """The hours of `zone` from `start` up to before `end` that hold readings, by series and hour."""
+        """The hours of `zone` that begin from `start` up to before `end` and hold readings, by series and hour.
+
+        `ordered` False: what the order of the readings in an hour tells (from `first` on) is not needed, and is 0.
+        """
         ...
 
     def latest(self, connection: psycopg.Connection[Any], series: Sequence[Series]) -> list[LatestReading]:

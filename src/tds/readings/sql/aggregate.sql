@@ -1,7 +1,8 @@
--- The hours of a set of rows (device_id, metric_id, time, value). `increase` takes a counter that falls for a reset one:
--- it began at 0 again. The falls and what they fell from are kept, so that charts can judge them by a register's size.
+-- The hours of a set of rows (time and value, of many series also the keys). `increase` takes a counter that falls for
+-- a reset one: it began at 0 again. The falls and what they fell from are kept, so that charts can judge them by a
+-- register's size.
 -- Sums are of values within ±1e290: two of the largest float64 would overflow, and one device would stop all hours.
-SELECT device_id, metric_id, hour, count(*)::int AS n,
+SELECT {keys}hour, count(*)::int AS n,
        min(value) AS minimum, max(value) AS maximum, sum(summand) AS total,
        min(value) FILTER (WHERE before IS NULL) AS first,
        min(value) FILTER (WHERE after IS NULL) AS last,
@@ -11,13 +12,13 @@ SELECT device_id, metric_id, hour, count(*)::int AS n,
        count(*) FILTER (WHERE summand < before)::int AS falls,
        COALESCE(sum(before) FILTER (WHERE summand < before), 0) AS fell_from
 FROM (
-    SELECT device_id, metric_id, time, value, summand, hour,
+    SELECT {keys}time, value, summand, hour,
            lag(summand) OVER w AS before, lead(summand) OVER w AS after
     FROM (
-        SELECT *, date_trunc('hour', time, {zone}) AS hour,
+        SELECT *, {hour} AS hour,
                LEAST(GREATEST(value, '-1e290'::float8), '1e290'::float8) AS summand
         FROM ({rows}) AS source
     ) AS timed
-    WINDOW w AS (PARTITION BY device_id, metric_id, hour ORDER BY time)
+    WINDOW w AS (PARTITION BY {keys}hour ORDER BY time)
 ) AS ordered
-GROUP BY device_id, metric_id, hour
+GROUP BY {keys}hour

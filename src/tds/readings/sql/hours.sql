@@ -8,17 +8,17 @@ WITH series AS MATERIALIZED (
     WHERE device_id = ANY(%(devices)s) AND hour >= %(start)s AND hour < %(end)s
       AND hour < (SELECT complete_before FROM tds_new_estadorollup) AND %(rollup)s
 ), fresh AS (
-    {aggregate}
+    -- Series by series: each one's rows come sorted out of its key, and few at a time are grouped in memory.
+    SELECT series.device_id, series.metric_id, of_series.*
+    FROM series CROSS JOIN LATERAL ({aggregate}) AS of_series
 )
-SELECT device_id, metric_id, extract(epoch FROM hour)::int8, n, minimum, maximum, total, first, last, increase,
-       falls, fell_from
+SELECT device_id, metric_id, extract(epoch FROM hour)::int8, n, minimum, maximum, total{in_order}
 FROM fresh
 UNION ALL
-SELECT device_id, metric_id, extract(epoch FROM hour)::int8, n, minimum, maximum, total, first, last, increase,
-       falls, fell_from
+SELECT device_id, metric_id, extract(epoch FROM hour)::int8, n, minimum, maximum, total{in_order}
 FROM series CROSS JOIN LATERAL (
     -- OFFSET 0: series by series. A planner that may join as it likes reads the hours of the whole fleet.
-    SELECT hour, n, minimum, maximum, total, first, last, increase, falls, fell_from FROM tds_new_leiturahora AS h
+    SELECT hour, n, minimum, maximum, total{in_order} FROM tds_new_leiturahora AS h
     WHERE h.device_id = series.device_id AND h.metric_id = series.metric_id
       AND %(rollup)s AND hour >= %(start)s AND hour < %(end)s
       AND hour < (SELECT complete_before FROM tds_new_estadorollup)
