@@ -158,6 +158,7 @@ def move_to_timescaledb(
     abort: Annotated[bool, typer.Option("--abort", help="Take back a move that was begun and not finished.")] = False,
 ) -> None:
     """Move the readings of the native store into TimescaleDB while all goes on. May be stopped and begun again."""
+    from tds import wiring
     from tds.readings import move
 
     with _upkeep() as connection:
@@ -166,8 +167,15 @@ def move_to_timescaledb(
                 move.abort(connection)
                 typer.echo("Taken back: the native store is in use, as before.")
                 return
+            if (left_bytes := move.left_over(connection)) is not None:
+                move.clean_up(connection)
+                typer.echo(
+                    "The readings are in TimescaleDB already. The move was ended before its last step, which is done "
+                    f"now: the native tables are dropped, {left_bytes / 1e9:.2f} GB."
+                )
+                return
             move.check(connection)
-        except move.CannotMoveError as error:
+        except (move.CannotMoveError, move.StoppedError) as error:
             fail(str(error))
         days = move.days(connection)
         size = sum(day.size_bytes for day in days)
@@ -185,7 +193,9 @@ def move_to_timescaledb(
                 bar.update(task, description={"copied": "Readings", "aggregated": "Switching"}.get(what, "Done"))
 
             try:
-                move.move(connection, now=datetime.now(UTC), step=step)
+                move.move(connection, now=datetime.now(UTC), step=step, shortage=wiring.room().lacks)
+            except move.StoppedError as error:
+                fail(str(error))
             except move.RowsDifferError as error:
                 fail(f"{error} Report it; the platform goes on with the native store.")
     typer.echo("Moved. Charts, ingest and retention use TimescaleDB from now on, without a restart.")

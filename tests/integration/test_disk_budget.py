@@ -18,6 +18,7 @@ from tds.ingest.replay import replay
 from tds.ingest.writer import Arrival, Writer
 from tds.readings import kept
 from tds.readings.budget import Budget
+from tds.readings.dropped import DROPPING_LOCK
 from tds.readings.models import KeptSince, LedgerDropped, Reading
 from tds.readings.partitions import DAY, PartitionStore
 from tds.readings.timescale import TimescaleStore
@@ -184,6 +185,74 @@ def test_a_day_that_only_has_to_be_compressed_costs_no_other_day(connection: Con
         assert len(store.sizes(connection)) == len(raw)
         assert sum(size.size_bytes for size in store.sizes(connection)) <= store.budget.max_bytes
         assert_balanced()
+
+
+@pytest.fixture
+def compressed(connection: Connection) -> Iterator[tuple[TimescaleStore, int, int]]:
+    """Ten days, compressed as far as may be; what they take the day after before one more is compressed, and then."""
+    with timescaledb():
+        plain = TimescaleStore(RETENTION)
+        ours = writer(connection, plain)
+        for n in range(10):
+            minutes = [NOW - n * DAY + timedelta(seconds=20 * second) for second in range(1_000)]
+            ours.write([arrival("GW-acme", time) for time in minutes], now=NOW)
+        plain.roll_up(connection, now=NOW)
+        plain.compact(connection, now=NOW)
+        before = in_all(plain, connection)
+        with connection.transaction(force_rollback=True):
+            assert len(plain.compact(connection, now=NOW + DAY)) == 1
+            after = in_all(plain, connection)
+        assert after < before == in_all(plain, connection)
+        yield plain, before, after
+
+
+def in_all(store: Store, connection: Connection) -> int:
+    return sum(size.size_bytes for size in store.sizes(connection))
+
+
+@pytest.mark.parametrize("why", ["a check of the ledger goes on", "compressing failed"])
+def test_a_day_that_waits_to_be_compressed_costs_no_other_day(
+    connection: Connection, compressed: tuple[TimescaleStore, int, int], why: str
+) -> None:
+    _, before, after = compressed
+    store = TimescaleStore(RETENTION, Budget((before + after) // 2, 2))
+    with seeding.own_connection() as check:
+        if why == "a check of the ledger goes on":
+            check.execute("SELECT pg_advisory_lock_shared(%s)", (DROPPING_LOCK,))
+            assert store.compact(connection, now=NOW + DAY) == []
+        store.expire(connection, now=NOW + DAY)
+        assert not KeptSince.objects.exists()
+    assert len(store.compact(connection, now=NOW + DAY)) == 1
+    store.expire(connection, now=NOW + DAY)
+    assert not KeptSince.objects.exists()
+    assert in_all(store, connection) == after
+    assert_balanced()
+
+
+def test_late_readings_into_compressed_days_do_not_keep_bytes_from_deciding(
+    connection: Connection, compressed: tuple[TimescaleStore, int, int]
+) -> None:
+    """Else one gateway that is a week behind would keep a disk from being freed for ever."""
+    plain, before, _ = compressed
+    late = [arrival("GW-other", NOW - n * DAY - A_MINUTE) for n in (8, 9)]
+    writer(connection, plain).write(late, now=NOW)
+    store = TimescaleStore(RETENTION, Budget(before // 2, 2))
+    store.expire(connection, now=NOW)
+    assert [row.why for row in KeptSince.objects.all()] == ["bytes"]
+    assert in_all(store, connection) < before
+    assert_balanced()
+
+
+def test_bytes_decide_nothing_while_nothing_can_be_dropped(store: Store, connection: Connection) -> None:
+    writer(connection, store).write([arrival("GW-acme", NOW - n * DAY) for n in range(6)], now=NOW)
+    with seeding.own_connection() as check:
+        check.execute("SELECT pg_advisory_lock_shared(%s)", (DROPPING_LOCK,))
+        assert store.expire(connection, now=NOW) == []
+        assert not KeptSince.objects.exists()
+        assert kept.move(connection, NOW - 20 * DAY, why="person", now=NOW)  # a person's word is not about sizes
+    assert store.expire(connection, now=NOW)
+    assert Reading.objects.count() == 3
+    assert_balanced()
 
 
 def test_a_persons_word_holds_for_late_readings_too(store: Store, connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_a_move_loses_nothing_and_stops_nobody(store: ChosenStore, connection: C
     assert hours(store, connection) == before
 
 
-@pytest.mark.parametrize("at_step", [0, 3, 10, "aggregated"])
+@pytest.mark.parametrize("at_step", [0, 3, 10, "aggregated", "switched"])
 def test_a_move_that_is_killed_goes_on_where_it_was(
     store: ChosenStore, connection: Connection, at_step: int | str
 ) -> None:
@@ -123,12 +124,160 @@ def test_a_move_that_is_killed_goes_on_where_it_was(
 
     with pytest.raises(Killed), own_connection() as own:
         move.move(own, now=NOW, step=step)
-    assert store.name_of(connection) == "native"
+    assert store.name_of(connection) == ("timescaledb" if at_step == "switched" else "native")
     assert insert(store, connection, (SERIES[0], NOW - timedelta(days=9, seconds=1), 1.0)) == 1
     move.move(connection, now=NOW, step=lambda _what, _day: None)
     assert store.name_of(connection) == "timescaledb"
     assert sum(hour.n for hour in hours(store, connection)) == sum(hour.n for hour in before) + 1
-    assert connection.execute("SELECT to_regclass('tds_new_leituradispositivo_antigo')").fetchone() == (None,)
+    assert move.left_over(connection) is None
+    assert leftovers(connection) == []
+
+
+def leftovers(connection: Connection) -> list[str]:
+    """What a move makes for itself, tables and functions."""
+    rows = connection.execute(
+        """SELECT relname FROM pg_class WHERE relname ~ '^tds_new.*(_novo|_antigo)$'
+           UNION SELECT proname FROM pg_proc WHERE proname = %s""",
+        (move.FUNCTION,),
+    )
+    return [name for (name,) in rows]
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(move, "LOCK_TIMEOUT_MS", 50)
+    monkeypatch.setattr(move, "ATTEMPTS", 20)
+
+
+@contextmanager
+def read_for(seconds: float, table: str) -> Iterator[None]:
+    """Somebody who holds a table as a chart or a backup does, for so long."""
+    done = threading.Event()
+    holding = threading.Event()
+
+    def read() -> None:
+        with own_connection() as own, own.transaction():
+            own.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
+            holding.set()
+            done.wait(seconds)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert holding.wait(10)
+    try:
+        yield
+    finally:
+        done.set()
+        reader.join()
+
+
+def quietly(connection: Connection, **options: Any) -> None:
+    move.move(connection, now=NOW, step=options.pop("step", lambda _what, _day: None), **options)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_who_holds_the_old_tables_for_a_while_holds_up_only_their_end(
+    store: ChosenStore, connection: Connection
+) -> None:
+    history(store, connection)
+    reader: list[AbstractContextManager[None]] = []
+
+    def step(what: str, _day: object) -> None:
+        if what == "switched":
+            reader.append(read_for(0.3, "tds_new_leituradispositivo_antigo"))
+            reader[0].__enter__()
+
+    quietly(connection, step=step)
+    reader[0].__exit__(None, None, None)
+    assert leftovers(connection) == []
+
+
+@pytest.mark.usefixtures("hasty")
+def test_old_tables_that_are_held_for_minutes_are_left_with_a_sentence_and_dropped_the_next_time(
+    store: ChosenStore, connection: Connection
+) -> None:
+    history(store, connection)
+    rows = count(connection)
+
+    def step(what: str, _day: object) -> None:
+        if what == "switched":
+            raise Killed
+
+    with pytest.raises(Killed), own_connection() as own:
+        quietly(own, step=step)
+    assert (move.left_over(connection) or 0) > 0
+    with read_for(60, "tds_new_leituradispositivo_antigo"):
+        with pytest.raises(move.StoppedError, match=r"in TimescaleDB\. .* Begin again later to drop the native"):
+            quietly(connection)
+        with pytest.raises(move.CannotMoveError, match=r"can't be taken back: .* alone"):
+            move.abort(connection)
+    quietly(connection)
+    assert leftovers(connection) == []
+    assert count(connection) == rows
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_batch_that_is_long_under_way_holds_up_the_beginning_and_does_not_end_it(
+    store: ChosenStore, connection: Connection
+) -> None:
+    history(store, connection)
+    with read_for(0.3, "tds_new_leituradispositivo"):
+        quietly(connection)
+    assert store.name_of(connection) == "timescaledb"
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_batch_that_never_ends_is_a_sentence_and_leaves_nothing_begun(
+    store: ChosenStore, connection: Connection
+) -> None:
+    with read_for(60, "tds_new_leituradispositivo"), pytest.raises(move.StoppedError, match="Nothing was begun"):
+        quietly(connection)
+    assert leftovers(connection) == []
+
+
+def test_the_disk_is_looked_at_before_each_hour_and_the_move_goes_on_when_there_is_room_again(
+    store: ChosenStore, connection: Connection
+) -> None:
+    history(store, connection)
+    rows = count(connection)
+    expected: list[int] = []
+    for day in move.days(connection):
+        there = connection.execute(
+            "SELECT 1 FROM tds_new_leituradispositivo WHERE time >= %s AND time < %s LIMIT 1",
+            (day.start, day.start + timedelta(days=1)),
+        )
+        expected += [day.size_bytes // 24] * 24 if there.fetchone() else []
+        # To compress a day it is sorted on disk.
+        expected += [day.size_bytes] if day.start < NOW - timedelta(days=8) else []
+    asked: list[int] = []
+
+    def shortage(more_bytes: int) -> str:
+        asked.append(more_bytes)
+        return "Only 5 MB are free." if len(asked) == 100 else ""
+
+    with pytest.raises(move.StoppedError, match=r"^Only 5 MB are free\. What is copied stays: make room and begin"):
+        quietly(connection, shortage=shortage)
+    assert store.name_of(connection) == "native"
+    copied = connection.execute("SELECT count(*) FROM tds_new_leituradispositivo_novo").fetchone()
+    assert copied
+    assert 0 < copied[0] < rows
+    assert asked == expected[:100]
+    quietly(connection, shortage=shortage)
+    assert (store.name_of(connection), count(connection)) == ("timescaledb", rows)
+
+
+def test_a_full_disk_is_a_sentence(store: ChosenStore, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    history(store, connection)
+
+    def full(*_arguments: object) -> None:
+        raise psycopg.errors.DiskFull("could not extend file: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(move, "_compress", full)
+        with pytest.raises(move.StoppedError, match=r"^The disk of the database is full\. What is copied stays"):
+            quietly(connection)
+    quietly(connection)
+    assert store.name_of(connection) == "timescaledb"
 
 
 def test_a_move_can_be_taken_back(store: ChosenStore, connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -9,7 +10,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from tds import wiring
-from tds.readings import timescale
+from tds.ingest.room import Room
+from tds.readings import move, timescale
 from tds.readings.budget import LONG_AGO, day_of
 from tds.readings.costs import Fleet, native_bytes, timescaledb_bytes
 from tds.readings_commands import readings_app
@@ -88,6 +90,38 @@ def test_the_move_by_command(stored: Any) -> None:
         again = tds("move-to-timescaledb", "--yes")
         assert again.exit_code == 1
         assert "in TimescaleDB already" in again.stderr
+
+
+def test_a_move_that_was_killed_before_its_last_step_is_ended_by_the_same_command(
+    stored: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(_connection: object) -> None:
+        raise KeyboardInterrupt
+
+    with afterwards_native(), own_connection() as connection:
+        with monkeypatch.context() as patched:
+            patched.setattr(move, "clean_up", kill)
+            assert tds("move-to-timescaledb", "--yes").exit_code == 130
+        back = tds("move-to-timescaledb", "--abort")
+        assert (back.exit_code, "can't be taken back" in back.stderr) == (1, True)
+        result = tds("move-to-timescaledb")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("The readings are in TimescaleDB already. The move was ended before its last ")
+        assert move.left_over(connection) is None
+
+
+def test_a_move_that_would_leave_too_little_room_on_the_disk_says_so_and_may_be_begun_again(
+    stored: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with afterwards_native(), own_connection() as connection:
+        with monkeypatch.context() as patched:
+            patched.setattr(wiring, "room", lambda: Room([Path("/")], 2**60))
+            result = tds("move-to-timescaledb", "--yes")
+        assert result.exit_code == 1
+        assert "TDS_DISK_RESERVE_BYTES" in result.stderr
+        assert "What is copied stays: make room and begin again, or take the move back with --abort" in result.stderr
+        assert not timescale.in_use(connection)
+        assert tds("move-to-timescaledb", "--yes").exit_code == 0
 
 
 def test_without_the_library_the_move_says_how_to_get_it(stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:

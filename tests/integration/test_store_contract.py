@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
-from tds.readings import kept, optimism
+from tds.readings import kept, optimism, rollup
 from tds.readings.budget import LONG_AGO, Budget, PartSize, day_of
 from tds.readings.hours import hour_of
 from tds.readings.models import Reading
@@ -233,6 +233,7 @@ def test_expire_drops_whole_days_that_are_beyond_the_retention(store: ReadingSto
     store.prepare(connection, now=moment)
     oldest, newest = moment - RETENTION, moment
     insert(store, connection, [(A, oldest - 12 * HOUR, 1.0), (A, newest, 2.0)])
+    insert(store, connection, [(B, newest - DAY, 1.0)])  # so that readings of three days say that it is this one
     store.roll_up(connection, now=moment + HOUR)
     assert store.expire(connection, now=moment) is not None
     hours = store.hours(connection, [A], moment - 2 * RETENTION, moment + HOUR, zone="UTC")
@@ -413,6 +414,36 @@ def test_hours_are_right_where_clocks_are_changed(
     assert store.hours(connection, [A], start, end, zone=zone) == expected
 
 
+@pytest.mark.parametrize(("zone", "before"), [change for change in CHANGES_OF_CLOCK if "Lord_Howe" in change[0]])
+def test_an_hour_is_whole_or_not_in_the_answer_where_a_clock_goes_by_half_an_hour(
+    store: ReadingStore, connection: Connection, zone: str, before: datetime
+) -> None:
+    store.prepare(connection, now=before)
+    values = {(A, before + n * 10 * MINUTE): float(n) for n in range(60)}
+    insert(store, connection, [(of, time, value) for (of, time), value in values.items()])
+    edges = [before + n * 30 * MINUTE for n in range(21)]
+    for _ in range(2):
+        for start, end in [(edge, edges[-1]) for edge in edges] + [(edges[0], edge) for edge in edges]:
+            assert store.hours(connection, [A], start, end, zone=zone) == reference(values, [A], start, end, zone)
+        store.roll_up(connection, now=before + RETENTION)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_without_the_order_of_readings_the_rest_is_the_same(
+    store: ReadingStore, connection: Connection, zone: str
+) -> None:
+    source = random.Random(5)
+    insert(store, connection, [(of, NOW - n * 7 * MINUTE, source.uniform(-9, 9)) for n in range(200) for of in ALL])
+    start, end = NOW - 30 * HOUR, NOW + HOUR
+    for _ in range(2):
+        with_order = store.hours(connection, ALL, start, end, zone=zone)
+        without = store.hours(connection, ALL, start, end, zone=zone, ordered=False)
+        expected: list[Any] = [(*hour[:6], pytest.approx(hour.total), 0.0, 0.0, 0.0, 0, 0.0) for hour in with_order]
+        assert without == expected
+        store.roll_up(connection, now=NOW)
+        insert(store, connection, [(C, NOW - n * 13 * MINUTE - timedelta(seconds=1), 1.0) for n in range(100)])
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("zone", "before"),
@@ -552,6 +583,26 @@ def test_only_what_changed_after_it_was_closed_is_a_change(store: ReadingStore, 
     assert told is not None
     assert told <= changed
     assert store.changed_since(connection, [C], start, datetime.now(UTC) + timedelta(minutes=2)) is None
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Asia/Kathmandu"])
+def test_a_late_reading_is_a_change_where_hours_begin_at_another_minute(
+    store: ReadingStore, connection: Connection, zone: str
+) -> None:
+    start = hour_of(NOW - 3 * HOUR, ZoneInfo(zone))
+    assert start.minute
+    insert(store, connection, [(A, start + n * HOUR, 1.0) for n in range(3)])
+    store.roll_up(connection, now=NOW)
+    later = datetime.now(UTC) + timedelta(minutes=2)
+    assert store.changed_since(connection, [A], start, later) is None
+    insert(store, connection, [(A, start + MINUTE, 2.0)])
+    for seen in (later, datetime.now(UTC)):  # while it is only logged, and when it is in
+        changed = store.changed_since(connection, [A], start, seen)
+        assert changed is not None
+        # Of an hour of UTC, so that it may be told a little early.
+        assert start - HOUR < changed <= start + MINUTE
+        assert store.changed_since(connection, [A], start + HOUR, seen) is None
+        store.roll_up(connection, now=NOW)
 
 
 def test_a_duplicate_in_a_closed_hour_is_no_change(store: ReadingStore, connection: Connection) -> None:
@@ -726,6 +777,28 @@ def test_rows_that_came_past_ingest_show_after_a_rebuild_and_pages_that_are_open
     changed = store.changed_since(connection, [A, C], NOW - RETENTION, datetime.now(UTC))
     assert changed == hour_of(NOW - 20 * HOUR, ZoneInfo("UTC"))
     assert [written for _, written in store.rebuild(connection, NOW - RETENTION, NOW)] == [n for _, n in steps]
+
+
+def test_a_rebuild_waits_for_the_aggregation_under_way_however_long_a_lock_may_take(
+    store: ReadingStore, connection: Connection, other: Connection
+) -> None:
+    insert(store, connection, [(A, NOW - 10 * HOUR, 1.0)])
+    store.roll_up(connection, now=NOW)
+    limits = {"lock_timeout": "100ms", "statement_timeout": "5s"}
+    with own_connection() as patient:
+        for name, limit in limits.items():
+            patient.execute(f"SET {name} = '{limit}'")
+        other.execute("SELECT pg_advisory_lock(%s)", (rollup.ADVISORY_LOCK,))
+        steps: list[Any] = []
+        rebuild = threading.Thread(target=lambda: steps.extend(store.rebuild(patient, NOW - RETENTION, NOW)))
+        rebuild.start()
+        rebuild.join(0.5)
+        assert rebuild.is_alive()
+        other.execute("SELECT pg_advisory_unlock(%s)", (rollup.ADVISORY_LOCK,))
+        rebuild.join(10)
+        assert sum(written for _, written in steps) == 1
+        for name, limit in limits.items():
+            assert patient.execute(f"SHOW {name}").fetchone() == (limit,)
 
 
 def test_a_store_says_how_large_it_is(store: ReadingStore, connection: Connection) -> None:

@@ -2,8 +2,10 @@
 
 import os
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -13,17 +15,18 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from tds import heartbeat, worker
+from tds import heartbeat, wiring, worker
 from tds.heartbeat import Heartbeat, Pulse
 from tds.ingest import database
 from tds.readings.models import DirtyHour, HourRollup, Reading
-from tds.readings.partitions import PartitionStore
+from tds.readings.partitions import ADVISORY_LOCK, PartitionStore
 from tds.readings.sqlstore import TABLE
 from tds.readings.store import Series
 from tds.worker import PARTITIONS_EVERY_S, ROLL_UP_EVERY_S, Chore
 from tests import seeding
 from tests.consuming import STOP_LIMIT_S, managed
 from tests.running import free_port, wait_until
+from tests.timescaledb import timescaledb
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,8 +48,8 @@ def connection() -> Iterator[Connection]:
         seeding.without_readings(own)
         yield own
     with seeding.own_connection() as another:  # a test may have cut the first
-        STORE.expire(another, now=NOW + 30 * DAY)
         seeding.without_readings(another)
+        STORE.expire(another, now=NOW + 30 * DAY)
 
 
 def do(name: str, connection: Connection, now: datetime) -> object:
@@ -142,14 +145,14 @@ def test_two_workers_at_once_do_the_work_of_one(connection: Connection) -> None:
 @contextmanager
 def working(
     work: list[Chore], beat: Callable[[Connection, dict[str, Any]], None] = lambda *_: None
-) -> Iterator[list[int]]:
-    """A worker in a thread; the process ids of its connections, one after the other."""
+) -> Iterator[dict[str, list[int]]]:
+    """A worker in threads; the process ids of the connections of each of them, one after the other."""
     stopping = threading.Event()
-    backends: list[int] = []
+    backends: dict[str, list[int]] = defaultdict(list)
 
     def connect() -> Connection:
         made = database.connect(settings.DATABASES["default"], name="tests-worker")
-        backends.append(made.info.backend_pid)
+        backends[threading.current_thread().name].append(made.info.backend_pid)
         return made
 
     thread = threading.Thread(
@@ -204,7 +207,7 @@ def test_a_chore_that_fails_is_tried_again_and_the_others_go_on(
         wait_until(lambda: len(moments) >= 3, "three rounds")
     assert moments[:3] == [NOW] * 3  # the clock is the edge's
     assert len(tries) >= 3
-    assert len(backends) == 1  # a chore's failure is no reason for another connection
+    assert len(backends["quick chores"]) == 1  # a chore's failure is no reason for another connection
     assert "fails failed; it is tried again in 0 s" in caplog.text
 
 
@@ -212,19 +215,22 @@ def test_a_chore_that_fails_is_tried_again_and_the_others_go_on(
 def test_a_chore_is_done_at_once_and_then_when_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1_000.0]
     monkeypatch.setattr(worker, "monotonic", lambda: clock[0])
-    rounds: list[int] = []
+    quick: list[int] = []
+    slow: list[int] = []
     done: dict[str, int] = {}
 
     def count(name: str) -> Work:
         return lambda *_: done.update({name: done.get(name, 0) + 1})
 
-    work = [Chore(chore.name, chore.every_s, count(chore.name)) for chore in worker.chores(STORE)]
-    with working(work, beat=lambda *_: rounds.append(1)):
+    work = [replace(chore, do=count(chore.name)) for chore in worker.chores(STORE)]
+    rounds = [Chore("a quick round", 0.0, lambda *_: quick.append(1))]
+    rounds += [Chore("a slow round", 0.0, lambda *_: slow.append(1), slow=True)]
+    with working([*work, *rounds]):
 
         def settle() -> dict[str, int]:
-            """After two whole rounds at the present moment."""
-            enough = len(rounds) + 2
-            wait_until(lambda: len(rounds) >= enough, "two rounds")
+            """After two whole rounds of both kinds at the present moment."""
+            enough = max(len(quick), len(slow)) + 2
+            wait_until(lambda: min(len(quick), len(slow)) >= enough, "two rounds")
             return dict(done)
 
         assert settle() == {"partitions": 1, "retention": 1, "compression": 1, "ledger": 1, "rollup": 1}
@@ -246,11 +252,99 @@ def test_a_connection_that_is_cut_is_made_again(connection: Connection, caplog: 
 
     with working([Chore("touches", 0.0, touch)]) as backends:
         wait_until(lambda: moments, "the first round")
-        connection.execute("SELECT pg_terminate_backend(%s)", (backends[0],))
-        wait_until(lambda: len(backends) == 2, "another connection")
+        connection.execute("SELECT pg_terminate_backend(%s)", (backends["quick chores"][0],))
+        wait_until(lambda: len(backends["quick chores"]) == 2, "another connection")
         before = len(moments)
         wait_until(lambda: len(moments) > before, "another round")
     assert "Database unavailable, trying again" in caplog.text
+
+
+def sleep_for_minutes(connection: Connection, _now: datetime) -> None:
+    connection.execute("SELECT pg_sleep(600)")
+
+
+@pytest.mark.usefixtures("haste")
+def test_a_slow_chore_holds_up_neither_the_quick_ones_nor_the_sign_of_life_nor_the_end(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    moments: list[datetime] = []
+    facts: list[dict[str, Any]] = []
+    work = [
+        Chore("sleeps", 0.0, sleep_for_minutes, slow=True),
+        Chore("waits its turn", 0.0, divide_by_zero, slow=True),
+        Chore("goes on", 0.0, lambda _, now: moments.append(now)),
+    ]
+    with working(work, beat=lambda _, told: facts.append(told)):
+        wait_until(lambda: facts and facts[-1]["doing"] == {"sleeps": NOW.isoformat()}, "the slow chore")
+        before = len(moments), len(facts)
+        wait_until(lambda: len(moments) > before[0] + 3 and len(facts) > before[1] + 3, "three rounds beside it")
+        assert facts[-1] == {"chores": [chore.name for chore in work], "doing": {"sleeps": NOW.isoformat()}}
+        began = monotonic()
+    assert monotonic() - began < 3
+    assert [record.message for record in caplog.records] == ["sleeps was broken off; it is done after the next start."]
+
+
+@pytest.mark.parametrize("lane", ["quick chores", "slow chores", "the sign of life"])
+@pytest.mark.usefixtures("haste")
+def test_a_connection_that_is_cut_ends_nothing_else(connection: Connection, lane: str) -> None:
+    rounds: Counter[str] = Counter()
+
+    def touch(name: str) -> Work:
+        def do(of: Connection, _now: datetime) -> None:
+            of.execute("SELECT 1")
+            rounds[name] += 1
+
+        return do
+
+    def beat(of: Connection, _facts: dict[str, Any]) -> None:
+        touch("the sign of life")(of, NOW)
+
+    work = [Chore("quick", 0.0, touch("quick chores")), Chore("slow", 0.0, touch("slow chores"), slow=True)]
+    with working(work, beat=beat) as backends:
+        wait_until(lambda: len(rounds) == 3, "a round of each")
+        connection.execute("SELECT pg_terminate_backend(%s)", (backends[lane][0],))
+        wait_until(lambda: len(backends[lane]) == 2, "another connection")
+        before = Counter(rounds)
+        wait_until(lambda: all(rounds[name] > before[name] for name in before), "another round of each")
+        assert {name: len(pids) for name, pids in backends.items()} == {
+            name: 2 if name == lane else 1 for name in before
+        }
+
+
+@pytest.mark.usefixtures("haste")
+def test_a_fault_of_ours_outside_a_chore_ends_no_thread(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    moments: list[datetime] = []
+    beats: list[int] = []
+
+    def stumble(*_: object) -> None:
+        beats.append(1)
+        raise LookupError("what nobody thought of")
+
+    with working([Chore("goes on", 0.0, lambda _, now: moments.append(now))], beat=stumble):
+        wait_until(lambda: len(beats) >= 3 and len(moments) >= 3, "rounds of both")
+    assert "A fault of ours in the sign of life; going on in 0 s" in caplog.text
+
+
+def test_a_database_that_stays_away_is_said_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "RETRY_S", 0.01)
+    said: list[str] = []
+    monkeypatch.setattr(worker.logger, "warning", lambda text, *words: said.append(text % words))
+    stopping = threading.Event()
+    tries: list[int] = []
+
+    def connect() -> Connection:
+        tries.append(1)
+        if len(tries) == 30:
+            stopping.set()
+        raise psycopg.OperationalError("connection refused")
+
+    worker.run([], stopping, connect=connect, now=lambda: NOW, beat=lambda *_: None)
+    assert sorted(said) == [
+        f"Database unavailable, trying again in 0 s: connection refused ({name})"
+        for name in ("quick chores", "slow chores", "the sign of life")
+    ]
 
 
 def test_a_sign_of_life_is_written_every_few_seconds(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,13 +374,72 @@ def test_the_worker_does_its_chores_says_that_it_lives_and_ends_on_sigterm(
         wait_until(Heartbeat.objects.exists, "a sign of life")
         beat = Heartbeat.objects.get()
         assert (beat.process, beat.pid) == ("worker", process.process.pid)
-        assert beat.facts == {"chores": ["partitions", "compression", "retention", "ledger", "rollup", "disk"]}
+        assert beat.facts["chores"] == ["partitions", "compression", "retention", "ledger", "rollup", "disk"]
         # The hours are closed up to now, so the chores of this process really ran.
-        row = connection.execute("SELECT complete_before FROM tds_new_estadorollup").fetchone()
-        assert row
-        assert datetime.now(UTC) - row[0] < timedelta(hours=2)
+        wait_until(lambda: closed_before(connection, datetime.now(UTC) - timedelta(hours=2)), "the hours' end")
         assert process.terminate() == 0
         assert process.errors == ""
+
+
+@pytest.fixture
+def present() -> Iterator[datetime]:
+    """Now, for a process, with room for its readings and no rollup."""
+    now = datetime.now(UTC)
+    with seeding.own_connection() as own:
+        wiring.reading_store().prepare(own, now=now)
+        seeding.without_readings(own)
+    yield now
+    with seeding.own_connection() as own:
+        seeding.without_readings(own)
+
+
+def closed_before(connection: Connection, moment: datetime) -> bool:
+    row = connection.execute("SELECT complete_before FROM tds_new_estadorollup").fetchone()
+    return bool(row and row[0] > moment)
+
+
+@pytest.mark.parametrize("store_name", ["native", "timescaledb"])
+def test_a_late_reading_of_a_closed_hour_is_in_the_rollup_within_a_minute(
+    present: datetime, tmp_path: Path, store_name: str
+) -> None:
+    """From the row to the aggregated hour, with the process as it is: what operations.md promises."""
+    hour = present.replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    assert ROLL_UP_EVERY_S <= 30
+    with timescaledb() if store_name == "timescaledb" else nullcontext(), seeding.own_connection() as own:
+        seeding.insert(own, [(SERIES, hour, 1.0)])
+        with managed(tmp_path, "worker") as process:
+            wait_until(lambda: closed_before(own, hour), "the hour's end")
+            assert [(row.hour, row.n) for row in HourRollup.objects.all()] == [(hour, 1)]
+            seeding.insert(own, [(SERIES, hour + MINUTE, 5.0)])
+            began = monotonic()
+            assert DirtyHour.objects.count() == 1
+            wait_until(lambda: not DirtyHour.objects.exists(), "the roll-up", 60)
+            print(f"{store_name}: {monotonic() - began:.1f} s")
+            assert [(row.hour, row.n, row.total) for row in HourRollup.objects.all()] == [(hour, 2, 6.0)]
+            assert process.terminate() == 0
+        seeding.without_readings(own)
+
+
+def test_while_a_slow_chore_is_held_up_the_worker_says_that_it_lives_rolls_up_and_ends_on_sigterm(
+    connection: Connection, present: datetime, tmp_path: Path
+) -> None:
+    hour = present.replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    seeding.insert(connection, [(SERIES, hour, 1.0)])
+    # A day is missing, and somebody else is making days: the chore waits until its lock's timeout.
+    connection.execute(f"DROP TABLE {TABLE}_p{present + 3 * DAY:%Y%m%d}")
+    connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+    with managed(tmp_path, "worker") as process:
+        wait_until(lambda: closed_before(connection, hour), "the hour's end")
+        wait_until(lambda: Heartbeat.objects.filter(facts__doing__has_key="partitions").exists(), "the held up chore")
+        first = Heartbeat.objects.get().beat_at
+        wait_until(lambda: Heartbeat.objects.get().beat_at > first, "another sign of life")
+        assert list(Heartbeat.objects.get().facts["doing"]) == ["partitions"]
+        began = monotonic()
+        assert process.terminate() == 0
+        assert monotonic() - began < STOP_LIMIT_S
+        assert any("partitions was broken off; it is done after the next start." in line for line in process.lines)
+        assert process.errors == ""
+    connection.execute("SELECT pg_advisory_unlock(%s)", (ADVISORY_LOCK,))
 
 
 def test_a_worker_without_a_database_waits_for_it_and_ends_on_sigterm_at_once(tmp_path: Path) -> None:

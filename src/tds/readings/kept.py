@@ -13,8 +13,9 @@ from typing import Any, Final, Literal
 import psycopg
 from psycopg import errors
 
-from tds.readings import rollup
+from tds.readings import clock, rollup
 from tds.readings.budget import LONG_AGO, Budget, PartSize, cut_off, oldest_kept
+from tds.readings.dropped import may_drop
 from tds.readings.store import Part
 
 logger = logging.getLogger("tds.readings")
@@ -31,10 +32,12 @@ def kept_since(connection: psycopg.Connection[Any]) -> datetime:
 
 
 def move(connection: psycopg.Connection[Any], since: datetime, *, why: Why, now: datetime) -> bool:
-    """Keep nothing before `since`, from the next batch on; False when a batch takes too long. Raises psycopg.Error."""
+    """Keep nothing before `since`, from the next batch on; False when that has to wait. Raises psycopg.Error."""
     try:
         with connection.transaction():
             cursor = psycopg.Cursor(connection)
+            if why == "bytes" and not may_drop(connection):
+                return False  # decided when it can be done: by the sizes of then
             cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (rollup.WRITERS_LOCK,))
             cursor.execute(
@@ -61,11 +64,16 @@ def decided(
     *,
     now: datetime,
 ) -> datetime:
-    """From when on readings are kept, moved forward first when they take more bytes than they may."""
-    known = oldest_kept(retention, kept_since(connection), now=now)
-    if not budget.max_bytes:
-        return known
-    wanted = cut_off(sizes, budget, retention, known, now=now).since
+    """From when on readings are kept, moved forward first when they take more bytes than they may.
+
+    While the clock can't be believed, no further than was written down before.
+    """
+    since = kept_since(connection)
+    known = oldest_kept(retention, since, now=now)
+    wanted = cut_off(sizes, budget, retention, known, now=now).since if budget.max_bytes else known
+    if doubt := clock.doubt(connection, wanted, now=now):
+        logger.warning("%s %s", doubt, clock.WHAT_TO_DO)
+        return since
     if wanted > known and move(connection, wanted, why="bytes", now=now):
         logger.info("Readings before %s are dropped: they take more than TDS_RETENTION_BYTES.", wanted.date())
         return wanted

@@ -1,15 +1,16 @@
 """The native store: one partition a UTC day, and hours aggregated into a table by the worker."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from time import monotonic
 from typing import Any, Final
 
 import psycopg
 from psycopg import errors, sql
 
-from tds.readings import kept, keys, rollup
+from tds.readings import clock, kept, keys, rollup, timeouts
 from tds.readings.budget import NO_BUDGET, Budget, PartSize, day_of, oldest_kept
 from tds.readings.costs import ROLLUP_BYTES_AN_HOUR
 from tds.readings.dropped import PATIENCE_MS, may_drop, note_dropped
@@ -23,6 +24,7 @@ DAY: Final = timedelta(days=1)
 DIRTY_A_STEP: Final = 500
 NEW: Final = "_novo"  # ends the names of the tables that a move into TimescaleDB (move.py) fills
 ADVISORY_LOCK: Final = 0x7D5_0002  # who makes partitions
+ATTACH_PATIENCE_MS: Final = 2_000
 
 
 class PartitionStore(SqlStore):
@@ -41,6 +43,7 @@ class PartitionStore(SqlStore):
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
         oldest = oldest_kept(self.retention, kept.kept_since(connection), now=now)
+        oldest = clock.first_reading(connection, self.parts(connection), oldest)
         return rollup.run(connection, ROLLUP, oldest=oldest, now=now)
 
     def rebuild(
@@ -60,33 +63,13 @@ class PartitionStore(SqlStore):
         return int(rows), int(size)
 
     def prepare(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
-        if not self._missing(connection, now):
-            return []
-        # Worker, consumer and web may all be first; `IF NOT EXISTS` alone fails when two make the same one at once.
-        connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
-        try:
-            missing = self._missing(connection, now)
-            self._make(connection, missing)
-        finally:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (ADVISORY_LOCK,))
-        return [partition_name(day) for day in missing]
+        return [partition_name(day) for day in self._missing(connection, now) if _make(connection, day)]
 
     def _missing(self, connection: psycopg.Connection[Any], now: datetime) -> list[datetime]:
         existing = {part.name for part in self.parts(connection)}
         first = oldest_kept(self.retention, kept.kept_since(connection), now=now)
         days = (first + DAY * n for n in range((day_of(now) - first).days + DAYS_AHEAD + 1))
         return [day for day in days if partition_name(day) not in existing]
-
-    def _make(self, connection: psycopg.Connection[Any], days: Sequence[datetime]) -> None:
-        for day in days:
-            statement = sql.SQL("CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})").format(
-                sql.Identifier(partition_name(day)),
-                sql.Identifier(TABLE),
-                sql.Literal(day.isoformat()),
-                sql.Literal((day + DAY).isoformat()),
-            )
-            with connection.transaction():
-                connection.execute(statement)
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         sizes = self.sizes(connection) if self.budget.max_bytes else []
@@ -141,6 +124,28 @@ class PartitionStore(SqlStore):
         return [Part(name, day, day + DAY) for name, day in days]
 
 
+def _make(connection: psycopg.Connection[Any], day: datetime) -> bool:
+    """A table of its own that becomes a partition; False when it is there already. Raises errors.LockNotAvailable.
+
+    `CREATE TABLE … PARTITION OF` would lock all readings alone: it would wait for whoever reads long (a backup, a check
+    of the ledger), and all writers behind it. To attach one, readers and writers go on.
+    """
+    name = partition_name(day)
+    with connection.transaction():
+        # Worker, consumer and web may all be first. Held until the COMMIT, which may be a caller's and come later.
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
+        if psycopg.Cursor(connection).execute("SELECT to_regclass(%s)", (name,)).fetchone() != (None,):
+            return False
+        names = {"day": sql.Identifier(name), "readings": sql.Identifier(TABLE)}
+        bounds = {"start": sql.Literal(day.isoformat()), "end": sql.Literal((day + DAY).isoformat())}
+        connection.execute(sql.SQL("CREATE TABLE {day} (LIKE {readings} INCLUDING ALL)").format(**names))
+        # Empty, so that nothing has to be looked through; an ANALYZE of all readings or another change holds it up.
+        with timeouts.changed(connection, lock_timeout=ATTACH_PATIENCE_MS):
+            attach = sql.SQL("ALTER TABLE {readings} ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({end})")
+            connection.execute(attach.format(**names, **bounds))
+    return True
+
+
 def _drop_copy(connection: psycopg.Connection[Any], part: Part) -> None:
     """While readings are moved into TimescaleDB a day may be there as well; it would be dropped and counted twice."""
     row = psycopg.Cursor(connection).execute("SELECT to_regclass(%s)", (TABLE + NEW,)).fetchone()
@@ -160,8 +165,8 @@ class RollupTable:
             return cursor.rowcount
 
     def mend(self, connection: psycopg.Connection[Any], newest: int) -> int:
-        written = 0
-        while True:
+        written, until_s = 0, monotonic() + rollup.RUN_S
+        while monotonic() < until_s:
             with connection.transaction():
                 cursor = psycopg.Cursor(connection)
                 cursor.execute(
@@ -175,11 +180,12 @@ class RollupTable:
                 )
                 late = cursor.fetchall()
                 if not late:
-                    return written
+                    break
                 columns = {"devices": [row[0] for row in late], "hours": [row[1] for row in late]}
                 cursor.execute(_roll_up_queries()[1], columns)
                 written += cursor.rowcount
                 cursor.execute(query("mended"), columns)
+        return written
 
     def rebuild(self, connection: psycopg.Connection[Any], start: datetime, end: datetime) -> int:
         window = {"start": start, "end": end}
@@ -199,16 +205,15 @@ ROLLUP: Final = RollupTable()
 def _roll_up_queries() -> tuple[str, str]:
     closing = """SELECT device_id, metric_id, time, value FROM tds_new_leituradispositivo
                  WHERE time >= %(start)s AND time < %(end)s"""
-    dirty = """SELECT r.device_id, r.metric_id, r.time, r.value
-               FROM (SELECT DISTINCT * FROM unnest(%(devices)s::int8[], %(hours)s::timestamptz[])
-                     AS late (device_id, hour)) AS d
-               JOIN tds_new_leituradispositivo AS r
-                 ON r.device_id = d.device_id AND r.time >= d.hour AND r.time < d.hour + interval '1 hour'"""
-    closing_query, dirty_query = (
-        query("roll_up").format(aggregate=query("aggregate").format(zone="'UTC'", rows=rows))
-        for rows in (closing, dirty)
+    closing_query, late_query = (
+        query("roll_up").format(
+            aggregate=query("aggregate").format(
+                keys="device_id, metric_id, ", hour="date_trunc('hour', time, 'UTC')", rows=rows
+            )
+        )
+        for rows in (closing, query("late_rows"))
     )
-    return closing_query, dirty_query
+    return closing_query, late_query
 
 
 def partition_name(day: datetime) -> str:

@@ -3,22 +3,28 @@
 An hour is closed in two steps, so that no row is ever missed and no writer ever waits for an aggregation:
 `closing_before` moves first and alone, when all batches that were begun before are committed; rows of closing hours
 that come from then on are logged as late. Then the rows that stood there are aggregated, and `complete_before` follows.
+Both move back when the server's clock was ahead and is right again: hours that were closed before their time are open.
 """
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Final, Protocol
 
 import psycopg
 from psycopg import errors
+
+from tds.readings import clock, timeouts
+from tds.readings.timeouts import NO_LIMIT
 
 logger = logging.getLogger("tds.readings")
 
 # Rows of an hour keep arriving shortly after its end; closing later saves aggregating it twice.
 CLOSE_AFTER: Final = timedelta(minutes=2)
 HOURS_A_STEP: Final = 6
+RUN_S: Final = 20.0  # of closing, and as long again of mending; what is left is the next run's, a step is never cut
 ADVISORY_LOCK: Final = 0x7D5_0001  # one aggregation at a time, whoever runs it
 # Writers share it until their COMMIT; closing takes it alone. A lock with a queue: on one without, such as a row's,
 # several writers that never pause would keep the hours open for ever.
@@ -78,7 +84,8 @@ def run(connection: psycopg.Connection[Any], aggregation: Aggregation, *, oldest
 @contextmanager
 def alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """No aggregation beside ours, however long the one under way takes."""
-    connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+    with timeouts.changed(connection, lock_timeout=NO_LIMIT, statement_timeout=NO_LIMIT):
+        connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
     try:
         yield
     finally:
@@ -101,10 +108,18 @@ def rebuild(
 def _close(connection: psycopg.Connection[Any], aggregation: Aggregation, oldest: datetime, now: datetime) -> int:
     end = (now - CLOSE_AFTER).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     closing, start = _state(connection)
-    if end > closing and _move_closing(connection, end):
-        closing = end
-    end = closing
-    return sum(aggregation.close(connection, *step) for step in _steps(max(start, oldest), end))
+    # An hour back is a clock that is put right; more, and it was ahead. Unless it is behind now, as at a boot.
+    ahead = closing > end + HOUR and not clock.is_behind(connection, now)
+    if (end > closing or ahead) and _move_closing(connection, end):
+        if ahead:
+            logger.warning("The clock was ahead, at least to %s: hours from %s on are open again.", closing, end)
+        closing, start = end, min(start, end)
+    written, until_s = 0, monotonic() + RUN_S
+    for step in _steps(max(start, oldest), closing):
+        written += aggregation.close(connection, *step)
+        if monotonic() >= until_s:
+            break
+    return written
 
 
 def _move_closing(connection: psycopg.Connection[Any], end: datetime) -> bool:
@@ -112,7 +127,11 @@ def _move_closing(connection: psycopg.Connection[Any], end: datetime) -> bool:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (WRITERS_LOCK,))
-            connection.execute("UPDATE tds_new_estadorollup SET closing_before = %s", (end,))
+            connection.execute(
+                """UPDATE tds_new_estadorollup
+                   SET closing_before = %(end)s, complete_before = LEAST(complete_before, %(end)s)""",
+                {"end": end},
+            )
     except errors.LockNotAvailable:
         logger.warning("Hours are not closed now: a batch is being written for more than %d ms.", PATIENCE_MS)
         return False

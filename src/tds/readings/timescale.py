@@ -8,12 +8,13 @@ then happens at the platform's `now`, one thing at a time, and shows in its log.
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import errors, sql
 
-from tds.readings import kept, keys, rollup
+from tds.readings import clock, kept, keys, rollup
 from tds.readings.budget import NO_BUDGET, Budget, PartSize, day_of, oldest_kept
 from tds.readings.dropped import PATIENCE_MS, may_drop, note_dropped
 from tds.readings.hours import HOUR
@@ -25,8 +26,18 @@ logger = logging.getLogger("tds.readings")
 HOURS: Final = "tds_new_leiturahora"
 COMPRESS_AFTER: Final = timedelta(days=7)
 LATE_ENTRIES_A_STEP: Final = 20_000
+MENDED_AT_ONCE: Final = 6  # hours at most: of a small fleet many are quick, of a large one each is long
+QUICK_S: Final = 1.0
 # Of a chunk's status: compressed at all, and with rows that came later and are not compressed.
 COMPRESSED, PARTIAL = 1, 8
+
+
+class LateEntry(NamedTuple):
+    """Of the log of late rows."""
+
+    id: int
+    device_id: int
+    hour: datetime
 
 
 class TimescaleStore(SqlStore):
@@ -41,6 +52,7 @@ class TimescaleStore(SqlStore):
 
     def roll_up(self, connection: psycopg.Connection[Any], *, now: datetime) -> int:
         oldest = oldest_kept(self.retention, kept.kept_since(connection), now=now)
+        oldest = clock.first_reading(connection, self.parts(connection), oldest)
         return rollup.run(connection, AGGREGATE, oldest=oldest, now=now)
 
     def rebuild(
@@ -64,7 +76,7 @@ class TimescaleStore(SqlStore):
 
     def compact(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
         compressed = []
-        for chunk in _chunks_to_compress(connection, day_of(now - COMPRESS_AFTER)):
+        for chunk, _ in _chunks_to_compress(connection, now):
             with connection.transaction():
                 if not may_drop(connection):
                     break  # who counts all rows would miss those that go into another table
@@ -75,7 +87,7 @@ class TimescaleStore(SqlStore):
         return compressed + keys.rebuild_one(connection, self.parts(connection), now=now)
 
     def expire(self, connection: psycopg.Connection[Any], *, now: datetime) -> list[str]:
-        sizes = self.sizes(connection) if self.budget.max_bytes else []
+        sizes = self._lasting_sizes(connection, now) if self.budget.max_bytes else []
         since = kept.decided(connection, sizes, self.budget, self.retention, now=now)
         due = [part for part in self.parts(connection) if part.end <= since]
         dropped = [part.name for part in due if self._drop(connection, part, now)]
@@ -84,6 +96,18 @@ class TimescaleStore(SqlStore):
             connection.execute("SELECT drop_chunks(%s::regclass, older_than => %s)", (HOURS, before))
             connection.execute("DELETE FROM tds_new_horaemendada WHERE hour < %s", (before,))
         return dropped
+
+    def _lasting_sizes(self, connection: psycopg.Connection[Any], now: datetime) -> list[PartSize]:
+        """As `sizes`, but what is due to be compressed and is not yet counts as nothing.
+
+        While that has to wait, or fails, a day is ten times as large as it will be: a cut-off that it moved would stay.
+        """
+        due = _chunks_to_compress(connection, now)
+        passing = {start: _bytes_to_compress(connection, chunk) for chunk, start in due}
+        return [
+            part._replace(size_bytes=max(0, part.size_bytes - passing.get(part.start, 0)))
+            for part in self.sizes(connection)
+        ]
 
     def sizes(self, connection: psycopg.Connection[Any]) -> list[PartSize]:
         cursor = psycopg.Cursor(connection).execute(
@@ -141,17 +165,20 @@ class ContinuousAggregate:
         return _hours_of_series(psycopg.Cursor(connection), start, end)
 
     def mend(self, connection: psycopg.Connection[Any], newest: int) -> int:
-        written = 0
+        # An hour is aggregated whole, for all series, however few of its rows are late.
+        written, at_once, until_s = 0, 1, monotonic() + rollup.RUN_S
         while late := _late_entries(connection, newest):
-            for start, end in windows(sorted({hour for _, _, hour in late})):
-                refresh(connection, start, end)
-            columns = {"devices": [device for _, device, _ in late], "hours": [hour for _, _, hour in late]}
-            with connection.transaction():
-                cursor = psycopg.Cursor(connection)
-                # Exactly those: an entry with a lower id may have been committed since, for rows not refreshed yet.
-                cursor.execute("DELETE FROM tds_new_horasuja WHERE id = ANY(%s)", ([entry for entry, _, _ in late],))
-                cursor.execute(query("mended"), columns)
-            written += len({(device, hour) for _, device, hour in late})
+            waiting: dict[datetime, list[LateEntry]] = {}  # by hour, what waits longest first
+            for entry in late:
+                waiting.setdefault(entry.hour, []).append(entry)
+            while waiting:
+                began_s = monotonic()
+                hours = next_to_mend(list(waiting), at_once)
+                refresh(connection, hours[0], hours[-1] + HOUR)
+                written += _mended(connection, [entry for hour in hours for entry in waiting.pop(hour)])
+                if monotonic() >= until_s:
+                    return written
+                at_once = min(2 * at_once, MENDED_AT_ONCE) if monotonic() - began_s < QUICK_S else max(1, at_once // 2)
         return written
 
     def rebuild(self, connection: psycopg.Connection[Any], start: datetime, end: datetime) -> int:
@@ -164,15 +191,18 @@ class ContinuousAggregate:
 AGGREGATE: Final = ContinuousAggregate()
 
 
-def windows(hours: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
-    """Ascending hours as [start, end) of those that follow one another. Pure."""
-    found: list[tuple[datetime, datetime]] = []
-    for hour in hours:
-        if found and found[-1][1] == hour:
-            found[-1] = (found[-1][0], hour + HOUR)
+def next_to_mend(waiting: Sequence[datetime], at_most: int) -> list[datetime]:
+    """The hour that waits longest, which is the first one, and others that wait next to it; ascending. Pure."""
+    first = last = waiting[0]
+    others = {*waiting}
+    while (last - first) // HOUR + 1 < at_most:
+        if last + HOUR in others:
+            last += HOUR
+        elif first - HOUR in others:
+            first -= HOUR
         else:
-            found.append((hour, hour + HOUR))
-    return found
+            break
+    return [first + n * HOUR for n in range((last - first) // HOUR + 1)]
 
 
 def available(connection: psycopg.Connection[Any]) -> bool:
@@ -204,15 +234,22 @@ def create(connection: psycopg.Connection[Any], *, suffix: str = "") -> None:
     )
 
 
-def _chunks_to_compress(connection: psycopg.Connection[Any], older_than: datetime) -> list[str]:
+def _chunks_to_compress(connection: psycopg.Connection[Any], now: datetime) -> list[tuple[str, datetime]]:
+    """Their names and beginnings, the oldest first: not compressed yet, or not what came late."""
     cursor = psycopg.Cursor(connection).execute(
-        """SELECT format('%%I.%%I', chunk_schema, chunk_name) FROM timescaledb_information.chunks
+        """SELECT format('%%I.%%I', chunk_schema, chunk_name), range_start FROM timescaledb_information.chunks
            WHERE hypertable_name = %s AND range_end <= %s AND _timescaledb_functions.chunk_status(
                format('%%I.%%I', chunk_schema, chunk_name)::regclass) & %s <> %s
            ORDER BY range_start""",
-        (TABLE, older_than, COMPRESSED | PARTIAL, COMPRESSED),
+        (TABLE, day_of(now - COMPRESS_AFTER), COMPRESSED | PARTIAL, COMPRESSED),
     )
-    return [name for (name,) in cursor]
+    return cursor.fetchall()
+
+
+def _bytes_to_compress(connection: psycopg.Connection[Any], chunk: str) -> int:
+    """What is compressed already lies in a table beside it. 0 for a chunk that has gone meanwhile."""
+    row = psycopg.Cursor(connection).execute("SELECT pg_total_relation_size(to_regclass(%s))", (chunk,)).fetchone()
+    return int((row and row[0]) or 0)
 
 
 def refresh(
@@ -232,9 +269,20 @@ def _hours_of_series(cursor: psycopg.Cursor[Any], start: datetime, end: datetime
     return int(row[0]) if row else 0
 
 
-def _late_entries(connection: psycopg.Connection[Any], newest: int) -> list[tuple[int, int, datetime]]:
+def _late_entries(connection: psycopg.Connection[Any], newest: int) -> list[LateEntry]:
     cursor = psycopg.Cursor(connection).execute(
         "SELECT id, device_id, hour FROM tds_new_horasuja WHERE id <= %s ORDER BY id LIMIT %s",
         (newest, LATE_ENTRIES_A_STEP),
     )
-    return cursor.fetchall()
+    return [LateEntry(*row) for row in cursor]
+
+
+def _mended(connection: psycopg.Connection[Any], late: Sequence[LateEntry]) -> int:
+    """Take them out of the log once their hours are aggregated; the number of hours of devices."""
+    columns = {"devices": [entry.device_id for entry in late], "hours": [entry.hour for entry in late]}
+    with connection.transaction():
+        cursor = psycopg.Cursor(connection)
+        # Exactly those: an entry with a lower id may have been committed since, for rows not refreshed yet.
+        cursor.execute("DELETE FROM tds_new_horasuja WHERE id = ANY(%s)", ([entry.id for entry in late],))
+        cursor.execute(query("mended"), columns)
+    return len({(entry.device_id, entry.hour) for entry in late})

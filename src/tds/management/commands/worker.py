@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Do periodic work: aggregate hours, make partitions ahead, drop what may not be kept."
 
     def handle(self, **_options: Any) -> None:
-        disk = worker.Chore("disk", worker.DISK_EVERY_S, wiring.disk_watch().look)
+        disk = worker.Chore("disk", worker.DISK_EVERY_S, wiring.disk_watch().look, slow=True)
         worker.run(
             [*worker.chores(wiring.reading_store()), disk],
             stop_on_signal(),
