@@ -30,7 +30,7 @@ from tests.running import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime(2026, 2, 18, 18, 30, tzinfo=UTC)
-AMPLE = Bounds(per_gateway=1_000, messages=100_000, payload_bytes=1024**3)
+AMPLE = Bounds(per_gateway=1_000, messages=100_000, total_bytes=1024**3)
 
 
 @pytest.fixture
@@ -232,6 +232,32 @@ def test_of_a_batch_only_the_message_that_the_database_refuses_is_quarantined(
     assert_balanced()
 
 
+def test_a_batch_that_fails_while_the_bad_message_is_looked_for_is_counted_once_when_it_is_tried_again(
+    connection: psycopg.Connection[Any], gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = writer(connection)
+    batch = [arrival("GW-1", "D01", NOW - timedelta(seconds=n), ("t", float(n), "")) for n in range(8)]
+    bisect, calls = Writer._bisect, []
+
+    def cut_off(*words: Any) -> Result:
+        calls.append(words)
+        if len(calls) == 3:  # the first half's bad message is in quarantine already
+            raise psycopg.OperationalError("the connection is gone")
+        return bisect(*words)
+
+    with raising(connection, "22003", "NEW.value IN (1, 6)"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Writer, "_bisect", cut_off)
+            with pytest.raises(psycopg.OperationalError):
+                ours.write(batch, now=NOW)
+        assert LedgerHour.objects.count() == QuarantinedMessage.objects.count() == 0
+        ours.write(batch, now=NOW)
+    hour = LedgerHour.objects.get()
+    assert (hour.received, hour.accepted, hour.quarantined) == (8, 6, 2)
+    assert QuarantinedMessage.objects.count() == 2
+    assert_balanced()
+
+
 def test_a_message_that_waited_is_judged_by_the_clock_of_its_arrival_and_the_retention_of_today(
     connection: psycopg.Connection[Any], gateway: Gateway
 ) -> None:
@@ -276,19 +302,20 @@ def test_a_cut_connection_leaves_nothing_half_written(
 def test_quarantine_keeps_the_newest_of_a_gateway_and_counts_them_all(
     connection: psycopg.Connection[Any], gateway: Gateway
 ) -> None:
-    ours = writer(connection, Bounds(per_gateway=5, messages=100, payload_bytes=10**6))
+    ours = writer(connection, Bounds(per_gateway=5, messages=100, total_bytes=10**6))
     topic = "telemetry/GW-1/D01/data"
     for start in range(0, 12, 3):
         ours.write([Arrival(topic, f"junk {n}".encode()) for n in range(start, start + 3)], now=NOW)
     kept = [bytes(message.payload) for message in QuarantinedMessage.objects.order_by("id")]
     assert kept == [b"junk 7", b"junk 8", b"junk 9", b"junk 10", b"junk 11"]
     count = QuarantineCount.objects.get()
-    assert (count.total, count.kept, count.kept_bytes) == (12, 5, sum(map(len, kept)))
+    texts = sum(len(message.topic) + len(message.detail.encode()) for message in QuarantinedMessage.objects.all())
+    assert (count.total, count.kept, count.kept_bytes) == (12, 5, sum(map(len, kept)) + texts)
     assert_balanced()
 
 
 def test_strangers_share_one_bucket(connection: psycopg.Connection[Any]) -> None:
-    ours = writer(connection, Bounds(per_gateway=4, messages=100, payload_bytes=10**6))
+    ours = writer(connection, Bounds(per_gateway=4, messages=100, total_bytes=10**6))
     ours.write([arrival(f"STRANGER-{n}") for n in range(30)], now=NOW)
     assert QuarantinedMessage.objects.count() == 4
     assert QuarantineCount.objects.get().total == 30

@@ -9,7 +9,15 @@ import pytest
 from tds.ingest.reasons import SENTENCES, Reason, sentence
 from tds.ingest.rules import MAX_QUOTED_CHARS, quoted
 from tds.ingest.timestamps import parse_timestamp
-from tds.ingest.wire import MAX_PAYLOAD_BYTES, Message, Refusal, gateway_code_of, judge, judge_body
+from tds.ingest.wire import (
+    MAX_PAYLOAD_BYTES,
+    Message,
+    Refusal,
+    gateway_code_of,
+    judge,
+    judge_body,
+    timestamp_of,
+)
 
 NOW: Final = datetime(2026, 2, 18, 18, 30, tzinfo=UTC)
 RETENTION: Final = timedelta(days=90)
@@ -137,6 +145,33 @@ def test_a_refusal_over_http_names_the_gateway_of_the_payload_where_it_is_one() 
 )
 def test_the_gateway_is_read_from_a_body_that_later_rules_refuse(payload: str, code: str | None) -> None:
     assert gateway_code_of(payload.encode()) == code
+
+
+@pytest.mark.parametrize(
+    ("payload", "known"),
+    [
+        pytest.param(GOOD, True, id="good"),
+        pytest.param('{"timestamp": "2026-02-18T15:30:00-03:00"}', True, id="alone"),
+        pytest.param('{"timestamp": 5, "timestamp": "2026-02-18T15:30:00-03:00"}', True, id="twice: the last counts"),
+        pytest.param('{"timest\\u0061mp": "2026-02-18T15:30:00-03:00"}', True, id="escaped"),
+        pytest.param(GOOD[:-30], True, id="cut short"),
+        pytest.param(GOOD.replace("123.45", "NaN"), True, id="no JSON"),
+        pytest.param(GOOD + "[" * 200_000, True, id="nested too deep"),
+        pytest.param('{"x": ' + "[" * 200_000, False, id="nested too deep, and none"),
+        pytest.param(GOOD + " " * MAX_PAYLOAD_BYTES, True, id="too large"),
+        pytest.param('{"timestamp" \n: "2026-02-18T15:30:00-03:00", ,', True, id="spaces"),
+        pytest.param(GOOD.replace("-03:00", ""), False, id="no instant"),
+        pytest.param('{"timestamp": "2026-02-18T15:30', False, id="cut within"),
+        pytest.param('{"timestamp": 1771439400}', False, id="a number"),
+        pytest.param('[{"timestamp": null}]', False, id="null"),
+        pytest.param('"timestamp": "' + "1" * 200_000, False, id="endless"),
+        pytest.param('"timestamp": ' * 20_000, False, id="again and again"),
+        pytest.param("", False, id="nothing"),
+    ],
+)
+def test_the_time_of_a_refused_message_is_read_as_far_as_it_can_be(payload: str, known: bool) -> None:
+    assert timestamp_of(payload.encode()) == (NOW if known else None)
+    assert timestamp_of(b"\xff" + payload.encode()) in (NOW, None)  # no UTF-8
 
 
 def test_every_reason_has_one_sentence() -> None:

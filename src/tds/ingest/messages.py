@@ -1,4 +1,4 @@
-"""What comes out of judging a message: the message, or why not."""
+"""A message as it came, and what comes out of judging it: what it says, or why it is refused."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -9,6 +9,23 @@ from tds.ingest.reasons import Reason
 
 MAX_TIPO_CHARS: Final = 64  # code points, as PostgreSQL counts them
 MAX_UNIDADE_CHARS: Final = 16  # the same
+
+
+class Arrival(Struct, frozen=True, gc=False):
+    """A message as it came. `topic` is None over HTTP.
+
+    `tenant_id` is set where it is known whose the message is before it is read: over HTTP by the token, in a replay by
+    whom it was kept for. It never becomes another tenant's. `gateway_code` is that of a token for one gateway: who
+    sent it, where the payload does not say.
+    `received_at` is set for one that waited since then: its clock is judged as of that moment, its age as of now.
+    """
+
+    topic: str | None
+    payload: bytes
+    retained: bool = False
+    tenant_id: int | None = None
+    received_at: datetime | None = None
+    gateway_code: str | None = None
 
 
 class Reading(Struct, frozen=True, gc=False, kw_only=True):

@@ -29,11 +29,15 @@ class LastSeen:
         due = monotonic() - self._flushed_at >= FLUSH_EVERY_S or len(self._heard) >= MAX_GATEWAYS
         if not due or not self._heard:
             return
-        psycopg.Cursor(connection).execute(
-            """UPDATE tds_new_gateway AS g SET last_seen_at = GREATEST(g.last_seen_at, heard.at)
-               FROM (SELECT * FROM unnest(%s::int8[], %s::timestamptz[]) AS h (id, at) ORDER BY id) AS heard
-               WHERE g.id = heard.id""",
-            (list(self._heard), list(self._heard.values())),
-        )
+        ids = sorted(self._heard)
+        with connection.transaction():
+            cursor = psycopg.Cursor(connection)
+            # In the order of the ids, as a batch locks them: the two can't deadlock. An UPDATE keeps no order.
+            cursor.execute("SELECT 1 FROM tds_new_gateway WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (ids,))
+            cursor.execute(
+                """UPDATE tds_new_gateway AS g SET last_seen_at = GREATEST(g.last_seen_at, heard.at)
+                   FROM unnest(%s::int8[], %s::timestamptz[]) AS heard (id, at) WHERE g.id = heard.id""",
+                (ids, [self._heard[gateway_id] for gateway_id in ids]),
+            )
         self._heard.clear()
         self._flushed_at = monotonic()

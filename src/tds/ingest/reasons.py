@@ -90,7 +90,7 @@ SENTENCES: Final[Mapping[Reason, str]] = {
         "remove devices that are gone, or correct a gateway that makes up codes."
     ),
     Reason.TOO_MANY_METRICS: _(
-        "Device {device} of gateway {gateway} sent a new kind of reading beyond the limit of the device, "
+        "Gateway {gateway}: {device} sent a new kind of reading beyond the limit of the device, "
         "the gateway or the tenant; correct a device that makes up names for 'tipo' or 'unidade'."
     ),
     Reason.REFUSED_BY_DATABASE: _(

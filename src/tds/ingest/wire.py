@@ -4,8 +4,9 @@ Two ways lead to the same verdict. The fast one decodes into typed structs and c
 take is decoded again untyped and judged rule by rule. Tests hold the two to the same answers.
 """
 
+import re
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import DecodeError, Meta, Struct
 from msgspec.json import Decoder
@@ -17,7 +18,17 @@ from tds.ingest.strict_json import MAX_NESTING, NotJsonError, load_object, neste
 from tds.ingest.timestamps import MAX_AHEAD, parse_timestamp
 from tds.ingest.topics import TopicCodes, gateway_code_in, is_code, parse_topic
 
-__all__ = ["MAX_PAYLOAD_BYTES", "Message", "Reading", "Reason", "Refusal", "gateway_code_of", "judge", "judge_body"]
+__all__ = [
+    "MAX_PAYLOAD_BYTES",
+    "Message",
+    "Reading",
+    "Reason",
+    "Refusal",
+    "gateway_code_of",
+    "judge",
+    "judge_body",
+    "timestamp_of",
+]
 
 MAX_PAYLOAD_BYTES: Final = 65_536  # larger: refused unread, the device's fault
 
@@ -32,6 +43,15 @@ class _Body(Struct, frozen=True, gc=False):
 
 
 _BODY: Final = Decoder(_Body)
+
+
+class _Dated(Struct, frozen=True, gc=False):
+    timestamp: Any = None
+
+
+_DATED: Final = Decoder(_Dated)
+# As it stands in what is no JSON: cut short, with a NaN, or in no UTF-8.
+_TIMESTAMP_TEXT: Final = re.compile(rb'"timestamp"[ \t\r\n]*:[ \t\r\n]*"([0-9T:.Z+-]*)"')
 
 FORMS_REMEMBERED: Final = 1_000  # of messages, by their labels; at 250 bytes a reading 8 MB at most
 MAX_FORM_READINGS: Final = 32
@@ -74,6 +94,19 @@ def gateway_code_of(payload: bytes) -> str | None:
     except NotJsonError:
         return None
     return code if isinstance(code, str) else None
+
+
+def timestamp_of(payload: bytes) -> datetime | None:
+    """When a message says it was measured, as far as that can be read at all, whatever rule it breaks.
+
+    Of one that is too large, too. Linear and without a copy of what it skips; not for messages that are accepted.
+    """
+    try:
+        text = _DATED.decode(payload).timestamp
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        found = _TIMESTAMP_TEXT.search(payload)
+        text = found[1].decode("ascii") if found else None
+    return parse_timestamp(text) if isinstance(text, str) else None
 
 
 def _accept_fast(payload: bytes, now: datetime, retention: timedelta) -> Message | None:

@@ -10,18 +10,19 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
-from msgspec import Struct
 from psycopg import errors
 
 from tds.fleet.directory import Directory
 from tds.ingest import quarantine
-from tds.ingest.assign import Verdict, learn_gateways, refuse_by_gateway, register_newcomers, to_rows
+from tds.ingest.assign import Verdict, learn_gateways, owner, refuse_by_gateway, register_newcomers, to_rows
 from tds.ingest.ledger import Ledger
-from tds.ingest.messages import Message, Refusal
+from tds.ingest.messages import Arrival, Message, Refusal
 from tds.ingest.reasons import Reason
 from tds.ingest.wire import judge, judge_body
 from tds.readings.budget import LONG_AGO
 from tds.readings.store import MissingPartitionError, ReadingStore
+
+__all__ = ["MESSAGE_FAULTS", "Arrival", "Result", "Writer"]
 
 # What a message itself can be to blame for: class 22 (data exception) and these of class 23. All else is the
 # platform's own trouble, which passes: the batch is kept and tried again.
@@ -32,19 +33,6 @@ MESSAGE_FAULTS: Final = (
     errors.ForeignKeyViolation,
 )
 PREPARATIONS: Final = 1  # a partition that is still missing after it was made is no matter of waiting
-
-
-class Arrival(Struct, frozen=True, gc=False):
-    """A message as it came. `topic` is None over HTTP, where a token says whose it is, whatever it holds.
-
-    `received_at` is set for one that waited since then: its clock is judged as of that moment, its age as of now.
-    """
-
-    topic: str | None
-    payload: bytes
-    retained: bool = False
-    tenant_id: int | None = None
-    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +67,7 @@ class Writer:
     def write(self, arrivals: Sequence[Arrival], *, now: datetime) -> Result:
         """Store or quarantine every message of a batch, durably. Raises psycopg.Error with nothing written."""
         verdicts = [self._judge(arrival, now) for arrival in arrivals]
-        return self._write(arrivals, verdicts, now, preparations=PREPARATIONS)
+        return self._write(arrivals, verdicts, now)
 
     def _judge(self, arrival: Arrival, now: datetime) -> Verdict:
         retention = min(self.retention, now - self.kept_since)
@@ -92,7 +80,13 @@ class Writer:
         return judge(arrival.topic, arrival.payload, now=now, retention=retention)
 
     def _write(
-        self, arrivals: Sequence[Arrival], verdicts: list[Verdict], now: datetime, *, preparations: int
+        self,
+        arrivals: Sequence[Arrival],
+        verdicts: list[Verdict],
+        now: datetime,
+        *,
+        preparations: int = PREPARATIONS,
+        looked_up_anew: bool = False,
     ) -> Result:
         try:
             with self.connection.transaction():
@@ -106,10 +100,20 @@ class Writer:
                 self._judge(arrival, now) if isinstance(verdict, Message) else verdict
                 for arrival, verdict in zip(arrivals, verdicts, strict=True)
             ]
-            return self._write(arrivals, verdicts, now, preparations=preparations - 1)
+            return self._write(arrivals, verdicts, now, preparations=preparations - 1, looked_up_anew=looked_up_anew)
         except MESSAGE_FAULTS as error:
             self.directory.forget()
-            return self._bisect(arrivals, verdicts, now, error)
+            if len(arrivals) == 1 and not looked_up_anew:
+                # What was remembered may be at fault, and not the message: its tenant may have been deleted meanwhile.
+                return self._write(arrivals, verdicts, now, looked_up_anew=True)
+            try:
+                # All of it or nothing: a half that were committed before the other fails would be counted, and its bad
+                # messages kept, once more at the next try.
+                with self.connection.transaction():
+                    return self._bisect(arrivals, verdicts, now, error)
+            except BaseException:
+                self.directory.forget()
+                raise
         except BaseException:
             # What was learned in the transaction may be gone with it.
             self.directory.forget()
@@ -130,16 +134,15 @@ class Writer:
                 raise error  # quarantine itself fails: not the message's fault
             detail = f"The database refused the message with SQLSTATE {error.sqlstate}; report it to the platform."
             refusal = Refusal(Reason.REFUSED_BY_DATABASE, detail, verdicts[0].gateway_code)
-            return self._write(arrivals, [refusal], now, preparations=PREPARATIONS)
+            return self._write(arrivals, [refusal], now, looked_up_anew=True)
         half = len(arrivals) // 2
-        first = self._write(arrivals[:half], verdicts[:half], now, preparations=PREPARATIONS)
-        return first.joined(self._write(arrivals[half:], verdicts[half:], now, preparations=PREPARATIONS))
+        first = self._write(arrivals[:half], verdicts[:half], now, looked_up_anew=True)
+        return first.joined(self._write(arrivals[half:], verdicts[half:], now, looked_up_anew=True))
 
     def _transaction(self, arrivals: Sequence[Arrival], verdicts: list[Verdict], now: datetime) -> Result:
         ledger = Ledger()
-        result = self._store(verdicts, ledger)
+        result = self._store(arrivals, verdicts, ledger, now)
         self._quarantine(arrivals, result.verdicts, ledger, now)
-        self._flag_retained(arrivals, result.verdicts, now)
         ledger.write(self.connection, now=now)
         return result
 
@@ -149,12 +152,14 @@ class Writer:
         Raises as `write` does, and any of MESSAGE_FAULTS; the caller's transaction is lost then, and so is what the
         directory learned in it.
         """
-        return self._store([self._judge(arrival, now) for arrival in arrivals], ledger)
+        return self._store(arrivals, [self._judge(arrival, now) for arrival in arrivals], ledger, now)
 
-    def _store(self, verdicts: list[Verdict], ledger: Ledger) -> Result:
-        learn_gateways(self.connection, self.directory, verdicts)
-        verdicts = refuse_by_gateway(self.directory, verdicts)
-        verdicts = register_newcomers(self.connection, self.directory, verdicts)
+    def _store(self, arrivals: Sequence[Arrival], verdicts: list[Verdict], ledger: Ledger, now: datetime) -> Result:
+        learn_gateways(self.connection, self.directory, arrivals, verdicts)
+        verdicts = refuse_by_gateway(self.directory, arrivals, verdicts)
+        retained = self._retained(arrivals, verdicts)
+        verdicts = register_newcomers(self.connection, self.directory, arrivals, verdicts, retained)
+        self._flag_retained(retained, now)
         rows, tenant_of = to_rows(self.directory, verdicts, ledger)
         stored = self.store.insert(self.connection, rows)
         for device_id, copies in stored.duplicates.items():
@@ -169,7 +174,8 @@ class Writer:
             for v in verdicts
             if isinstance(v, Message)
             and (gateway := self.directory.get(v.gateway_code))
-            and gateway.devices[v.device_code].id in duplicates
+            and (device := gateway.device(v.device_code))
+            and device.id in duplicates
         )
 
     def _quarantine(
@@ -178,11 +184,7 @@ class Writer:
         refused = []
         for arrival, verdict in zip(arrivals, verdicts, strict=True):
             if isinstance(verdict, Refusal):
-                code = verdict.gateway_code
-                gateway = self.directory.get(code) if code else None
-                tenant_id = gateway.tenant_id if gateway else arrival.tenant_id
-                if verdict.reason is Reason.PREVIOUS_OWNER:
-                    tenant_id = None  # the reading is the former owner's: the present one must not see it
+                gateway, tenant_id = owner(self.directory, arrival, verdict, now=now)
                 ledger.of(tenant_id).quarantined += 1
                 refused.append(
                     quarantine.Refused(
@@ -190,18 +192,23 @@ class Writer:
                         verdict.detail,
                         gateway.id if gateway else None,
                         tenant_id,
-                        code or "",
+                        verdict.gateway_code or arrival.gateway_code or "",
                         arrival.topic or "",
                         arrival.payload,
+                        arrival.received_at,
                     )
                 )
         if refused:
             quarantine.keep(self.connection, refused, self.bounds, now=now)
 
-    def _flag_retained(self, arrivals: Sequence[Arrival], verdicts: Sequence[Verdict], now: datetime) -> None:
+    def _retained(self, arrivals: Sequence[Arrival], verdicts: Sequence[Verdict]) -> list[int]:
+        """The ids of the gateways that sent retained messages, whatever becomes of these."""
         codes = {v.gateway_code for a, v in zip(arrivals, verdicts, strict=True) if a.retained and v.gateway_code}
-        ids = [gateway.id for code in codes if (gateway := self.directory.get(code))]
-        if ids:
+        return [gateway.id for code in codes if (gateway := self.directory.get(code))]
+
+    def _flag_retained(self, gateway_ids: list[int], now: datetime) -> None:
+        """Right after these rows were locked, and before all others of the batch: two writers can't deadlock."""
+        if gateway_ids:
             psycopg.Cursor(self.connection).execute(
-                "UPDATE tds_new_gateway SET retained_seen_at = %s WHERE id = ANY(%s)", (now, sorted(ids))
+                "UPDATE tds_new_gateway SET retained_seen_at = %s WHERE id = ANY(%s)", (now, gateway_ids)
             )
