@@ -136,7 +136,7 @@ class QuarantinedMessageAdmin(ReadOnly):
 
 @admin.register(QuarantineCount)
 class QuarantineCountAdmin(ReadOnly):
-    list_display = ("reason", "gateway", "total", "kept", "kept_bytes", "last_at")
+    list_display = ("reason", "gateway", "tenant", "total", "kept", "kept_bytes", "last_at")
     list_filter = ("reason",)
 
 

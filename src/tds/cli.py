@@ -5,12 +5,13 @@ import sys
 from enum import StrEnum
 from typing import Annotated
 
+import psycopg
 import typer
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
 from tds.environment import MAX_BROKERS
-from tds.fleet.commands import gateway_app, tenant_app, token_app, user_app
+from tds.fleet.commands import database_failure, gateway_app, tenant_app, token_app, user_app
 from tds.fleet.metric_commands import metric_app
 from tds.ingest.ledger_commands import ledger_app
 from tds.ingest.ledger_commands import main as ledger_main
@@ -129,12 +130,8 @@ def main() -> None:
     except CannotStartError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
-    except DatabaseError as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        sys.stderr.write(
-            f"The database did not do it: {said[0]}. If the platform is not running, start it with ./tds up; "
-            "if it runs from another folder, name that in TDS_HOME.\n"
-        )
+    except (DatabaseError, psycopg.Error) as error:  # the second: of the stores, which speak SQL
+        sys.stderr.write(f"{database_failure(error)}\n")
         sys.exit(1)
 
 

@@ -43,22 +43,15 @@ def list_messages(  # noqa: PLR0913  # one option a filter
     limit: Annotated[int, typer.Option(min=1, max=MAX_ROWS_SHOWN, help="Show so many of the newest.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Show how many there are by reason and gateway, and the newest."""
-    from django.db.models import Count, Max
-
-    from tds.ingest.quarantined import described
+    """Show how many there are by reason and gateway, who ever sent most first, and the newest."""
+    from tds.ingest.quarantined import described, grouped
 
     chosen = _chosen(reason, gateway, tenant, since)
-    groups = list(
-        chosen.order_by()
-        .values("reason", "gateway_code")
-        .annotate(kept=Count("id"), last=Max("received_at"))
-        .order_by("-kept")[:limit]
-    )
+    groups = grouped(chosen, limit=limit)
     newest = [described(message) for message in chosen.order_by("-id")[:limit]]
     if as_json:
-        groups = [group | {"last": iso(group["last"])} for group in groups]
-        typer.echo(json.dumps({"groups": groups, "newest": newest}, ensure_ascii=False))
+        told = [group._asdict() | {"last": iso(group.last)} for group in groups]
+        typer.echo(json.dumps({"groups": told, "newest": newest}, ensure_ascii=False))
         return
     if not newest:
         typer.echo("Nothing in quarantine of that choice.")
@@ -67,11 +60,10 @@ def list_messages(  # noqa: PLR0913  # one option a filter
     from rich.markup import escape
     from rich.table import Table
 
-    by_group = Table("kept", "reason", "gateway code", "last")
+    by_group = Table("total", "kept", "reason", "gateway code", "last")
     for group in groups:
-        by_group.add_row(
-            str(group["kept"]), group["reason"], escape(_harmless(group["gateway_code"])), iso(group["last"])
-        )
+        code = escape(_harmless(group.gateway_code))
+        by_group.add_row(str(group.total), str(group.kept), group.reason, code, iso(group.last))
     table = Table("id", "received", "reason", "gateway code", "begins with", "replayed")
     for row in newest:
         begins = _harmless(row["payload"][:PREVIEW_CHARS])
@@ -114,6 +106,7 @@ def replay_messages(  # noqa: PLR0913  # one option a filter
     as_json: Json = False,
 ) -> None:
     """Judge and store messages once more, after what was wrong has been mended. Doing it twice does no harm."""
+    from django.db import connection
     from django.utils import timezone
 
     from tds import wiring
@@ -133,19 +126,23 @@ def replay_messages(  # noqa: PLR0913  # one option a filter
         wiring.retention(),
     )
     total = Outcome()
-    with _bar("Replaying", len(wanted)) as (bar, task):
-        for outcome in replay(writer, wanted, now=timezone.now()):
+    with connection.wrap_database_errors, _bar("Replaying", len(wanted)) as (bar, task):
+        for outcome in replay(writer, wanted, now=timezone.now(), room=wiring.room()):
             total.add(outcome)
-            bar.update(task, completed=total.accepted + total.refused.total())
+            bar.update(task, completed=total.accepted + total.refused.total() + total.untried)
     refused = ", ".join(f"{count} {word}" for word, count in total.refused.most_common())
     document: dict[str, Any] = {"chosen": len(wanted), "accepted": total.accepted, "readings": total.readings}
     document |= {"duplicates": total.duplicates, "refused": dict(total.refused)}
+    document |= {"untried": total.untried, "obstacle": total.obstacle}
     say(
         document,
         f"{total.accepted} of {len(wanted)} messages are accepted now, with {total.readings} readings "
         f"({total.duplicates} were there already)." + (f" Still refused: {refused}." if refused else ""),
         as_json=as_json,
     )
+    if total.untried:
+        typer.echo(f"{total.untried} messages were not tried; do it again. {total.obstacle}", err=True)
+        raise typer.Exit(1)
 
 
 @quarantine_app.command("export")
@@ -158,18 +155,19 @@ def export_messages(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A new file; default: standard output.")] = None,
 ) -> None:
     """Write messages as JSON lines; a payload that is no UTF-8 as payload_base64."""
+    from tds.ingest.quarantine_blocks import blocks
     from tds.ingest.quarantined import described
 
-    chosen = _chosen(reason, gateway, tenant, since).order_by("id")
+    chosen = _chosen(reason, gateway, tenant, since)
     try:
         file = output.open("x", encoding="utf-8") if output else sys.stdout
     except OSError as error:
         fail(f"{output} can't be written: {error.strerror}.")
     written = 0
     try:
-        for message in chosen.iterator(chunk_size=500):
-            file.write(json.dumps(described(message), ensure_ascii=False) + "\n")
-            written += 1
+        for block in blocks(chosen):
+            file.writelines(json.dumps(described(message), ensure_ascii=False) + "\n" for message in block)
+            written += len(block)
     finally:
         if output:
             file.close()
@@ -187,6 +185,8 @@ def purge_messages(  # noqa: PLR0913  # one option a filter
     as_json: Json = False,
 ) -> None:
     """Throw messages away for good. How many there were stays counted."""
+    from django.db import connection
+
     from tds import wiring
     from tds.ingest.quarantine import purge
 
@@ -195,7 +195,7 @@ def purge_messages(  # noqa: PLR0913  # one option a filter
     if wanted and not yes and not typer.confirm(f"Throw {len(wanted)} messages away for good?"):
         raise typer.Exit(1)
     gone = 0
-    with _bar("Purging", len(wanted)) as (bar, task):
+    with connection.wrap_database_errors, _bar("Purging", len(wanted)) as (bar, task):
         for start in range(0, len(wanted), PURGE_AT_ONCE):
             gone += purge(wiring.database_connection(), wanted[start : start + PURGE_AT_ONCE])
             bar.update(task, completed=gone)

@@ -12,16 +12,17 @@ from typing import Any, Final
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db.models import ProtectedError, Sum
 
 from bench import load
-from tds import health, wiring
+from tds import cli, health, wiring
 from tds.environment import ROOT
 from tds.fleet.directory import Directory
 from tds.fleet.models import Device, Gateway, Tenant
-from tds.ingest import ledger, ledger_check
+from tds.ingest import database, ledger, ledger_check
 from tds.ingest.ledger import FIELDS, HOURS_KEPT, Totals
-from tds.ingest.ledger_check import NOBODY, Account, Report, check, compare
+from tds.ingest.ledger_check import MAX_NAMED, NOBODY, Account, Report, check, compare
 from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.ingest.reasons import Reason
 from tds.ingest.writer import Arrival, Writer
@@ -36,7 +37,7 @@ from tests.consuming import ledger as sums
 from tests.running import RunningBroker
 from tests.timescaledb import afterwards_native, timescaledb
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("believed_clock")]
 
 Connection = psycopg.Connection[Any]
 # Long before all that other tests store: retention drops nothing of theirs.
@@ -345,6 +346,28 @@ def test_a_lost_count_of_the_quarantine_is_named(connection: Connection) -> None
     assert [d.what for d in found(connection).differences] == ["quarantined"]
 
 
+def test_a_count_of_the_quarantine_that_went_to_another_tenant_is_named_for_both(
+    connection: Connection, gateways: list[Gateway]
+) -> None:
+    # The sum of all tenants stays right.
+    writer(connection).write([Arrival("telemetry/GW-acme/D01/data", b"junk"), *arrivals("GW-?", NOW)], now=NOW)
+    QuarantineCount.objects.filter(gateway=None).update(total=0)
+    QuarantineCount.objects.exclude(gateway=None).update(total=2)
+    found_now = [(d.tenant, d.what, d.expected, d.found) for d in found(connection).differences]
+    assert found_now == [(NOBODY, "quarantined", 1, 0), ("acme", "quarantined", 1, 2)]
+
+
+def test_differences_beyond_those_that_are_named_are_counted(connection: Connection) -> None:
+    hours = MAX_NAMED + 3
+    ours = writer(connection)
+    for n in range(hours):
+        ours.write(arrivals("GW-acme", NOW - timedelta(minutes=n)), now=NOW - timedelta(hours=n))
+    LedgerHour.objects.update(received=7)
+    report = found(connection)
+    assert [d.what for d in report.differences] == ["messages"] * MAX_NAMED
+    assert (report.more, report.document()["more"]) == (3, 3)
+
+
 def test_an_hour_that_was_aggregated_wrongly_is_named(connection: Connection) -> None:
     writer(connection).write(arrivals("GW-acme", *minutes(3)), now=NOW)
     STORE.roll_up(connection, now=NOW + DAY)
@@ -441,10 +464,10 @@ def test_metrics_count_what_was_added_up(connection: Connection) -> None:
 # The command
 
 
-def tds(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def tds(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [ROOT / "tds", *words],
-        env=environment(home),
+        env=environment(home, **variables),
         capture_output=True,
         text=True,
         check=False,
@@ -497,5 +520,102 @@ def test_the_command_ends_with_1_and_a_sentence_on_a_difference(connection: Conn
     assert (since.returncode, since.stdout) == (0, "The counters agree; rows were not compared.\n")
 
 
+def test_more_differences_than_are_named_are_said(connection: Connection, tmp_path: Path) -> None:
+    ours = writer(connection)
+    for n in range(MAX_NAMED + 2):
+        ours.write(arrivals("GW-acme", NOW - timedelta(minutes=n)), now=NOW - timedelta(hours=n))
+    LedgerHour.objects.update(received=7)
+    wrong = tds(tmp_path, "ledger", "check", "--since", "2002-01-01")
+    assert wrong.returncode == 1
+    assert wrong.stderr.endswith("And 2 more differences of these kinds, which are not named.\n")
+
+
+def test_a_ledger_that_could_not_be_checked_is_no_difference(tmp_path: Path) -> None:
+    away = {"TDS_DATABASE_URL": "postgresql://tds:tds@127.0.0.1:1/tds"}
+    said = tds(tmp_path, "ledger", "check", **away)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("The ledger was not checked. The database did not do it: ")
+    assert len(said.stderr.splitlines()) == 1
+    document = json.loads(tds(tmp_path, "ledger", "check", "--json", **away).stdout)
+    assert (document["checked"], document["balanced"]) == (False, None)
+    assert document["error"] == said.stderr.strip()
+    assert tds(tmp_path, "ledger", "check", "--since", "gestern").returncode == 2
+
+
+def test_a_command_whose_store_finds_no_database_ends_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def app(**_: str) -> None:
+        raise psycopg.OperationalError("connection failed\nDETAIL: refused")
+
+    monkeypatch.setattr(cli, "app", app)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("The database did not do it: connection failed. If the platform")
+
+
+# While a day is dropped
+
+
+def test_a_check_waits_for_a_drop_longer_than_its_connection_lets_a_statement_last(connection: Connection) -> None:
+    reports: list[Report] = []
+
+    def run() -> None:
+        with database.connect(settings.DATABASES["default"], name="tests", statement_timeout_s=1) as own:
+            reports.append(check(own, STORE))
+            limits = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
+            assert own.execute(limits).fetchone() == ("1s", "30s")
+
+    thread = threading.Thread(target=run)
+    with connection.transaction():
+        assert dropped.may_drop(connection)
+        thread.start()
+        thread.join(2)
+        assert thread.is_alive(), "it did not wait"
+    thread.join(STOP_LIMIT_S)
+    assert [report.balanced for report in reports] == [True]
+
+
+def test_a_check_whose_patience_ends_leaves_its_connection_as_it_was(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_check, "PATIENCE_MS", 50)
+    with seeding.own_connection() as own:
+        with connection.transaction():
+            assert dropped.may_drop(connection)
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                check(own, STORE)
+        assert own.execute("SELECT current_setting('lock_timeout')").fetchone() == ("30s",)
+        assert check(own, STORE).balanced
+
+
 def test_the_store_in_use_is_the_one_that_is_compared() -> None:
     assert set(dir(wiring.reading_store())) >= {"parts", "expire"}
+
+
+def test_rows_of_a_bulk_load_are_adopted_when_a_person_says_so(
+    connection: Connection, gateways: list[Gateway], tmp_path: Path
+) -> None:
+    writer(connection).write(arrivals("GW-acme", *minutes(10)), now=NOW)
+    connection.execute(
+        """INSERT INTO tds_new_leituradispositivo SELECT device_id, metric_id, time - interval '1 second', value
+           FROM tds_new_leituradispositivo"""
+    )
+    assert "./tds ledger adopt acme" in tds(tmp_path, "ledger", "check").stderr
+    assert tds(tmp_path, "ledger", "adopt", "acme").returncode == 1  # nobody is there to say yes
+
+    adopted = tds(tmp_path, "ledger", "adopt", "acme", "--yes")
+    assert (adopted.returncode, adopted.stdout) == (0, "10 readings of acme are counted now.\n")
+    assert tds(tmp_path, "ledger", "adopt", "acme", "--yes").stdout == "All readings of acme are counted.\n"
+    report = assert_balanced()
+    assert [(a.tenant, a.totals.received, a.totals.stored, a.rows) for a in report.accounts] == [("acme", 10, 20, 20)]
+
+
+def test_missing_rows_are_not_adopted(connection: Connection, tmp_path: Path) -> None:
+    writer(connection).write(arrivals("GW-acme", *minutes(10)), now=NOW)
+    connection.execute("DELETE FROM tds_new_leituradispositivo WHERE time = %s", (NOW,))
+    refused = tds(tmp_path, "ledger", "adopt", "acme", "--yes")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "1 readings of acme are missing; nothing was counted. See ./tds ledger check.\n"
+    assert LedgerHour.objects.get().stored == 10

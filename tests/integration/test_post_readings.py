@@ -22,6 +22,7 @@ from tds.environment import ROOT
 from tds.fleet import tokens
 from tds.fleet.directory import Directory
 from tds.fleet.models import Device, Gateway, Metric, Tenant
+from tds.ingest import quarantined
 from tds.ingest.ledger import FIELDS
 from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.ingest.reasons import Reason
@@ -232,6 +233,27 @@ def test_a_reading_of_the_former_owner_is_refused_and_not_shown_to_the_present_o
     assert answer(secret, body(timestamp=before), 400)["erro"] == Reason.PREVIOUS_OWNER
     assert QuarantinedMessage.objects.get().tenant is None
     assert_the_ledger_balances()
+
+
+@pytest.mark.parametrize("payload", [b"junk", b"{}", body(7), b"[" * (64 * KIB + 1)])
+def test_rubbish_sent_with_a_gateways_token_shows_up_as_that_gateways(
+    tenant: Tenant, gateway: Gateway, payload: bytes
+) -> None:
+    _token, secret = tokens.create(tenant, gateway=gateway)
+    for _ in range(2):
+        assert send(secret, payload).status_code in (400, 413)
+    count = QuarantineCount.objects.get()
+    assert (count.gateway, count.tenant, count.total) == (gateway, tenant, 2)
+    [sender] = quarantined.worst_of_gateways(QuarantineCount.objects.all(), now=NOW)
+    assert (sender.gateway_code, sender.total) == ("GW-1", 2)
+    assert quarantined.Choice(gateway="GW-1").of(QuarantinedMessage.objects.all()).count() == 2
+    assert_the_ledger_balances()
+
+
+def test_rubbish_sent_with_a_tenants_token_is_no_gateways(secret: str, tenant: Tenant) -> None:
+    answer(secret, b"junk", 400)
+    count = QuarantineCount.objects.get()
+    assert (count.gateway, count.tenant, count.total) == (None, tenant, 1)
 
 
 def test_a_gateway_without_automatic_devices_knows_only_those_it_has(secret: str, gateway: Gateway) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import psycopg
 import pytest
+from django.db.models import Sum
+from psycopg import errors
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -19,21 +21,33 @@ from tds.fleet.models import Gateway, Tenant
 from tds.ingest import ledger_check, quarantine
 from tds.ingest.ledger import FIELDS
 from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
-from tds.ingest.quarantine import Bounds
-from tds.ingest.replay import replay
+from tds.ingest.quarantine import Bounds, Refused
+from tds.ingest.reasons import Reason
+from tds.ingest.replay import ATTEMPTS, replay
+from tds.ingest.room import Room
 from tds.ingest.writer import Arrival, Writer
 from tds.quarantine_commands import quarantine_app
 from tds.readings.models import Reading
 from tests import seeding
+from tests.running import wait_until
 from tests.seeding import own_connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 EARLIER: Final = NOW - timedelta(hours=3)
-AMPLE: Final = Bounds(per_gateway=1_000, messages=100_000, payload_bytes=1024**3)
+AMPLE: Final = Bounds(per_gateway=1_000, messages=100_000, total_bytes=1024**3)
 APP: Final = Typer()
 APP.add_typer(quarantine_app, name="quarantine")
+NOTHING: Final[dict[str, Any]] = {
+    "chosen": 0,
+    "accepted": 0,
+    "readings": 0,
+    "duplicates": 0,
+    "refused": {},
+    "untried": 0,
+    "obstacle": "",
+}
 
 
 @pytest.fixture
@@ -86,10 +100,10 @@ def test_after_a_gateway_is_registered_its_messages_are_stored_and_counted_where
     writer(connection).write([arrival("GW-NEW", n) for n in range(5)], now=EARLIER)
     assert sums(EARLIER, None)["quarantined"] == 5
     first = json.loads(tds("replay", "--reason", "unknown_gateway", "--json").stdout)
-    assert first == {"chosen": 5, "accepted": 0, "readings": 0, "duplicates": 0, "refused": {"unknown_gateway": 5}}
+    assert first == NOTHING | {"chosen": 5, "refused": {"unknown_gateway": 5}}
     seeding.gateway(tenant, "GW-NEW")
     second = json.loads(tds("replay", "--gateway", "GW-NEW", "--json").stdout)
-    assert second == {"chosen": 5, "accepted": 5, "readings": 5, "duplicates": 0, "refused": {}}
+    assert second == NOTHING | {"chosen": 5, "accepted": 5, "readings": 5}
     assert Reading.objects.count() == 5
     nothing = dict.fromkeys(FIELDS, 0)
     assert sums(EARLIER, None) == nothing
@@ -103,7 +117,7 @@ def test_to_replay_twice_changes_nothing(connection: psycopg.Connection[Any], te
     seeding.gateway(tenant, "GW-NEW")
     tds("replay", "--gateway", "GW-NEW")
     again = json.loads(tds("replay", "--gateway", "GW-NEW", "--json").stdout)
-    assert again == {"chosen": 0, "accepted": 0, "readings": 0, "duplicates": 0, "refused": {}}
+    assert again == NOTHING
     assert Reading.objects.count() == 5
     balanced()
 
@@ -181,6 +195,117 @@ def test_two_replays_and_the_consumer_at_once_neither_double_nor_deadlock(
     balanced()
 
 
+def test_a_replay_of_several_hours_locks_no_gateway_of_one_hour_while_it_waits_for_one_of_another(
+    connection: psycopg.Connection[Any], tenant: Tenant
+) -> None:
+    first, second = (seeding.gateway(tenant, code, status="disabled") for code in ("GW-1", "GW-2"))
+    # In the order of their hours the gateways come the other way round than in that of their ids.
+    writer(connection).write([arrival("GW-2", 1)], now=EARLIER)
+    writer(connection).write([arrival("GW-1", 1, at=NOW)], now=NOW)
+    Gateway.objects.update(status="active")
+    wanted, accepted = ids(), list[int]()
+    lock = "SELECT 1 FROM tds_new_gateway WHERE id = %s FOR NO KEY UPDATE"
+
+    def run() -> None:
+        with own_connection() as own:
+            accepted.extend(outcome.accepted for outcome in replay(writer(own), wanted, now=NOW))
+
+    thread = threading.Thread(target=run)
+    with own_connection() as ingest:
+        # As a batch of the consumer does that brings something new of both.
+        with ingest.transaction():
+            ingest.execute(lock, (first.pk,))
+            thread.start()
+            wait_until(lambda: waits_for(ingest, connection), "a replay that waits for the first gateway")
+            ingest.execute("SET LOCAL lock_timeout = '500ms'")
+            ingest.execute(lock, (second.pk,))
+        thread.join(30)
+    assert accepted == [1, 1]
+    balanced()
+
+
+def waits_for(holder: psycopg.Connection[Any], connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid)))", (holder.info.backend_pid,)
+    ).fetchone()
+    return row == (True,)
+
+
+def rolled_back(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The first transactions of a replay end as the one of two in a deadlock that PostgreSQL chooses."""
+    accept, left = Writer.accept, times
+
+    def accept_unless_chosen(self: Writer, *words: Any, **more: Any) -> Any:
+        nonlocal left
+        result = accept(self, *words, **more)
+        if left:
+            left -= 1
+            raise errors.DeadlockDetected("deadlock detected\nDETAIL: made up")
+        return result
+
+    monkeypatch.setattr(Writer, "accept", accept_unless_chosen)
+
+
+def test_a_replay_that_the_database_rolled_back_is_tried_again(
+    connection: psycopg.Connection[Any], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer(connection).write([arrival("GW-NEW", n) for n in range(5)], now=EARLIER)
+    seeding.gateway(tenant, "GW-NEW")
+    rolled_back(monkeypatch, ATTEMPTS - 1)
+    [outcome] = replay(writer(connection), ids(), now=NOW)
+    assert (outcome.accepted, outcome.untried) == (5, 0)
+    balanced()
+
+
+def test_what_could_not_be_tried_is_counted_and_said_and_the_rest_is_stored(
+    connection: psycopg.Connection[Any], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer(connection).write([arrival("GW-NEW", n) for n in range(5)], now=EARLIER)
+    writer(connection).write([arrival("GW-NEW", n, at=NOW) for n in range(2)], now=NOW)
+    seeding.gateway(tenant, "GW-NEW")
+    with monkeypatch.context() as patched:
+        rolled_back(patched, ATTEMPTS)
+        result = tds("replay", "--gateway", "GW-NEW", "--json")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("5 messages were not tried; do it again. The database rolled it back 5 times: dead")
+    document = json.loads(result.stdout)
+    assert (document["chosen"], document["accepted"], document["untried"]) == (7, 2, 5)
+    balanced()
+    again = tds("replay", "--gateway", "GW-NEW", "--json")
+    assert again.exit_code == 0
+    assert json.loads(again.stdout) == NOTHING | {"chosen": 5, "accepted": 5, "readings": 5}
+    balanced()
+
+
+def test_with_a_disk_nearly_full_nothing_is_replayed_and_the_sentence_says_why(
+    connection: psycopg.Connection[Any], tenant: Tenant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    writer(connection).write([arrival("GW-NEW", n) for n in range(5)], now=EARLIER)
+    seeding.gateway(tenant, "GW-NEW")
+    monkeypatch.setattr(wiring, "room", lambda: Room([tmp_path], 2**60))
+    result = tds("replay", "--gateway", "GW-NEW", "--json")
+    assert result.exit_code == 1
+    assert "TDS_DISK_RESERVE_BYTES" in result.stderr
+    assert json.loads(result.stdout)["untried"] == 5
+    assert Reading.objects.count() == 0
+    balanced()
+
+
+def test_a_disk_that_fills_up_during_a_replay_stops_it(
+    connection: psycopg.Connection[Any], tenant: Tenant, tmp_path: Path
+) -> None:
+    for hours in range(3):
+        at = NOW - timedelta(hours=hours)
+        writer(connection).write([arrival("GW-NEW", hours, at=at)], now=at)
+    seeding.gateway(tenant, "GW-NEW")
+    free = iter([2, 0])
+    room = Room([tmp_path], 1, free_bytes=lambda _: next(free), now_s=iter(range(10)).__next__)
+    first, second = replay(writer(connection), ids(), now=NOW, room=room)
+    assert (first.accepted, second.untried) == (1, 2)
+    assert second.obstacle.startswith("Only 0 MB are free")
+    balanced()
+
+
 def test_a_message_that_is_evicted_meanwhile_is_not_stored_past_the_ledger(
     connection: psycopg.Connection[Any], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,14 +331,39 @@ def test_a_message_that_is_evicted_meanwhile_is_not_stored_past_the_ledger(
     balanced()
 
 
-def test_purge_frees_room_and_leaves_the_count(connection: psycopg.Connection[Any]) -> None:
+def test_purge_frees_room_and_leaves_the_count(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer(connection).write([arrival("GW-X", n) for n in range(7)], now=NOW)
+    monkeypatch.setattr(quarantine, "PURGE_MESSAGES", 3)
     assert tds("purge", "--gateway", "GW-X", stdin="n\n").exit_code == 1
     assert len(ids()) == 7
     assert json.loads(tds("purge", "--gateway", "GW-X", "--yes", "--json").stdout) == {"purged": 7}
     count = QuarantineCount.objects.get(reason="unknown_gateway")
     assert (count.total, count.kept, count.kept_bytes) == (7, 0, 0)
     balanced()
+
+
+def test_messages_of_thousands_of_gateways_are_purged_and_marked_without_holding_ingest_up(
+    connection: psycopg.Connection[Any], tenant: Tenant
+) -> None:
+    connection.execute(
+        """INSERT INTO tds_new_gateway (code, name, tenant_id, status, auto_devices, created_at)
+           SELECT 'GW-' || n, '', %s, 'active', true, now() FROM generate_series(1, 20000) AS n""",
+        (tenant.pk,),
+    )
+    with connection.transaction():
+        gateways = Gateway.objects.values_list("pk", flat=True)
+        refused = [Refused(Reason.NOT_JSON, "", pk, tenant.pk, "", "", b"x") for pk in gateways]
+        quarantine.keep(connection, refused, AMPLE, now=NOW)
+    # A comparison of every bucket with every message takes many seconds; this, hundredths, on any machine.
+    connection.execute("SET statement_timeout = '2s'")
+    wanted = ids()
+    with connection.transaction(force_rollback=True):
+        assert quarantine.mark_replayed(connection, wanted[:200], now=NOW) == 200
+    assert quarantine.purge(connection, wanted) == 20_000
+    sums = QuarantineCount.objects.aggregate(*(Sum(name) for name in ("total", "kept", "kept_bytes")))
+    assert sums == {"total__sum": 20_000, "kept__sum": 0, "kept_bytes__sum": 0}
 
 
 def test_an_export_holds_every_byte(connection: psycopg.Connection[Any], tmp_path: Path) -> None:

@@ -56,6 +56,18 @@ def test_it_looks_once_a_second_at_most(machine: SimpleNamespace) -> None:
     assert machine.looks == 2
 
 
+def test_upkeep_may_write_what_leaves_the_reserve_and_not_a_byte_more(machine: SimpleNamespace) -> None:
+    watched = room(machine)
+    assert watched.lacks(4_000) == ""
+    assert watched.lacks(4_001) == (
+        "Only 0 MB are free where /data is; with 0 MB more, less than TDS_DISK_RESERVE_BYTES (0 MB) would be left."
+    )
+    machine.free[OTHER] = 999  # it looks each time
+    assert "/spool" in watched.lacks(0)
+    del machine.free[OTHER]
+    assert watched.lacks(0) == ""
+
+
 def test_a_folder_that_is_not_there_is_no_shortage(machine: SimpleNamespace) -> None:
     machine.free.clear()
     assert room(machine).shortage() == ""

@@ -265,3 +265,12 @@ def say(document: dict[str, Any], sentence: str, *, as_json: bool) -> None:
 def fail(sentence: str) -> NoReturn:
     typer.echo(sentence, err=True)
     raise typer.Exit(1)
+
+
+def database_failure(error: Exception) -> str:
+    """Of a command that the database failed: what it said, and what a person can do."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return (
+        f"The database did not do it: {said[0].rstrip('.')}. If the platform is not running, start it with ./tds up; "
+        "if it runs from another folder, name that in TDS_HOME."
+    )

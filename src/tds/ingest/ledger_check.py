@@ -17,7 +17,7 @@ from tds.readings.dropped import DROPPING_LOCK, counted_by_tenant
 from tds.readings.recount import wrong_hours
 from tds.readings.store import Part, ReadingStore
 
-MAX_SPANS_NAMED: Final = 20  # hours that do not add up; more say the same
+MAX_NAMED: Final = 20  # differences of one kind; more say the same, and are counted
 SAMPLE_DEVICES: Final = 20  # whose hours are compared with their rows without --deep
 PARALLEL_WORKERS: Final = 4  # PostgreSQL's own, of one count; it takes no more than it is configured to have
 PATIENCE_MS: Final = 600_000  # while a day is dropped or compressed
@@ -50,7 +50,13 @@ class Difference:
 class Report:
     accounts: list[Account] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    more: int = 0  # differences beyond those that are named
     rows_compared: bool = False
+
+    def note(self, found: list[Difference], total: int) -> None:
+        """Of `total` differences of a kind, those that are named."""
+        self.differences += found
+        self.more += total - len(found)
 
     @property
     def balanced(self) -> bool:
@@ -58,6 +64,7 @@ class Report:
 
     def document(self) -> dict[str, Any]:
         return {
+            "checked": True,
             "balanced": self.balanced,
             "rows_compared": self.rows_compared,
             "tenants": [
@@ -65,6 +72,7 @@ class Report:
                 for a in self.accounts
             ],
             "differences": [asdict(difference) for difference in self.differences],
+            "more": self.more,
         }
 
 
@@ -83,13 +91,14 @@ def check(
     report = Report()
     with _snapshot(connection):
         names = dict(psycopg.Cursor(connection).execute("SELECT id, slug FROM tds_new_tenant").fetchall())
-        report.differences += _spans(connection, names, since)
+        report.note(*_spans(connection, names, since))
         if since is None:
             report.rows_compared = True
             parts = store.parts(connection)
             report.accounts = _accounts(connection, parts, names, progress)
             report.differences += [found for account in report.accounts for found in compare(account)]
-            report.differences += _quarantine(connection, report.accounts)
+            report.differences += _quarantine(connection, names)
+            report.note(*_kept(connection, names))
             report.differences += _hours(connection, parts, deep=deep)
     return report
 
@@ -116,7 +125,8 @@ def compare(account: Account) -> list[Difference]:
         sentence = (
             f"Tenant {account.tenant}: {account.rows - expected:,} readings more than were counted. The ledger counts "
             f"{counted}, and {account.rows:,} are there. Rows were written past ingest (a restore, a COPY, a script), "
-            "or ledger rows were deleted. Find out which; the readings themselves are each there once."
+            "or ledger rows were deleted. Find out which; the readings themselves are each there once, and "
+            f"./tds ledger adopt {account.tenant} counts them."
         )
     return [Difference(account.tenant, "rows", expected, account.rows, sentence)]
 
@@ -124,30 +134,37 @@ def compare(account: Account) -> list[Difference]:
 @contextmanager
 def _snapshot(connection: psycopg.Connection[Any]) -> Iterator[None]:
     cursor = psycopg.Cursor(connection)
-    cursor.execute(f"SET lock_timeout = {PATIENCE_MS}")
-    # Before the snapshot: what was dropped after it would be missing from the rows, and not yet in the ledger.
-    cursor.execute("SELECT pg_advisory_lock_shared(%s)", (DROPPING_LOCK,))
+    # The connection's own limit of a statement is shorter than the patience.
+    cursor.execute(f"SET lock_timeout = {PATIENCE_MS}; SET statement_timeout = 0")
     try:
-        with connection.transaction():
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cursor.execute("SET LOCAL statement_timeout = 0")
-            cursor.execute(f"SET LOCAL max_parallel_workers_per_gather = {PARALLEL_WORKERS}")
-            yield
+        # Before the snapshot: what was dropped after it would be missing from the rows, and not yet in the ledger.
+        cursor.execute("SELECT pg_advisory_lock_shared(%s)", (DROPPING_LOCK,))
+        try:
+            with connection.transaction():
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                cursor.execute(f"SET LOCAL max_parallel_workers_per_gather = {PARALLEL_WORKERS}")
+                yield
+        finally:
+            if not connection.closed:
+                cursor.execute("SELECT pg_advisory_unlock_shared(%s)", (DROPPING_LOCK,))
     finally:
         if not connection.closed:
-            cursor.execute("SELECT pg_advisory_unlock_shared(%s)", (DROPPING_LOCK,))
-            cursor.execute("RESET lock_timeout")
+            cursor.execute("RESET lock_timeout; RESET statement_timeout")
 
 
-def _spans(connection: psycopg.Connection[Any], names: dict[int, str], since: datetime | None) -> Iterator[Difference]:
+def _spans(
+    connection: psycopg.Connection[Any], names: dict[int, str], since: datetime | None
+) -> tuple[list[Difference], int]:
     cursor = psycopg.Cursor(connection).execute(
-        f"""SELECT tenant_id, start, {", ".join(FIELDS)} FROM {SPANS} AS spans
+        f"""SELECT count(*) OVER (), tenant_id, start, {", ".join(FIELDS)} FROM {SPANS} AS spans
             WHERE (received <> accepted + quarantined OR readings <> stored + duplicate)
               AND start >= COALESCE(%s, '-infinity'::timestamptz)
             ORDER BY start, tenant_id LIMIT %s""",  # noqa: S608  # our own words
-        (since, MAX_SPANS_NAMED),
+        (since, MAX_NAMED),
     )
-    for tenant_id, start, *numbers in cursor.fetchall():
+    found: list[Difference] = []
+    total = 0
+    for total, tenant_id, start, *numbers in cursor.fetchall():  # noqa: B007  # the same in all rows
         tenant, sums = names.get(tenant_id, NOBODY), Totals(*numbers)
         sentence = (
             f"Tenant {tenant}, from {start:%Y-%m-%dT%H:%MZ}: received {sums.received:,} = accepted {sums.accepted:,} + "
@@ -156,9 +173,10 @@ def _spans(connection: psycopg.Connection[Any], names: dict[int, str], since: da
             "changed one; report it."
         )
         if sums.received != sums.accepted + sums.quarantined:
-            yield Difference(tenant, "messages", sums.received, sums.accepted + sums.quarantined, sentence)
+            found.append(Difference(tenant, "messages", sums.received, sums.accepted + sums.quarantined, sentence))
         else:
-            yield Difference(tenant, "readings", sums.readings, sums.stored + sums.duplicate, sentence)
+            found.append(Difference(tenant, "readings", sums.readings, sums.stored + sums.duplicate, sentence))
+    return found, total
 
 
 def _accounts(
@@ -187,34 +205,45 @@ def _accounts(
     return sorted(accounts)
 
 
-def _quarantine(connection: psycopg.Connection[Any], accounts: list[Account]) -> Iterator[Difference]:
-    cursor = psycopg.Cursor(connection)
-    cursor.execute("SELECT COALESCE(sum(total), 0)::int8 FROM tds_new_quarantinecount")
-    [counted] = cursor.fetchone() or (0,)
-    quarantined = sum(account.totals.quarantined for account in accounts)
-    if counted != quarantined:
+def _quarantine(connection: psycopg.Connection[Any], names: dict[int, str]) -> Iterator[Difference]:
+    """By tenant: what one has too few of and another too many would hide in a sum."""
+    cursor = psycopg.Cursor(connection).execute(
+        f"""SELECT tenant_id, sum(ledger)::int8, sum(counted)::int8 FROM (
+                SELECT tenant_id, quarantined AS ledger, 0 AS counted FROM {SPANS} AS spans
+                UNION ALL SELECT tenant_id, 0, total FROM tds_new_quarantinecount) AS entries
+            GROUP BY 1 HAVING sum(ledger) <> sum(counted) ORDER BY 1 NULLS FIRST"""  # noqa: S608  # our own words
+    )
+    for tenant_id, ledger, counted in cursor.fetchall():
+        tenant = names.get(tenant_id, NOBODY)
         sentence = (
-            f"All tenants: the ledger counts {quarantined:,} messages in quarantine, and the quarantine's own counts "
+            f"Tenant {tenant}: the ledger counts {ledger:,} messages in quarantine, and the quarantine's own counts "
             f"say {counted:,}. Both are written in one transaction, so counts were deleted or changed past the "
             "platform; no message that was accepted is concerned."
         )
-        yield Difference("", "quarantined", quarantined, counted, sentence)
-    cursor.execute(
-        """SELECT reason, COALESCE(g.code, '–'), kept, n FROM (
-               SELECT reason, gateway_id, sum(kept)::int8 AS kept, sum(n)::int8 AS n FROM (
-                   SELECT reason, gateway_id, kept, 0 AS n FROM tds_new_quarantinecount
-                   UNION ALL SELECT reason, gateway_id, 0, 1 FROM tds_new_quarantinedmessage) AS entries
-               GROUP BY reason, gateway_id) AS buckets
+        yield Difference(tenant, "quarantined", ledger, counted, sentence)
+
+
+def _kept(connection: psycopg.Connection[Any], names: dict[int, str]) -> tuple[list[Difference], int]:
+    cursor = psycopg.Cursor(connection).execute(
+        """SELECT count(*) OVER (), reason, COALESCE(g.code, '–'), b.tenant_id, kept, n FROM (
+               SELECT reason, gateway_id, tenant_id, sum(kept)::int8 AS kept, sum(n)::int8 AS n FROM (
+                   SELECT reason, gateway_id, tenant_id, kept, 0 AS n FROM tds_new_quarantinecount
+                   UNION ALL SELECT reason, gateway_id, tenant_id, 0, 1 FROM tds_new_quarantinedmessage) AS entries
+               GROUP BY 1, 2, 3) AS b
            LEFT JOIN tds_new_gateway AS g ON g.id = gateway_id
-           WHERE kept <> n ORDER BY 1, 2 LIMIT %s""",
-        (MAX_SPANS_NAMED,),
+           WHERE kept <> n ORDER BY 2, 3, 4 LIMIT %s""",
+        (MAX_NAMED,),
     )
-    for reason, code, kept, there in cursor.fetchall():
+    found: list[Difference] = []
+    total = 0
+    for total, reason, code, tenant_id, kept, there in cursor.fetchall():  # noqa: B007  # the same in all rows
+        tenant = names.get(tenant_id, NOBODY)
         sentence = (
-            f"Quarantine {reason} of gateway {code}: {kept:,} messages should be kept, and {there:,} are. The bound of "
-            "the quarantine is measured wrongly by so much; messages were deleted past the platform."
+            f"Quarantine {reason} of gateway {code}, tenant {tenant}: {kept:,} messages should be kept, and {there:,} "
+            "are. The bound of the quarantine is measured wrongly by so much; messages were deleted past the platform."
         )
-        yield Difference("", "kept", kept, there, sentence)
+        found.append(Difference(tenant, "kept", kept, there, sentence))
+    return found, total
 
 
 def _hours(connection: psycopg.Connection[Any], parts: list[Part], *, deep: bool) -> Iterator[Difference]:

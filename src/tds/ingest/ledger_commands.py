@@ -7,15 +7,17 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
+import psycopg
 import typer
 
-from tds.fleet.commands import Json, fail, find_tenant
+from tds.fleet.commands import Json, database_failure, find_tenant
 from tds.ingest.ledger import FIELDS, SPANS, SUMS, Totals
 
 ledger_app = typer.Typer(help="What became of every message and reading, and whether that agrees with the rows.")
 
 MAX_ROWS_SHOWN: Final = 5_000  # more: the newest, and a sentence; the totals are of all
 DEFAULT_SPAN: Final = {"hour": timedelta(hours=24), "day": timedelta(days=30)}
+NOT_CHECKED: Final = 2  # the exit code; 1 is a difference
 SPAN: Final = re.compile(r"(\d{1,5})([hd])")
 
 Since = Annotated[str, typer.Option(metavar="WHEN", help="From then on: 24h, 7d, 2026-02-18 or 2026-02-18T15:00Z.")]
@@ -98,29 +100,39 @@ def check(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare the counters with each other, with the stored rows and with the quarantine; exit 1 on a difference.
+    """Compare the counters with each other, with the stored rows and with the quarantine.
 
-    Ingest goes on meanwhile, and the comparison is exact all the same. Counting takes some seconds for 40 million rows.
+    Exit 1 on a difference, 2 when it could not be checked. Ingest goes on meanwhile, and the comparison is exact all
+    the same. Counting takes some seconds for 40 million rows.
     """
     from django.conf import settings
+    from django.db import DatabaseError
     from rich.console import Console
     from rich.progress import Progress
 
     from tds.ingest import database, ledger_check
 
-    start = _moment(since, datetime.now(UTC)) if since else None
-    with (
-        database.connect(settings.DATABASES["default"], name="tds-ledger") as connection,
-        Progress(console=Console(stderr=True), transient=True, disable=as_json or not sys.stderr.isatty()) as bar,
-    ):
-        task = bar.add_task("Counting readings", total=None)
-        report = ledger_check.check(
-            connection,
-            context.obj,
-            since=start,
-            deep=deep,
-            progress=lambda done, of: bar.update(task, completed=done, total=of),
-        )
+    start = _moment(since, datetime.now(UTC), code=NOT_CHECKED) if since else None
+    try:
+        with (
+            database.connect(settings.DATABASES["default"], name="tds-ledger") as connection,
+            Progress(console=Console(stderr=True), transient=True, disable=as_json or not sys.stderr.isatty()) as bar,
+        ):
+            task = bar.add_task("Counting readings", total=None)
+            report = ledger_check.check(
+                connection,
+                context.obj,
+                since=start,
+                deep=deep,
+                progress=lambda done, of: bar.update(task, completed=done, total=of),
+            )
+    except (psycopg.Error, DatabaseError) as error:
+        sentence = f"The ledger was not checked. {database_failure(error)}"
+        if as_json:
+            typer.echo(json.dumps({"checked": False, "balanced": None, "error": sentence}, ensure_ascii=False))
+        else:
+            typer.echo(sentence, err=True)
+        raise typer.Exit(NOT_CHECKED) from None
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False))
     else:
@@ -133,6 +145,8 @@ def check(
             )
         for difference in report.differences:
             typer.echo(difference.sentence, err=True)
+        if report.more:
+            typer.echo(f"And {report.more:,} more differences of these kinds, which are not named.", err=True)
         if report.balanced:
             typer.echo(
                 "The ledger balances." if report.rows_compared else "The counters agree; rows were not compared."
@@ -141,13 +155,43 @@ def check(
         raise typer.Exit(1)
 
 
-def _moment(text: str, now: datetime) -> datetime:
+@ledger_app.command()
+def adopt(
+    context: typer.Context,
+    tenant: Annotated[str, typer.Argument(metavar="SLUG", help="Whose rows.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Count readings that came past ingest, by a bulk load or a restore, as stored in this hour.
+
+    After it `tds ledger check` balances again. Say so only of rows that are meant to be there. Missing rows can't be
+    adopted.
+    """
+    from django.conf import settings
+
+    from tds.ingest import adopted, database
+
+    whose = find_tenant(tenant)
+    if not yes:
+        typer.confirm(f"Count all uncounted readings of {tenant} as stored now?", abort=True)
+    with database.connect(settings.DATABASES["default"], name="tds-ledger") as connection:
+        rows = adopted.adopt(connection, context.obj, (whose.pk, whose.slug), now=datetime.now(UTC))
+    if rows < 0:
+        typer.echo(
+            f"{-rows:,} readings of {tenant} are missing; nothing was counted. See ./tds ledger check.", err=True
+        )
+        raise typer.Exit(1)
+    typer.echo(f"{rows:,} readings of {tenant} are counted now." if rows else f"All readings of {tenant} are counted.")
+
+
+def _moment(text: str, now: datetime, *, code: int = 1) -> datetime:
     if span := SPAN.fullmatch(text):
         return now - timedelta(**{{"h": "hours", "d": "days"}[span[2]]: int(span[1])})
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        fail(f"{text!r} is no moment; write 24h, 7d, 2026-02-18 or 2026-02-18T15:00Z.")
+        typer.echo(f"{text!r} is no moment; write 24h, 7d, 2026-02-18 or 2026-02-18T15:00Z.", err=True)
+        raise typer.Exit(code) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -64,11 +64,12 @@ class QuarantinedMessage(models.Model):
     topic = models.TextField(_("topic"), blank=True)
     payload = models.BinaryField(_("payload"))
     received_at = models.DateTimeField(_("received"))
+    counted_at = models.DateTimeField(null=True)  # in the ledger; later for what waited in a spool. Null: the same
     replayed_at = models.DateTimeField(_("replayed"), null=True)
 
     class Meta:
         ordering = ("-id",)
-        indexes = (models.Index(fields=("reason", "gateway", "id"), name="quarantine_bucket"),)
+        indexes = (models.Index(fields=("reason", "gateway", "tenant", "id"), name="quarantine_bucket"),)
         verbose_name = _("quarantined message")
         verbose_name_plural = _("quarantined messages")
 
@@ -77,11 +78,12 @@ class QuarantinedMessage(models.Model):
 
 
 class QuarantineCount(models.Model):
-    """How many messages of a (reason, gateway) there ever were and are still kept. Unknown codes share gateway null."""
+    """How many messages of a bucket (tds/ingest/quarantine.py) there ever were and are still kept."""
 
     reason = models.CharField(_("reason"), max_length=32)
-    # Protected: a gateway that is deleted would take counts along that the ledger has.
+    # Protected: a gateway or tenant that is deleted would take counts along that the ledger has.
     gateway = models.ForeignKey("Gateway", models.PROTECT, null=True, related_name="+")
+    tenant = models.ForeignKey("Tenant", models.PROTECT, null=True, related_name="+")
     total = models.BigIntegerField(_("total"), default=0)
     kept = models.BigIntegerField(_("kept"), default=0)
     kept_bytes = models.BigIntegerField(_("kept bytes"), default=0)
@@ -90,7 +92,9 @@ class QuarantineCount(models.Model):
     class Meta:
         ordering = ("-last_at",)
         constraints = (
-            models.UniqueConstraint(fields=("reason", "gateway"), name="quarantine_count_once", nulls_distinct=False),
+            models.UniqueConstraint(
+                fields=("reason", "gateway", "tenant"), name="quarantine_count_once", nulls_distinct=False
+            ),
         )
         verbose_name = _("quarantine count")
         verbose_name_plural = _("quarantine counts")

@@ -1,4 +1,8 @@
-"""Keeps refused messages, byte for byte, within bounds that no gateway can push another's messages out of."""
+"""Keeps refused messages, byte for byte, within bounds that nobody can push another's messages out of.
+
+A bucket is a reason, a gateway and the tenant that may look. Counters are locked before messages, and in one order:
+whoever keeps, purges and replays at once can't deadlock.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,23 +12,45 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from tds.ingest.eviction import SIZE, Gives, drop_oldest, make_room
 from tds.ingest.reasons import Reason
 
 MAX_CODE_SHOWN_CHARS: Final = 200
-EVICTION_ROUNDS: Final = 100  # of the fullest bucket each; enough for any overrun of one batch
+PURGE_MESSAGES: Final = 1_000  # of one transaction: ingest waits for its counters no longer than that takes
+
+# IS NOT DISTINCT FROM can't be hashed, and compares every bucket with every message; no id is 0.
+_SAME_BUCKET: Final = """m.reason = c.reason AND m.gateway = COALESCE(c.gateway_id, 0)
+    AND m.tenant = COALESCE(c.tenant_id, 0)"""
+_BUCKET: Final = "reason, COALESCE(gateway_id, 0) AS gateway, COALESCE(tenant_id, 0) AS tenant"
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How much quarantine keeps; beyond, the oldest of the fullest go and the counts stay."""
 
-    per_gateway: int  # messages of one (reason, gateway)
+    per_gateway: int  # messages of one bucket
     messages: int  # in all
-    payload_bytes: int  # in all
+    total_bytes: int  # of payloads, topics and sentences, in all
+
+
+class Bucket(NamedTuple):
+    """`gateway_id` None: nobody's code, or none that can be read. `tenant_id` None: for the platform operator alone.
+
+    All strangers share one; what a tenant's token brings without a code is in one of that tenant.
+    """
+
+    reason: str
+    gateway_id: int | None
+    tenant_id: int | None
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """In the order in which counters are locked."""
+        return self.reason, self.gateway_id or 0, self.tenant_id or 0
 
 
 class Refused(NamedTuple):
-    """A message on its way into quarantine. `gateway_id` None: nobody's code, which all strangers share."""
+    """A message on its way into quarantine."""
 
     reason: Reason
     detail: str
@@ -33,106 +59,133 @@ class Refused(NamedTuple):
     gateway_code: str
     topic: str
     payload: bytes
+    received_at: datetime | None = None  # of one that waited; else it comes now
+
+    @property
+    def size(self) -> int:
+        """Bytes that it is counted with; SIZE says the same of a row."""
+        return len(self.payload) + len(_text(self.topic).encode()) + len(_text(self.detail).encode())
 
 
 def keep(connection: psycopg.Connection[Any], messages: Sequence[Refused], bounds: Bounds, *, now: datetime) -> None:
     """Store refused messages in the caller's transaction and let the oldest go where a bound is reached."""
-    buckets: dict[tuple[Reason, int | None], list[Refused]] = defaultdict(list)
+    buckets: dict[Bucket, list[Refused]] = defaultdict(list)
     for message in messages:
-        buckets[message.reason, message.gateway_id].append(message)
+        buckets[Bucket(message.reason.value, message.gateway_id, message.tenant_id)].append(message)
+    newest = {bucket: buckets[bucket][-bounds.per_gateway :] for bucket in sorted(buckets, key=lambda b: b.place)}
     cursor = psycopg.Cursor(connection)
-    # In one order everywhere: two writers can't deadlock.
-    for (reason, gateway_id), refused in sorted(buckets.items(), key=lambda item: (item[0][0], item[0][1] or 0)):
-        newest = refused[-bounds.per_gateway :]
-        with cursor.copy(
-            """COPY tds_new_quarantinedmessage
-               (reason, detail, gateway_id, tenant_id, gateway_code, topic, payload, received_at) FROM STDIN"""
-        ) as copy:
-            for message in newest:
+    full = _count(cursor, buckets, newest, bounds, now)
+    with cursor.copy(
+        """COPY tds_new_quarantinedmessage
+           (reason, detail, gateway_id, tenant_id, gateway_code, topic, payload, received_at, counted_at) FROM STDIN"""
+    ) as copy:
+        for bucket, some in newest.items():
+            for message in some:
                 copy.write_row(
                     (
-                        reason.value,
+                        bucket.reason,
                         _text(message.detail),
-                        gateway_id,
-                        message.tenant_id,
+                        bucket.gateway_id,
+                        bucket.tenant_id,
                         _text(message.gateway_code[:MAX_CODE_SHOWN_CHARS]),
                         _text(message.topic),
                         message.payload,
+                        message.received_at or now,
                         now,
                     )
                 )
-        cursor.execute(
-            """INSERT INTO tds_new_quarantinecount AS c (reason, gateway_id, total, kept, kept_bytes, last_at)
-               VALUES (%s, %s, %s, %s, %s, %s)
-               ON CONFLICT (reason, gateway_id) DO UPDATE SET total = c.total + EXCLUDED.total,
-                   kept = c.kept + EXCLUDED.kept, kept_bytes = c.kept_bytes + EXCLUDED.kept_bytes,
-                   last_at = EXCLUDED.last_at
-               RETURNING kept""",
-            (reason.value, gateway_id, len(refused), len(newest), sum(len(m.payload) for m in newest), now),
-        )
-        row = cursor.fetchone()
-        if row and row[0] > bounds.per_gateway:
-            _drop_oldest(cursor, reason, gateway_id, row[0] - bounds.per_gateway)
-    _keep_within_total(cursor, bounds)
+    drop_oldest(cursor, full)
+    make_room(cursor, messages=bounds.messages, bytes_=bounds.total_bytes)
+
+
+def _count(
+    cursor: psycopg.Cursor[Any],
+    buckets: dict[Bucket, list[Refused]],
+    newest: dict[Bucket, list[Refused]],
+    bounds: Bounds,
+    now: datetime,
+) -> list[Gives]:
+    """Count what comes, in the order of locks; the buckets that have too many then."""
+    columns = zip(
+        *(
+            (*bucket, len(buckets[bucket]), len(some), sum(message.size for message in some))
+            for bucket, some in newest.items()
+        ),
+        strict=True,
+    )
+    cursor.execute(
+        """INSERT INTO tds_new_quarantinecount AS c (reason, gateway_id, tenant_id, total, kept, kept_bytes, last_at)
+           SELECT reason, gateway_id, tenant_id, total, kept, kept_bytes, %s
+           FROM unnest(%s::text[], %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::int8[]) WITH ORDINALITY
+               AS b (reason, gateway_id, tenant_id, total, kept, kept_bytes, place)
+           ORDER BY place
+           ON CONFLICT (reason, gateway_id, tenant_id) DO UPDATE SET total = c.total + EXCLUDED.total,
+               kept = c.kept + EXCLUDED.kept, kept_bytes = c.kept_bytes + EXCLUDED.kept_bytes,
+               last_at = EXCLUDED.last_at
+           RETURNING id, reason, gateway_id, tenant_id, kept""",
+        (now, *map(list, columns)),
+    )
+    return [
+        Gives(counter, reason, gateway_id, tenant_id, kept - bounds.per_gateway)
+        for counter, reason, gateway_id, tenant_id, kept in cursor.fetchall()
+        if kept > bounds.per_gateway
+    ]
 
 
 def purge(connection: psycopg.Connection[Any], ids: Sequence[int]) -> int:
-    """Delete messages by their ids, in a transaction of its own; how many were there. Their number stays counted."""
-    with connection.transaction():
-        cursor = psycopg.Cursor(connection)
-        # Counts before messages, as a batch does: the two can't deadlock.
-        cursor.execute(
-            """SELECT 1 FROM tds_new_quarantinecount AS c WHERE EXISTS (
-                   SELECT FROM tds_new_quarantinedmessage AS m WHERE m.id = ANY(%s) AND m.reason = c.reason
-                   AND m.gateway_id IS NOT DISTINCT FROM c.gateway_id)
-               ORDER BY reason, COALESCE(gateway_id, 0) FOR UPDATE""",
-            (list(ids),),
-        )
-        cursor.execute(
-            """WITH gone AS (
-                   DELETE FROM tds_new_quarantinedmessage WHERE id = ANY(%s)
-                   RETURNING reason, gateway_id, octet_length(payload) AS size
-               ), sums AS (
-                   SELECT reason, gateway_id, count(*) AS n, sum(size) AS size FROM gone GROUP BY 1, 2
-               ), counted AS (
-                   UPDATE tds_new_quarantinecount AS c SET kept = c.kept - n, kept_bytes = c.kept_bytes - size
-                   FROM sums WHERE sums.reason = c.reason AND sums.gateway_id IS NOT DISTINCT FROM c.gateway_id)
-               SELECT COALESCE(sum(n), 0)::int8 FROM sums""",
-            (list(ids),),
-        )
-        row = cursor.fetchone()
-        return int(row[0]) if row else 0
+    """Delete messages by their ids, PURGE_MESSAGES a transaction; how many were there. Their number stays counted."""
+    gone = 0
+    for start in range(0, len(ids), PURGE_MESSAGES):
+        some = list(ids[start : start + PURGE_MESSAGES])
+        with connection.transaction():
+            cursor = psycopg.Cursor(connection)
+            counters = _lock_counters(cursor, some)
+            cursor.execute(
+                f"""WITH gone AS (
+                        DELETE FROM tds_new_quarantinedmessage WHERE id = ANY(%(ids)s)
+                        RETURNING {_BUCKET}, {SIZE} AS size
+                    ), m AS (
+                        SELECT reason, gateway, tenant, count(*) AS n, sum(size) AS size FROM gone GROUP BY 1, 2, 3
+                    ), counted AS (
+                        UPDATE tds_new_quarantinecount AS c SET kept = c.kept - n, kept_bytes = c.kept_bytes - size
+                        FROM m WHERE c.id = ANY(%(counters)s) AND {_SAME_BUCKET})
+                    SELECT COALESCE(sum(n), 0)::int8 FROM m""",  # noqa: S608  # our own words
+                {"ids": some, "counters": counters},
+            )
+            [deleted] = cursor.fetchone() or (0,)
+            gone += int(deleted)
+    return gone
 
 
-def _keep_within_total(cursor: psycopg.Cursor[Any], bounds: Bounds) -> None:
-    """Fairly: the fullest bucket gives first, so a gateway that sends rubbish for ever pushes out only its own."""
-    for _ in range(EVICTION_ROUNDS):
-        cursor.execute("SELECT COALESCE(sum(kept), 0), COALESCE(sum(kept_bytes), 0) FROM tds_new_quarantinecount")
-        kept, kept_bytes = cursor.fetchone() or (0, 0)
-        if kept <= bounds.messages and kept_bytes <= bounds.payload_bytes:
-            return
-        measure = "kept" if kept > bounds.messages else "kept_bytes"
-        cursor.execute(
-            f"SELECT reason, gateway_id, kept FROM tds_new_quarantinecount ORDER BY {measure} DESC, id LIMIT 1"  # noqa: S608  # one of two words
-        )
-        reason, gateway_id, in_bucket = cursor.fetchone() or ("", None, 0)
-        excess = kept - bounds.messages if measure == "kept" else in_bucket // 4
-        _drop_oldest(cursor, reason, gateway_id, max(1, min(excess, (in_bucket + 1) // 2)))
-
-
-def _drop_oldest(cursor: psycopg.Cursor[Any], reason: str, gateway_id: int | None, count: int) -> None:
-    same_gateway = "gateway_id IS NULL" if gateway_id is None else "gateway_id = %(gateway_id)s"
+def mark_replayed(connection: psycopg.Connection[Any], ids: Sequence[int], *, now: datetime) -> int:
+    """In the caller's transaction: what was accepted after all counts as refused no more; how many were there."""
+    cursor = psycopg.Cursor(connection)
+    counters = _lock_counters(cursor, ids)
     cursor.execute(
-        f"""WITH gone AS (
-                DELETE FROM tds_new_quarantinedmessage WHERE id IN (
-                    SELECT id FROM tds_new_quarantinedmessage
-                    WHERE reason = %(reason)s AND {same_gateway} ORDER BY id LIMIT %(count)s)
-                RETURNING octet_length(payload) AS size)
-            UPDATE tds_new_quarantinecount SET kept = kept - (SELECT count(*) FROM gone),
-                kept_bytes = kept_bytes - (SELECT COALESCE(sum(size), 0) FROM gone)
-            WHERE reason = %(reason)s AND {same_gateway}""",  # noqa: S608  # our own words
-        {"reason": reason, "gateway_id": gateway_id, "count": count},
+        f"""WITH marked AS (
+                UPDATE tds_new_quarantinedmessage SET replayed_at = %(now)s
+                WHERE id = ANY(%(ids)s) AND replayed_at IS NULL RETURNING {_BUCKET}
+            ), m AS (
+                SELECT reason, gateway, tenant, count(*) AS n FROM marked GROUP BY 1, 2, 3
+            ), counted AS (
+                UPDATE tds_new_quarantinecount AS c SET total = c.total - n
+                FROM m WHERE c.id = ANY(%(counters)s) AND {_SAME_BUCKET})
+            SELECT COALESCE(sum(n), 0)::int8 FROM m""",  # noqa: S608  # our own words
+        {"ids": list(ids), "counters": counters, "now": now},
     )
+    [marked] = cursor.fetchone() or (0,)
+    return int(marked)
+
+
+def _lock_counters(cursor: psycopg.Cursor[Any], ids: Sequence[int]) -> list[int]:
+    """Lock the counters of some messages until the transaction ends; their ids."""
+    cursor.execute(
+        f"""SELECT c.id FROM tds_new_quarantinecount AS c
+            JOIN (SELECT DISTINCT {_BUCKET} FROM tds_new_quarantinedmessage WHERE id = ANY(%s)) AS m ON {_SAME_BUCKET}
+            ORDER BY c.reason COLLATE "C", m.gateway, m.tenant FOR UPDATE OF c""",  # noqa: S608  # our own words
+        (list(ids),),
+    )
+    return [counter for (counter,) in cursor.fetchall()]
 
 
 def _text(value: str) -> str:

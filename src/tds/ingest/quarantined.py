@@ -3,9 +3,10 @@
 import base64
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, F, Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 
 from tds.ingest.models import QuarantineCount, QuarantinedMessage
@@ -41,6 +42,16 @@ class Sender:
     reason: str
     total: int
     last_at: datetime
+
+
+class Group(NamedTuple):
+    """`total` as of a `Sender`; `kept` and `last` are of the messages that were chosen."""
+
+    reason: str
+    gateway_code: str
+    total: int
+    kept: int
+    last: datetime
 
 
 def everybodys() -> "QuerySet[QuarantinedMessage]":
@@ -79,6 +90,21 @@ def worst_of_strangers(*, now: datetime) -> list[Sender]:
         .order_by("-total", "gateway_code")[:WORST_SENDERS]
     )
     return [Sender(**group) for group in groups]
+
+
+def grouped(messages: "QuerySet[QuarantinedMessage]", *, limit: int) -> list[Group]:
+    """By reason and sender, who ever sent most first.
+
+    Of kept ones alone, a gateway that sends rubbish for ever has no more than one that was at its bound once.
+    """
+    of_gateway = QuarantineCount.objects.filter(reason=OuterRef("reason"), gateway=OuterRef("gateway_id")).order_by()
+    ever = of_gateway.values("reason").annotate(n=Sum("total")).values("n")
+    groups = messages.order_by().values("reason", "gateway_code", "gateway_id")
+    counted = groups.annotate(kept=Count("id"), last=Max("received_at")).annotate(
+        total=Coalesce(Subquery(ever), F("kept"))
+    )
+    ordered = counted.order_by("-total", "-kept", "gateway_code", "reason")
+    return [Group(*row) for row in ordered.values_list(*Group._fields)[:limit]]
 
 
 def advice(reason: str, gateway_code: str) -> str:

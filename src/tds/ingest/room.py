@@ -1,7 +1,7 @@
 """Whether the disks that keep readings have room. Below the reserve nothing is acknowledged any more."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -36,16 +36,31 @@ class Room:
             self._shortage = self._look()
         return self._shortage
 
+    def lacks(self, more_bytes: int) -> str:
+        """For upkeep that writes so much more: why it should not, for then ingest would stop. It looks at each call."""
+        needed = self._reserve_bytes + more_bytes
+        for folder, free in self._free():
+            if free < needed:
+                return (
+                    f"Only {free / 1e6:.0f} MB are free where {folder} is; with {more_bytes / 1e6:.0f} MB more, less "
+                    f"than TDS_DISK_RESERVE_BYTES ({self._reserve_bytes / 1e6:.0f} MB) would be left."
+                )
+        return ""
+
     def _look(self) -> str:
         needed = self._reserve_bytes * (ENOUGH_AGAIN if self._shortage else 1)
-        for folder in self._folders:
-            try:
-                free = self._free_bytes(folder)
-            except OSError:
-                continue
+        for folder, free in self._free():
             if free < needed:
                 return (
                     f"Only {free / 1e6:.0f} MB are free where {folder} is, and TDS_DISK_RESERVE_BYTES keeps "
                     f"{self._reserve_bytes / 1e6:.0f} MB: nothing is acknowledged until there is room again."
                 )
         return ""
+
+    def _free(self) -> Iterator[tuple[Path, int]]:
+        for folder in self._folders:
+            try:
+                free = self._free_bytes(folder)
+            except OSError:
+                continue
+            yield folder, free
