@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.utils import translation
 
+from tds.readings import clock
 from tests.running import PASSWORD, ROLE, RunningBroker, RunningCluster, running_broker, running_cluster
 
 
@@ -41,6 +42,12 @@ def own_language() -> Iterator[None]:
     """Django keeps the language of the last request for the thread: the next test would speak it too."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture
+def believed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days are dropped at whatever moment the test says that it is, also when it has readings of no other days."""
+    monkeypatch.setattr(clock, "DAYS_SEEN", 0)
 
 
 @pytest.fixture

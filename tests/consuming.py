@@ -31,7 +31,7 @@ from tests.balancing import assert_balanced
 from tests.running import RunningBroker, wait_until
 
 STOP_LIMIT_S: Final = 10.0  # the promise of every process of the platform
-AMPLE: Final = Bounds(per_gateway=1_000, messages=100_000, payload_bytes=1024**3)
+AMPLE: Final = Bounds(per_gateway=1_000, messages=100_000, total_bytes=1024**3)
 TOPIC: Final = "telemetry/GW-001/D01/data"
 # Now, because a process has no other clock; whole seconds, because that is what devices send.
 BASE: Final = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)

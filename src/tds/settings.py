@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import django_stubs_ext
@@ -63,7 +64,7 @@ TEMPLATES = [
 ]
 
 _database = urlsplit(ENV.database_url)
-DATABASES = {
+DATABASES: dict[str, dict[str, Any]] = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(_database.path.lstrip("/")),
@@ -77,6 +78,9 @@ DATABASES = {
         "OPTIONS": {"connect_timeout": 5, "options": "-c jit=off"},
     }
 }
+# Of a statement for a page or the API, over the connections that wsgi.py makes: a chart that takes longer has no reader
+# any more, and the next one would wait behind it. What is done by hand and migrations take what they take.
+WEB_STATEMENT_TIMEOUT_S = 30
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Rate limits of the sign-in count over all web processes, so the cache is shared even without Redis.

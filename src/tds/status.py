@@ -1,6 +1,7 @@
 """What works and what does not, from live facts: a message is really published, stored and read again."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,21 +20,27 @@ from tds.environment import Environment
 from tds.fleet.models import Device, DeviceMetric, Gateway, Tenant
 from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
 from tds.heartbeat import STALE_S, Heartbeat
+from tds.ingest import loud_senders
+from tds.ingest.loud_senders import Loud
 from tds.ingest.models import SpoolState
-from tds.ingest.spool import look
+from tds.ingest.quarantined import counts
 from tds.local.parts import web_trouble
 from tds.local.plan import web_url
 from tds.mqtt import address
 from tds.mqtt.once import PublishError, publish_once
-from tds.processes import SLOT_PREFIX, broker_name, consumer_name, consumers_of
+from tds.processes import SLOT_PREFIX, broker_name
+from tds.readings import clock
 from tds.readings.store import Series
+from tds.spools import SpoolSeen, consumer_names, spools
 
 PROBE_DEVICE: Final = "P01"
 PROBE_TIPO: Final = "sonda"
 ROUND_TRIP_LIMIT_S: Final = 5.0
 REDIS_LIMIT_S: Final = 5.0
 MIN_FREE_BYTES: Final = 1024**3
+BUSY: Final = timedelta(minutes=1)  # a chore that takes as long is told
 SPOOL_NEARLY_FULL: Final = 0.8  # of its bytes
+QUARANTINE_NEARLY_FULL: Final = 0.9  # of its messages or bytes; at 1 it lets a part of the fullest go
 
 
 class State(StrEnum):
@@ -62,16 +69,36 @@ def examine(environment: Environment) -> list[Part]:
         lambda: _redis(environment),
         lambda: _disk(environment, database_there=there),
         lambda: _spool(environment, database_there=there),
+        lambda: _quarantine(database_there=there),
         lambda: _web(environment),
-        *(
-            _beating(consumer_name(number, slot), database_there=there)
-            for number, slot in consumers_of(len(environment.mqtt_urls), environment.mqtt_shared_slots)
-        ),
-        _beating("worker", database_there=there),
+        *(_beating(name, database_there=there) for name in consumer_names(environment)),
+        lambda: _worker(database_there=there),
         *(_round_trip(url, n, database_there=there) for n, url in enumerate(environment.mqtt_urls, start=1)),
         lambda: Part("firmware server", State.OFF, "Not part of this version."),
     ]
     return [database, *(check() for check in checks), *(_abandoned_slots(environment) if there else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a page shows beside the parts, in figures of its own."""
+
+    parts: list[Part]
+    spools: list[SpoolSeen]
+    store: str  # empty while the database is away
+    taken_at: datetime
+
+
+def look(environment: Environment) -> Look:
+    """`examine`, and the figures behind its sentences."""
+    parts = examine(environment)
+    there = parts[0].state is State.HEALTHY
+    try:
+        seen = spools(environment, database_there=there)
+    except OSError:
+        seen = []  # the part says why
+    store = wiring.reading_store().name_of(wiring.database_connection()) if there else ""
+    return Look(parts, seen, store, timezone.now())
 
 
 def healthy(parts: list[Part]) -> bool:
@@ -131,27 +158,75 @@ def _disk(environment: Environment, *, database_there: bool) -> Part:
 def _spool(environment: Environment, *, database_there: bool) -> Part:
     if not environment.spool_bytes:
         return Part("spool", State.OFF, "TDS_SPOOL_BYTES is 0: while the database is away, the broker keeps messages.")
-    folder = environment.spool_folder
     try:
-        seen = {path.name: look(path) for path in sorted(folder.iterdir())} if folder.exists() else {}
+        seen = spools(environment, database_there=database_there)
     except OSError as error:
-        return Part("spool", State.UNHEALTHY, _line(error), f"See that the consumers' account may read {folder}.")
+        action = f"See that the consumers' account may read {environment.spool_folder}."
+        return Part("spool", State.UNHEALTHY, _line(error), action)
     lost = sum(SpoolState.objects.values_list("lost", flat=True)) if database_there else 0
     damage = f" A damaged disk has cost {lost} acknowledged messages so far." if lost else ""
-    waiting = {name: spool for name, spool in seen.items() if spool.size_bytes}
-    limit_mb = environment.spool_bytes / 1e6
+    waiting = [spool for spool in seen if spool.size_bytes]
     if not waiting:
-        return Part("spool", State.HEALTHY, f"Empty; room for {limit_mb:.0f} MB a consumer.{damage}")
+        return Part(
+            "spool", State.HEALTHY, f"Empty; room for {environment.spool_bytes / 1e6:.0f} MB a consumer.{damage}"
+        )
     now = timezone.now()
     told = ", ".join(
-        f"{name}: {spool.size_bytes / 1e6:.1f} of {limit_mb:.0f} MB"
+        f"{spool.consumer}: {spool.size_bytes / 1e6:.1f} of {spool.limit_bytes / 1e6:.0f} MB"
         + (f", {(now - spool.oldest_at).total_seconds():.0f} s old" if spool.oldest_at else "")
-        for name, spool in waiting.items()
+        for spool in waiting
     )
-    full = any(spool.size_bytes > SPOOL_NEARLY_FULL * environment.spool_bytes for spool in waiting.values())
+    full = any(spool.size_bytes > SPOOL_NEARLY_FULL * spool.limit_bytes for spool in waiting)
     state = State.UNHEALTHY if full else State.HEALTHY
     action = "Bring the database back; a full spool takes nothing, and then the broker keeps messages." if full else ""
     return Part("spool", state, f"{told}; stored when the database is back.{damage}", action)
+
+
+def _quarantine(*, database_there: bool) -> Part:
+    """Never unhealthy: the platform does what it should, and somebody should look at a gateway."""
+    away = Part("quarantine", State.WARNING, "Unknown: the database is away.", "See database.")
+    if not database_there:
+        return away
+    bounds, now = wiring.quarantine_bounds(), timezone.now()
+    try:
+        gateways = loud_senders.loud_gateways(counts(), bounds, now=now)
+        strangers = loud_senders.loud_strangers(bounds, now=now)
+        taken = loud_senders.room_taken(bounds)
+    except DatabaseError:
+        return away
+    found = sorted([*gateways, *strangers], key=lambda loud: -loud.messages)
+    if found:
+        return Part("quarantine", State.WARNING, _told_loud(found), _to_look_at(found[0]))
+    if taken > QUARANTINE_NEARLY_FULL:
+        detail = f"{taken:.0%} full with messages of many senders; beyond, each new one pushes an older one out."
+        action = "See who sends them: ./tds quarantine list; make room with ./tds quarantine purge."
+        return Part("quarantine", State.WARNING, detail, action)
+    limit = loud_senders.loud_from(bounds)
+    detail = f"{taken:.0%} full; no gateway had {limit} messages or more refused in the last 24 hours."
+    return Part("quarantine", State.HEALTHY, detail)
+
+
+def _told_loud(found: list[Loud]) -> str:
+    worst, *others = found
+    code = worst.gateway_code if worst.gateway_code.isprintable() else ascii(worst.gateway_code)
+    who = {
+        (True, True): f"Gateway {code} of {worst.tenant}",
+        (True, False): f"Gateway {code}, which nobody registered,",
+        (False, True): f"Somebody with a token of {worst.tenant}, without a gateway's code,",
+        (False, False): "Unknown gateways, under many codes or none,",
+    }[bool(code), bool(worst.tenant)]
+    more = f" {len(others)} more did as well." if others else ""
+    return (
+        f"{who} sent at least {worst.messages:,} messages in the last 24 hours that were refused, "
+        f"most of them as {worst.reason}.{more}"
+    )
+
+
+def _to_look_at(worst: Loud) -> str:
+    """With a line for the shell: an unknown code is whatever somebody sent."""
+    code = worst.gateway_code
+    choice = f"--gateway {shlex.quote(code)}" if code and code.isprintable() else f"--tenant {worst.tenant or '-'}"
+    return f"Look at them with ./tds quarantine list {choice} and correct or disable what sends them."
 
 
 def _web(environment: Environment) -> Part:
@@ -202,6 +277,21 @@ def _abandoned_slots(environment: Environment) -> list[Part]:
     ]
 
 
+def _worker(*, database_there: bool) -> Part:
+    """Also whether days are dropped, which it does by a clock that may be wrong."""
+    part = _beating("worker", database_there=database_there)()
+    if part.state is not State.HEALTHY:
+        return part
+    limits, now = wiring.disk_limits(), timezone.now()
+    try:
+        connection = wiring.database_connection()
+        since = wiring.reading_store().kept_since(connection)
+        doubt = clock.doubt_of_upkeep(connection, limits.budget, limits.retention, since, now=now)
+    except (DatabaseError, psycopg.Error):
+        return Part("worker", State.UNHEALTHY, "Unknown: the database is away.", "See database.")
+    return Part("worker", State.WARNING, f"{part.detail} {doubt}", clock.WHAT_TO_DO) if doubt else part
+
+
 def _of(row: Heartbeat, age_s: float) -> Part:
     """A process that lives, and what it says of itself."""
     if shortage := row.facts.get("shortage"):
@@ -209,7 +299,11 @@ def _of(row: Heartbeat, age_s: float) -> Part:
     if row.facts.get("connected") is False:
         broker = row.facts.get("broker", "the broker")
         return Part(row.process, State.UNHEALTHY, f"It runs, but has no session with {broker}.", "See broker.")
-    return Part(row.process, State.HEALTHY, f"Process {row.pid}, last sign of life {max(age_s, 0):.0f} s ago.")
+    detail = f"Process {row.pid}, last sign of life {max(age_s, 0):.0f} s ago."
+    for name, since in row.facts.get("doing", {}).items():
+        if (busy := row.beat_at - datetime.fromisoformat(since)) >= BUSY:
+            detail += f" At work on {name} for {busy // BUSY} min."
+    return Part(row.process, State.HEALTHY, detail)
 
 
 def _round_trip(url: str, number: int, *, database_there: bool) -> Callable[[], Part]:

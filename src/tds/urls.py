@@ -16,6 +16,7 @@ def no_mail(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # a view
     raise Http404
 
 
+handler400 = "tds.dashboard.errors.page_not_understood"
 handler500 = "tds.dashboard.errors.page_failed"
 
 urlpatterns = [

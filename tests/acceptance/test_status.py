@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.running import wait_until
 from tests.started import Started
 
-RUNNING: Final = {"database", "disk", "spool", "web", "consumer", "worker", "broker"}
+RUNNING: Final = {"database", "disk", "spool", "quarantine", "web", "consumer", "worker", "broker"}
 
 
 def examined(platform: Started) -> tuple[int, dict[str, Any]]:

@@ -42,12 +42,13 @@ MEMBERS: Final = [
     *(DASHBOARD, "/accounts/logout/", "/accounts/password/change/", "/accounts/email/", "/accounts/2fa/"),
     *("/accounts/2fa/totp/activate/", "/accounts/reauthenticate/", "/accounts/2fa/recovery-codes/", "/admin/"),
     *(f"{DASHBOARD}api/timeline/", f"{DASHBOARD}opcoes/", f"{DASHBOARD}nada/"),
-    *(f"{DASHBOARD}registro/", f"{DASHBOARD}api/registro/"),
+    *(f"{DASHBOARD}registro/", f"{DASHBOARD}api/registro/", f"{DASHBOARD}situacao/", f"{DASHBOARD}api/situacao/"),
 ]
 OPERATORS: Final = [
     "/admin/",
     *(f"/admin/tds_new/{name}/" for name in ("user", "tenant", "site", "membership", "gateway", "device", "metric")),
     *(f"/admin/tds_new/{name}/" for name in ("apitoken", "quarantinedmessage", "quarantinecount", "ledgerhour")),
+    f"{DASHBOARD}situacao/",
     *("/admin/tds_new/user/add/", "/admin/tds_new/gateway/add/", "/admin/password_change/", "/admin/nada/"),
 ]
 

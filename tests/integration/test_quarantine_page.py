@@ -2,29 +2,23 @@
 
 import json
 from datetime import timedelta
-from typing import Any, Final
 
 import pytest
-from django.test import Client
-from django.utils import timezone
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone, translation
 
 from tds import wiring
-from tds.dashboard import quarantine as desk
-from tds.fleet.directory import Directory
+from tds.dashboard import quarantine, quarantine_desk
 from tds.fleet.models import Gateway, Membership, Role, Tenant, User
 from tds.ingest.models import QuarantineCount, QuarantinedMessage
-from tds.ingest.quarantine import Refused, keep
+from tds.ingest.quarantined import advice
 from tds.ingest.reasons import Reason
-from tds.ingest.writer import Arrival, Writer
 from tds.readings.models import Reading
 from tests import seeding
+from tests.refusing import ACT, API, EXPORT, PAGE, arrive, form, post, refuse, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
-
-PAGE: Final = "/tds_new/telemetria/quarentena/"
-ACT: Final = f"{PAGE}acao/"
-EXPORT: Final = f"{PAGE}exportar/"
-API: Final = "/tds_new/telemetria/api/quarentena/"
 
 
 @pytest.fixture
@@ -35,34 +29,6 @@ def tenant() -> Tenant:
 @pytest.fixture
 def gateway(tenant: Tenant) -> Gateway:
     return seeding.gateway(tenant, "GW-1")
-
-
-def signed_in(user: User, language: str = "en", **client: Any) -> Client:
-    made = Client(headers={"Accept-Language": language}, **client)
-    made.force_login(user)
-    return made
-
-
-def refuse(gateway: Gateway | None, *payloads: bytes, reason: Reason = Reason.NOT_JSON, code: str = "") -> list[int]:
-    """Their ids."""
-    code = gateway.code if gateway else code
-    of = (gateway.pk if gateway else None, gateway.tenant_id if gateway else None, code, f"telemetry/{code}/D01/data")
-    keep(
-        wiring.database_connection(),
-        [Refused(reason, "What is wrong.", *of, payload) for payload in payloads],
-        wiring.quarantine_bounds(),
-        now=timezone.now(),
-    )
-    return sorted(QuarantinedMessage.objects.order_by("-pk").values_list("pk", flat=True)[: len(payloads)])
-
-
-def post(client: Client, path: str, **body: Any) -> Any:
-    return client.post(f"{API}{path}/", json.dumps(body), content_type="application/json")
-
-
-def text_of(answer: Any) -> str:
-    text: str = answer.content.decode()
-    return text
 
 
 def test_a_viewer_sees_the_tenants_messages_and_nobody_elses(tenant: Tenant, gateway: Gateway) -> None:
@@ -96,7 +62,7 @@ def test_what_is_nobodys_is_for_the_platform_operator_alone(tenant: Tenant) -> N
 
 def test_it_is_filtered_by_reason_and_gateway_and_turned_by_pages(tenant: Tenant, gateway: Gateway) -> None:
     refuse(seeding.gateway(tenant, "GW-2"), b"late", reason=Reason.TIMESTAMP_TOO_OLD)
-    ids = refuse(gateway, *(b"%d" % n for n in range(desk.MESSAGES_A_PAGE + 7)))
+    ids = refuse(gateway, *(b"%d" % n for n in range(quarantine.MESSAGES_A_PAGE + 7)))
     client = signed_in(seeding.person("ana", tenant))
     assert [row["gateway"] for row in client.get(API, {"motivo": "timestamp_too_old"}).json()["mensagens"]] == ["GW-2"]
     first = client.get(API, {"gateway": "GW-1"}).json()
@@ -113,31 +79,31 @@ def test_it_is_filtered_by_reason_and_gateway_and_turned_by_pages(tenant: Tenant
 def test_a_page_that_is_none_is_an_answer(tenant: Tenant, gateway: Gateway, before: str) -> None:
     refuse(gateway, b"junk")
     client = signed_in(seeding.person("ana", tenant))
-    assert client.get(PAGE, {"antes": before, "motivo": "x", "gateway": "\x00"}).status_code == 200
+    assert client.get(PAGE, {"antes": before}).status_code == 200
     assert client.get(f"{API}{'9' * 30}/").status_code == 404
 
 
 def test_a_payload_is_shown_as_text_and_never_as_markup(tenant: Tenant, gateway: Gateway) -> None:
-    refuse(gateway, b"<script>alert(1)</script>", b"\xff\xfe\x00", b"x" * 5_000)
+    refuse(gateway, b"<script>alert(1)</script>", b"\xff\xfe\x00", b"x" * 5_000, b"\xff" * 5_000)
     page = text_of(signed_in(seeding.person("ana", tenant)).get(PAGE))
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "ff fe 00" in page
-    assert "x" * desk.MAX_SHOWN_CHARS + "…" in page
-    assert "x" * (desk.MAX_SHOWN_CHARS + 1) not in page
+    assert "x" * quarantine.MAX_SHOWN_BYTES + "…" in page
+    assert "x" * (quarantine.MAX_SHOWN_BYTES + 1) not in page
+    assert " ".join(["ff"] * quarantine.MAX_HEX_BYTES) + "…" in page
+    refuse(gateway, "€".encode() * 2_000)  # cut in the midst of a character
+    assert "€" * (quarantine.MAX_SHOWN_BYTES // 3) + "…" in text_of(signed_in(seeding.person("bia", tenant)).get(PAGE))
 
 
 def test_replay_stores_what_is_right_by_now_and_once(tenant: Tenant) -> None:
-    connection, store, now = wiring.database_connection(), wiring.reading_store(), timezone.now()
-    store.prepare(connection, now=now)
-    Gateway.objects.filter(pk=seeding.gateway(tenant, "GW-1").pk).update(status="disabled")
-    good = seeding.as_bytes(seeding.message("GW-1", now - timedelta(minutes=5)))
-    writer = Writer(connection, store, Directory(), wiring.quarantine_bounds(), wiring.retention())
-    writer.write([Arrival("telemetry/GW-1/D01/data", payload) for payload in (good, b"junk")], now=now)
+    seeding.gateway(tenant, "GW-1", status="disabled")
+    good = seeding.as_bytes(seeding.message("GW-1", timezone.now() - timedelta(minutes=5)))
+    arrive("GW-1", good, b"junk")
     Gateway.objects.update(status="active")
     client = signed_in(seeding.person("ana", tenant, role=Role.OPERATOR))
 
-    page = text_of(client.post(ACT, {"acao": "reprocessar"}, follow=True))
+    page = text_of(client.post(ACT, form(text_of(client.get(PAGE)), "reprocessar"), follow=True))
     assert "Messages accepted now: 1 of 2" in page
     assert "Still refused: 1 not_json." in page
     stored = Reading.objects.count()
@@ -149,13 +115,15 @@ def test_replay_stores_what_is_right_by_now_and_once(tenant: Tenant) -> None:
 
 @pytest.mark.parametrize(("role", "allowed"), [(Role.VIEWER, []), (Role.OPERATOR, ["reprocessar"])])
 def test_who_may_only_look_does_nothing(tenant: Tenant, gateway: Gateway, role: Role, allowed: list[str]) -> None:
-    refuse(gateway, b"junk")
+    [message] = refuse(gateway, b"junk")
     client = signed_in(seeding.person("ana", tenant, role=role))
     page = text_of(client.get(PAGE))
     for action in ("reprocessar", "eliminar"):
         expected = action in allowed
         assert (f'value="{action}"' in page) is expected
-        assert client.post(ACT, {"acao": action, "certeza": "1"}).status_code == (302 if expected else 403)
+        sent = client.post(ACT, {"acao": action, "certeza": "1", "cliente": "acme", "ate": message})
+        assert sent.status_code == (302 if expected else 403)
+        assert expected or "Your role in the company does not allow this" in text_of(sent)
         answer = post(client, action, tudo=True)
         assert answer.status_code == (200 if expected else 403)
         assert expected or answer.json()["erro"] == "proibido"
@@ -166,10 +134,11 @@ def test_an_administrator_throws_away_what_was_chosen_and_the_counts_stay(tenant
     refuse(gateway, b"one", b"two")
     refuse(gateway, b"late", reason=Reason.TIMESTAMP_TOO_OLD)
     client = signed_in(seeding.person("ana", tenant, role=Role.ADMIN))
-    unsure = client.post(ACT, {"acao": "eliminar", "motivo": "not_json"}, follow=True)
+    filled_in = form(text_of(client.get(PAGE, {"motivo": "not_json"})), "eliminar")
+    unsure = client.post(ACT, filled_in, follow=True)
     assert "Nothing was thrown away" in text_of(unsure)
     assert QuarantinedMessage.objects.count() == 3
-    sure = client.post(ACT, {"acao": "eliminar", "motivo": "not_json", "certeza": "1"}, follow=True)
+    sure = client.post(ACT, filled_in | {"certeza": "1"}, follow=True)
     assert "2 messages are gone; the counts stay." in text_of(sure)
     assert [bytes(message.payload) for message in QuarantinedMessage.objects.all()] == [b"late"]
     assert QuarantineCount.objects.get(reason="not_json").total == 2
@@ -189,7 +158,7 @@ def test_ids_of_another_tenant_are_ids_that_nobody_has(tenant: Tenant, gateway: 
     assert client.get(f"{API}{theirs}/").status_code == 404
     assert post(client, "eliminar", ids=[theirs]).json()["eliminadas"] == 0
     assert post(client, "reprocessar", ids=[theirs]).json()["escolhidas"] == 0
-    client.post(ACT, {"acao": "eliminar", "certeza": "1", "id": theirs})
+    client.post(ACT, {"acao": "eliminar", "certeza": "1", "cliente": "acme", "ate": theirs, "id": theirs})
     assert QuarantinedMessage.objects.filter(pk=theirs).exists()
 
 
@@ -205,7 +174,7 @@ def test_a_form_of_another_site_does_nothing(tenant: Tenant, gateway: Gateway) -
 def test_no_more_than_a_bound_at_once_and_the_rest_is_named(
     tenant: Tenant, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "MAX_AT_ONCE", 2)
+    monkeypatch.setattr(quarantine_desk, "MAX_AT_ONCE", 2)
     refuse(gateway, b"1", b"2", b"3")
     client = signed_in(seeding.person("ana", tenant, role=Role.ADMIN))
     assert post(client, "eliminar", tudo=True).json() == {"eliminadas": 2, "restantes": 1}
@@ -235,10 +204,73 @@ def test_the_page_speaks_portuguese(tenant: Tenant, gateway: Gateway) -> None:
         assert words in page, words
 
 
-def test_a_member_of_nothing_sees_nothing(tenant: Tenant, gateway: Gateway) -> None:
+def test_a_member_of_nothing_sees_nothing_and_why(tenant: Tenant, gateway: Gateway) -> None:
     refuse(gateway, b"junk")
     person = seeding.person("ana", tenant)
     Membership.objects.all().delete()
     client = signed_in(person)
-    assert "junk" not in text_of(client.get(PAGE))
-    assert client.get(API).json() == {"mensagens": [], "proxima": None, "maiores": []}
+    page = text_of(client.get(PAGE))
+    assert "junk" not in page
+    assert "You belong to no company yet" in page
+    assert "Nothing in quarantine" not in page
+    assert client.get(API).json() == {"cliente": None, "mensagens": [], "proxima": None, "maiores": []}
+
+
+def test_a_platform_operator_of_no_company_sees_what_is_nobodys() -> None:
+    client = signed_in(User.objects.create_superuser("operador", password="correct horse"))
+    assert "Nothing in quarantine." in text_of(client.get(PAGE))
+    refuse(None, b"nobodys", code="GW-X", reason=Reason.UNKNOWN_GATEWAY)
+    page = text_of(client.get(PAGE))
+    assert "nobodys" in page
+    assert form(page, "eliminar")["de"] == "ninguem"
+    assert b"nobodys" in b"".join(client.get(EXPORT))
+    assert "GW-X" in text_of(client.get(PAGE, {"gateway": "GW-X"}))
+
+
+def test_an_emptied_quarantine_does_not_say_that_every_message_was_accepted(tenant: Tenant, gateway: Gateway) -> None:
+    refuse(gateway, b"junk")
+    client = signed_in(seeding.person("ana", tenant, role=Role.ADMIN))
+    filled_in = form(text_of(client.get(PAGE)), "eliminar") | {"certeza": "1"}
+    page = text_of(client.post(ACT, filled_in, follow=True))
+    assert "Nothing in quarantine." in page
+    assert "accepted" not in page
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "Messages of unknown gateways are for the platform operator."), ("pt-br", "Mensagens de gateways")],
+)
+def test_a_page_that_is_forbidden_says_why(tenant: Tenant, language: str, sentence: str) -> None:
+    answer = signed_in(seeding.person("ana", tenant, role=Role.ADMIN), language).get(PAGE, {"de": "ninguem"})
+    assert answer.status_code == 403
+    assert sentence in text_of(answer)
+    assert "administrator of your company" not in text_of(answer)
+
+
+def test_what_to_do_about_too_many_metrics_reads_as_a_sentence(tenant: Tenant, gateway: Gateway) -> None:
+    with translation.override("en"):
+        assert advice("too_many_metrics", "GW-1").startswith("Gateway GW-1: the device sent a new kind of reading")
+    refuse(gateway, b"{}", reason=Reason.TOO_MANY_METRICS)
+    page = text_of(signed_in(seeding.person("ana", tenant), "pt-br").get(PAGE))
+    assert "Gateway GW-1: o dispositivo enviou um novo tipo de leitura" in page
+
+
+def test_who_sends_without_a_code_is_chosen_by_the_reason_and_not_by_nothing() -> None:
+    refuse(None, b"junk", code="", reason=Reason.BAD_TOPIC)
+    client = signed_in(User.objects.create_superuser("operador", password="correct horse"))
+    assert 'href="?de=ninguem&amp;motivo=bad_topic"' in text_of(client.get(PAGE))
+
+
+@pytest.mark.parametrize("address", [PAGE, API])
+def test_a_list_reads_of_each_payload_only_how_it_begins(tenant: Tenant, gateway: Gateway, address: str) -> None:
+    refuse(gateway, b"x" * 200_000)
+    client = signed_in(seeding.person("ana", tenant))
+    with CaptureQueriesContext(connection) as seen:
+        assert client.get(address).status_code == 200
+    column = '"tds_new_quarantinedmessage"."payload"'
+    read = [query["sql"] for query in seen.captured_queries if column in query["sql"]]
+    assert read
+    for sql in read:
+        assert column not in sql.replace(f"OCTET_LENGTH({column})", "").replace(f"SUBSTRING({column}, 1, ", "")
+    if address == API:
+        assert client.get(API).json()["mensagens"][0]["tamanho"] == 200_000

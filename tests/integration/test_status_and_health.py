@@ -19,7 +19,7 @@ from django.utils import timezone
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tds import health, status
+from tds import health, status, wiring
 from tds.environment import ROOT
 from tds.fleet.models import Gateway
 from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
@@ -46,7 +46,9 @@ from tests.consuming import (
 from tests.running import RunningBroker, free_port, wait_until
 
 TOKEN: Final = "a-token-of-24-characters"
-PARTS: Final = ["database", "redis", "disk", "spool", "web", "consumer", "worker", "broker", "firmware server"]
+PARTS: Final = [
+    *("database", "redis", "disk", "spool", "quarantine", "web", "consumer", "worker", "broker", "firmware server"),
+]
 
 Connection = psycopg.Connection[Any]
 
@@ -376,6 +378,42 @@ def test_a_sign_of_life_that_is_old_or_without_a_broker_is_unhealthy() -> None:
 
 
 @pytest.mark.django_db
+def test_a_consumer_whose_disk_is_nearly_full_says_so() -> None:
+    shortage = "/data has 0.9 of the 1.0 GB that stay free."
+    beaten("consumer", connected=True, shortage=shortage)
+    assert parts_of(f"mqtt://127.0.0.1:{free_port()}")["consumer"] == status.Part(
+        "consumer", State.UNHEALTHY, shortage, "Make room on that disk; nothing is lost meanwhile."
+    )
+
+
+@pytest.mark.django_db
+def test_a_worker_that_is_busy_says_with_what() -> None:
+    now = timezone.now()
+    beaten("worker", doing={"compression": (now - timedelta(minutes=12)).isoformat(), "rollup": now.isoformat()})
+    part = status._worker(database_there=True)
+    assert part.state is State.HEALTHY
+    assert part.detail.endswith("s ago. At work on compression for 12 min.")
+
+
+def test_days_that_are_not_dropped_because_the_clock_may_be_wrong_are_said(connection: Connection) -> None:
+    beaten("worker")
+    assert status._worker(database_there=True).state is State.HEALTHY
+    of = seeding.series(seeding.gateway(seeding.tenant("acme"), "GW-001"), "D01", "t")
+    # Past ingest, as if the readings had been stored before the clock jumped.
+    old = datetime.now(UTC) - wiring.retention() - timedelta(days=5)
+    wiring.reading_store().prepare(connection, now=old)
+    seeding.insert(connection, [(of, old, 1.0)])
+    part = status._worker(database_there=True)
+    assert part.state is State.WARNING
+    assert "gateways sent readings of 0 of the last 7 days: no day is dropped before there are" in part.detail
+    assert part.action.startswith("Correct the clock if it is wrong.")
+    seeding.insert(connection, [(of, datetime.now(UTC) - timedelta(days=n), 1.0) for n in range(3)])
+    assert status._worker(database_there=True).state is State.HEALTHY
+    connection.execute("DELETE FROM tds_new_leituradispositivo")
+    wiring.reading_store().expire(connection, now=datetime.now(UTC))
+
+
+@pytest.mark.django_db
 def test_each_broker_has_a_consumer_and_a_round_trip_of_its_own() -> None:
     urls = tuple(f"mqtt://127.0.0.1:{free_port()}" for _ in range(3))
     names = [part.name for part in examine(replace(ENV, mqtt_urls=urls, home=ROOT, redis_url=""))]
@@ -461,6 +499,7 @@ def test_the_command_without_a_database_is_one_document_a_sentence_each_and_exit
         "redis": "off",
         "disk": "healthy",
         "spool": "healthy",
+        "quarantine": "warning",
         "firmware server": "off",
     }
     for part in document["parts"].values():

@@ -55,6 +55,7 @@ ACTIONS: Final = {  # of members as well, but a GET shows nothing
     f"{PREFIX}api/quarentena/reprocessar/",
     f"{PREFIX}api/quarentena/eliminar/",
 }
+PLATFORM: Final = {f"{PREFIX}situacao/", f"{PREFIX}api/situacao/"}  # the platform operator's alone
 TOKENS: Final = {f"{PREFIX}api/leituras/"}  # what the bearer token's tenant has
 OWN_ACCOUNT: Final = {  # the person's own, whatever the tenant
     *(
@@ -270,7 +271,7 @@ def requests_for(victim: Victim) -> Iterator[tuple[str, Address]]:
 
 
 def test_every_address_is_classified() -> None:
-    known = MEMBERS | ACTIONS | TOKENS | OWN_ACCOUNT | NOBODYS
+    known = MEMBERS | ACTIONS | PLATFORM | TOKENS | OWN_ACCOUNT | NOBODYS
     served = {route for route, _parts in routes() if not route.startswith(OPERATORS)}
     assert served - known == set(), "say in this file who may see what there"
     assert known - served == set(), "these addresses are gone"
@@ -310,6 +311,8 @@ def test_no_address_shows_another_tenant(victim: Victim, stranger: User, clerk: 
         assert response.status_code < 500, f"{method} {address.path}"
         if address.route.startswith(OPERATORS) and address.route not in {"admin/login/", "admin/logout/"}:
             assert response.status_code in {302, 403, 404}, f"{method} {address.path} answers {who}"
+        if address.route in PLATFORM:
+            assert response.status_code in {302, 401, 403, 405}, f"{method} {address.path} answers {who}"
         asked += 1
     assert asked > 200
     assert everything_of(victim) == before

@@ -119,6 +119,9 @@ def test_the_broker_listens_on_loopback_and_drops_nothing(tmp_path: Path) -> Non
         "max_inflight_messages 0",
         "message_size_limit 262144",
         "max_packet_size 393216",
+        # What a kill -9 loses must be well within what gateways send again, 90 s.
+        "autosave_interval 15",
+        "autosave_on_changes false",
     ):
         assert setting in lines
     assert f"persistence_location {tmp_path}/data{os.sep}" in lines

@@ -12,8 +12,17 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import SessionAuth
 
-from tds.dashboard import chart_api, ledger, post_readings, quarantine_api
-from tds.dashboard.errors import RETRY_AFTER_S, ApiError, is_from_redis
+from tds.dashboard import chart_api, ledger, platform_status, post_readings, quarantine_api
+from tds.dashboard.errors import (
+    RETRY_AFTER_S,
+    TOO_LONG,
+    TOO_LONG_RETRY_AFTER_S,
+    UNFINISHED,
+    ApiError,
+    UnfinishedError,
+    is_from_redis,
+    took_too_long,
+)
 
 # The readers only read: a forged request of another site learns nothing from their answers.
 api = NinjaAPI(
@@ -26,6 +35,7 @@ api = NinjaAPI(
 )
 api.add_router("", chart_api.router)
 api.add_router("", ledger.router)
+api.add_router("", platform_status.router)
 api.add_router("", post_readings.router)
 api.add_router("", quarantine_api.router)
 
@@ -75,10 +85,17 @@ def _on_refused_by_ninja(request: HttpRequest, error: HttpError) -> HttpResponse
     return refused(request, error.status_code, "corpo_invalido", _("The body is not the JSON that is expected."))
 
 
-@api.exception_handler(psycopg.OperationalError)
+@api.exception_handler(psycopg.Error)
 @api.exception_handler(DatabaseError)
-def _on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:  # noqa: ARG001  # ninja's signature
-    response = refused(request, 503, "banco_indisponivel", _("The database is away; nothing was done. Try again."))
+@api.exception_handler(UnfinishedError)
+def _on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    if took_too_long(error):
+        response = refused(request, 503, "resposta_demorada", str(TOO_LONG))
+        response["Retry-After"] = str(TOO_LONG_RETRY_AFTER_S)
+        return response
+    nothing = _("The database is away; nothing was done. Try again.")
+    sentence = str(UNFINISHED) if isinstance(error, UnfinishedError) else nothing
+    response = refused(request, 503, "banco_indisponivel", sentence)
     response["Retry-After"] = str(RETRY_AFTER_S)
     return response
 

@@ -18,7 +18,6 @@ from ninja import Router, Schema
 
 from tds.dashboard import selection
 from tds.fleet import access
-from tds.fleet.models import User
 from tds.ingest import ledger_spans
 from tds.ingest.ledger import Totals
 from tds.ingest.ledger_spans import Span
@@ -161,8 +160,7 @@ def _spans(request: HttpRequest, now: datetime) -> tuple[Spans | None, Spans | N
         return Spans(ledger_spans.by_hour(hours, zone, now=now), ledger_spans.by_day(hours, zone, now=now))
 
     own = spans(list(scope.filter(ledger_spans.rows(zone, now=now), "tenant"))) if scope.tenant else None
-    operates = isinstance(request.user, User) and request.user.is_platform_operator
-    return own, spans(list(ledger_spans.nobodys(zone, now=now))) if operates else None
+    return own, spans(list(ledger_spans.nobodys(zone, now=now))) if access.operates(request) else None
 
 
 def _row(span: Span) -> dict[str, Any]:

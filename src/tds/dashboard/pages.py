@@ -1,22 +1,28 @@
 """The pages a person sees, and what the dashboard's filters may offer. The readings themselves come from the API."""
 
 from typing import Final
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 
+from tds import wiring
 from tds.dashboard.first_message import first_message_line
 from tds.dashboard.texts import script_texts
 from tds.fleet import access
 from tds.fleet.models import GatewayStatus
+from tds.ingest import quarantined
+from tds.ingest.loud_senders import loud_gateways
 
 MAX_DEVICES_SHOWN: Final = 20  # the API's bound; a longer choice is a 400 there
 MAX_DEVICES_LISTED: Final = 2_000  # more: the list says that it is cut; any code still works in the URL
@@ -44,7 +50,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "options": _options(scope),
         "texts": script_texts(),
     }
-    return render(request, "dashboard/dashboard.html", {"scope": scope, "tenant": tenant, "script": script})
+    context = {"scope": scope, "tenant": tenant, "script": script} | _loudest(scope)
+    return render(request, "dashboard/dashboard.html", context)
 
 
 @require_GET
@@ -64,6 +71,22 @@ def switch_tenant(request: HttpRequest) -> HttpResponse:
     if not access.switch(request, request.POST.get("tenant", "")):
         raise Http404
     return HttpResponseRedirect(reverse("dashboard"))
+
+
+def _loudest(scope: access.Scope) -> dict[str, object]:
+    """Whoever looks after the tenant's gateways comes here, and not to a page of what went wrong."""
+    counted = scope.filter(quarantined.counts(), "tenant")
+    loud = loud_gateways(counted, wiring.quarantine_bounds(), now=timezone.now())
+    if not loud:
+        return {}
+    worst = loud[0]
+    return {
+        "loud": worst,
+        "loud_number": number_format(worst.messages, use_l10n=True, force_grouping=True),
+        "loud_advice": quarantined.advice(worst.reason, worst.gateway_code),
+        "loud_query": urlencode({"gateway": worst.gateway_code}),
+        "more_loud": len(loud) - 1,
+    }
 
 
 def _options(scope: access.Scope) -> dict[str, object]:

@@ -14,10 +14,10 @@ from tds.dashboard.errors import ApiError
 from tds.fleet import tokens
 from tds.fleet.directory import Directory
 from tds.fleet.models import ApiToken
-from tds.ingest.messages import Refusal
+from tds.ingest.messages import Arrival, Refusal
 from tds.ingest.reasons import Reason, sentence
 from tds.ingest.wire import gateway_code_of
-from tds.ingest.writer import Arrival, Writer
+from tds.ingest.writer import Writer
 
 MAX_BODY_BYTES: Final = 262_144  # as the broker's: what is larger is not read
 
@@ -45,7 +45,9 @@ def post_readings(request: HttpRequest) -> dict[str, Any]:
         raise ApiError(404, Reason.UNKNOWN_GATEWAY, sentence(Reason.UNKNOWN_GATEWAY, gateway="", device=""))
     if shortage := wiring.room().shortage():
         raise ApiError(503, "disco_cheio", shortage)
-    result = _writer().write([Arrival(None, payload, tenant_id=token.tenant_id)], now=timezone.now())
+    sender = token.gateway.code if token.gateway else None
+    arrival = Arrival(None, payload, tenant_id=token.tenant_id, gateway_code=sender)
+    result = _writer().write([arrival], now=timezone.now())
     verdict = result.verdicts[0]
     if isinstance(verdict, Refusal):
         raise ApiError(413 if verdict.reason is Reason.TOO_LARGE else 400, verdict.reason, verdict.detail)

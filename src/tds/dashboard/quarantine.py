@@ -1,22 +1,14 @@
-"""Refused messages of the person's tenant: chosen, shown, replayed, exported, thrown away. The page, and its actions.
+"""The page of refused messages: chosen, shown, replayed, exported, thrown away."""
 
-What is nobody's, because its code is no tenant's, is for the platform operator alone.
-"""
-
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final, Literal
-from urllib.parse import urlencode
+from dataclasses import replace
+from typing import Any, Final
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.db.models import Count, Max, Q
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -24,98 +16,28 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 
-from tds import wiring
-from tds.dashboard import selection
+from tds.dashboard import quarantine_form, selection
+from tds.dashboard.errors import NotUnderstoodError
+from tds.dashboard.quarantine_desk import (
+    ANOTHER_COMPANY,
+    MAX_AT_ONCE,
+    NOT_NOW,
+    Acted,
+    desk,
+    purge_chosen,
+    replay_chosen,
+)
+from tds.dashboard.quarantine_export import Export
+from tds.dashboard.quarantine_form import Asked
 from tds.fleet import access
-from tds.fleet.directory import Directory
-from tds.fleet.models import Role, User
-from tds.ingest import quarantine, quarantined
-from tds.ingest.models import QuarantinedMessage
+from tds.ingest import quarantined
+from tds.ingest.quarantine_blocks import Glimpse, glimpses
 from tds.ingest.quarantined import Choice, Sender
 from tds.ingest.reasons import Reason
-from tds.ingest.replay import Outcome, replay
-from tds.ingest.writer import Writer
 
 MESSAGES_A_PAGE: Final = 50
-MAX_AT_ONCE: Final = 5_000  # messages that one request replays or throws away: about two seconds
-MAX_EXPORTED: Final = 100_000
-MAX_SHOWN_CHARS: Final = 4_000  # of a payload; the export has all of it
-EXPORT_CHUNK: Final = 500
-NOBODYS: Final = "ninguem"
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What one person may look at: their tenant's messages, or nobody's."""
-
-    kept: "QuerySet[QuarantinedMessage]"
-    worst: list[Sender]
-    nobodys: bool
-    may_replay: bool
-    may_purge: bool
-
-    def require(self, right: Literal["replay", "purge"]) -> None:
-        if not {"replay": self.may_replay, "purge": self.may_purge}[right]:
-            raise PermissionDenied(_("Your role in the company does not allow this; ask one of its administrators."))
-
-
-@dataclass(frozen=True, slots=True)
-class Acted:
-    """What an action did with the oldest of the choice, and how many it left for the next request."""
-
-    chosen: int
-    left: int
-    outcome: Outcome
-    purged: int = 0
-
-
-def desk(request: HttpRequest, *, nobodys: bool) -> Desk:
-    """Raises PermissionDenied for nobody's messages, unless the platform operator asks."""
-    now = timezone.now()
-    if nobodys:
-        if not operates(request):
-            raise PermissionDenied(_("Messages of unknown gateways are for the platform operator."))
-        return Desk(quarantined.nobodys(), quarantined.worst_of_strangers(now=now), True, True, True)
-    scope = access.of(request)
-    counts = scope.filter(quarantined.counts(), "gateway__tenant")
-    return Desk(
-        scope.filter(quarantined.everybodys(), "tenant"),
-        quarantined.worst_of_gateways(counts, now=now),
-        False,
-        scope.may(Role.OPERATOR),
-        scope.may(Role.ADMIN),
-    )
-
-
-def operates(request: HttpRequest) -> bool:
-    return isinstance(request.user, User) and request.user.is_platform_operator
-
-
-def replay_chosen(kept: "QuerySet[QuarantinedMessage]") -> Acted:
-    """Judge and store the oldest of a choice once more. Doing it twice does no harm."""
-    waiting = kept.filter(replayed_at=None)
-    ids = _oldest(waiting)
-    writer = Writer(
-        wiring.database_connection(),
-        wiring.reading_store(),
-        Directory(),
-        wiring.quarantine_bounds(),
-        wiring.retention(),
-    )
-    total = Outcome()
-    for outcome in replay(writer, ids, now=timezone.now()):
-        total.add(outcome)
-    return Acted(len(ids), max(0, waiting.count() - total.refused.total()), total)
-
-
-def purge_chosen(kept: "QuerySet[QuarantinedMessage]") -> Acted:
-    ids = _oldest(kept)
-    purged = quarantine.purge(wiring.database_connection(), ids)
-    return Acted(len(ids), kept.count(), Outcome(), purged)
-
-
-def _oldest(kept: "QuerySet[QuarantinedMessage]") -> list[int]:
-    return list(kept.order_by("id").values_list("pk", flat=True)[:MAX_AT_ONCE])
+MAX_SHOWN_BYTES: Final = 4_000  # of a payload; the export has all of it
+MAX_HEX_BYTES: Final = 1_000  # of one that is no UTF-8
 
 
 @require_GET
@@ -123,35 +45,32 @@ def _oldest(kept: "QuerySet[QuarantinedMessage]") -> list[int]:
 @login_required
 @ensure_csrf_cookie
 def page(request: HttpRequest) -> HttpResponse:
-    nobodys = request.GET.get("de") == NOBODYS
-    mine, choice = desk(request, nobodys=nobodys), _choice(request.GET)
-    chosen = choice.of(mine.kept)
+    asked, scope = _asked(request), access.of(request)
+    mine = desk(request, nobodys=asked.nobodys)
+    chosen = asked.choice.of(mine.kept)
+    waiting = Count("pk", filter=Q(replayed_at=None, pk__gt=asked.after or 0))
+    # In one statement: what the buttons say is what they do, whatever comes meanwhile.
+    sums = chosen.aggregate(kept=Count("pk"), waiting=waiting, newest=Max("pk"))
     before = request.GET.get("antes", "")
-    older = chosen.filter(pk__lt=int(before)) if _is_id(before) else chosen
-    shown = list(older.order_by("-pk")[: MESSAGES_A_PAGE + 1])
-    context = {
-        "scope": access.of(request),
-        "tenant": access.of(request).tenant,
-        "zone": selection.zone(access.of(request)).key,
+    turned = quarantine_form.is_id(before)
+    older = chosen.filter(pk__lt=int(before)) if turned else chosen.filter(pk__lte=sums["newest"] or 0)
+    shown = glimpses(older, limit=MESSAGES_A_PAGE + 1, beginning_bytes=MAX_SHOWN_BYTES)
+    context = sums | {
+        "scope": scope,
+        "tenant": scope.tenant,
+        "zone": selection.zone(scope).key,
         "desk": mine,
-        "choice": choice,
-        "query": _query(choice, nobodys=nobodys),
+        "choice": asked.choice,
+        "after": asked.after,
+        "query": quarantine_form.query(asked.choice, nobodys=asked.nobodys),
+        "turn_query": quarantine_form.query(asked.choice, nobodys=asked.nobodys, after=asked.after),
         "reasons": list(Reason),
-        "senders": [
-            (
-                sender,
-                quarantined.advice(sender.reason, sender.gateway_code),
-                _query(Choice("", sender.gateway_code), nobodys=nobodys),
-            )
-            for sender in mine.worst
-        ],
-        "rows": [_row(message) for message in shown[:MESSAGES_A_PAGE]],
-        "next": shown[MESSAGES_A_PAGE - 1].pk if len(shown) > MESSAGES_A_PAGE else None,
-        "newest": not _is_id(before),
-        "waiting": chosen.filter(replayed_at=None).count(),
-        "kept": chosen.count(),
+        "senders": [_sender(sender, asked) for sender in mine.worst],
+        "rows": [_row(glimpse) for glimpse in shown[:MESSAGES_A_PAGE]],
+        "next": shown[MESSAGES_A_PAGE - 1].id if len(shown) > MESSAGES_A_PAGE else None,
+        "turned": turned,
         "most": MAX_AT_ONCE,
-        "operates": operates(request),
+        "operates": access.operates(request),
     }
     return render(request, "dashboard/quarantine.html", context)
 
@@ -160,71 +79,83 @@ def page(request: HttpRequest) -> HttpResponse:
 @login_required
 def act(request: HttpRequest) -> HttpResponse:
     """Replay or purge what the form chose, then show the choice again with what happened."""
-    nobodys = request.POST.get("de") == NOBODYS
-    mine, choice = desk(request, nobodys=nobodys), _choice(request.POST)
-    chosen = choice.of(mine.kept)
-    if _is_id(request.POST.get("id", "")):
-        chosen = chosen.filter(pk=int(request.POST["id"]))
-    if request.POST.get("acao") == "reprocessar":
+    asked, action = quarantine_form.read(request.POST), request.POST.get("acao")
+    mine = desk(request, nobodys=asked.nobodys)
+    if request.POST.get("cliente") != mine.slug:
+        # Drawn before the person went on in another company in another tab: its messages were never looked at.
+        messages.error(request, str(ANOTHER_COMPANY))
+        return HttpResponseRedirect(reverse("quarantine"))
+    if asked.newest is None:
+        raise NotUnderstoodError(_("The form does not say up to which message; reload the page and try again."))
+    last = None
+    if action == "reprocessar":
         mine.require("replay")
-        messages.success(request, _told_replay(replay_chosen(chosen)))
-    elif request.POST.get("acao") == "eliminar":
+        acted = replay_chosen(asked.of(mine.kept), after=asked.after or 0)
+        last = acted.last
+        _tell(request, _told_replay(acted), well=acted.outcome.accepted > 0)
+    elif action == "eliminar":
         mine.require("purge")
         if request.POST.get("certeza"):
-            messages.success(request, _told_purge(purge_chosen(chosen)))
+            _tell(request, _told_purge(purge_chosen(asked.of(mine.kept))), well=True)
         else:
-            messages.warning(request, _("Nothing was thrown away: tick the box to say that you mean it."))
-    return HttpResponseRedirect(f"{reverse('quarantine')}?{_query(choice, nobodys=nobodys)}")
+            _tell(request, _("Nothing was thrown away: tick the box to say that you mean it."), well=False)
+    else:
+        raise NotUnderstoodError(_("The form does not say what to do; reload the page and try again."))
+    query = quarantine_form.query(asked.choice, nobodys=asked.nobodys, after=last)
+    return HttpResponseRedirect(f"{reverse('quarantine')}?{query}")
 
 
 @require_GET
 @never_cache
 @login_required
-def export(request: HttpRequest) -> StreamingHttpResponse:
-    """The choice as JSON lines, oldest first, as `./tds quarantine export` writes them."""
-    mine = desk(request, nobodys=request.GET.get("de") == NOBODYS)
-    chosen = _choice(request.GET).of(mine.kept).order_by("id")[:MAX_EXPORTED]
-
-    def lines() -> Iterator[str]:
-        for message in chosen.iterator(chunk_size=EXPORT_CHUNK):
-            yield json.dumps(quarantined.described(message), ensure_ascii=False) + "\n"
-
+def export(request: HttpRequest) -> HttpResponseBase:
+    asked = _asked(request)
+    chosen = asked.of(desk(request, nobodys=asked.nobodys).kept)
+    lines = Export.begin(str(request.user.pk), chosen)
+    if lines is None:
+        sentence = _("An export of yours is under way; wait until it has ended.")
+        return render(request, "429.html", {"sentence": sentence}, status=429)
     return StreamingHttpResponse(
-        lines(),
+        lines,
         content_type="application/x-ndjson; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="quarentena.ndjson"'},
     )
 
 
-def _choice(values: Any) -> Choice:
-    reason = values.get("motivo", "")
-    return Choice(reason if reason in set(Reason) else "", values.get("gateway", "").replace("\x00", "").strip()[:200])
+def _asked(request: HttpRequest) -> Asked:
+    """Of a link. A platform operator who belongs to no tenant has nobody's messages to look after, and no others."""
+    asked = quarantine_form.read(request.GET)
+    return replace(asked, nobodys=True) if access.operates(request) and access.of(request).tenant is None else asked
 
 
-def _query(choice: Choice, *, nobodys: bool) -> str:
-    parts = {"de": NOBODYS if nobodys else "", "motivo": choice.reason, "gateway": choice.gateway}
-    return urlencode({name: value for name, value in parts.items() if value})
+def _sender(sender: Sender, asked: Asked) -> tuple[Sender, str, str]:
+    """With what to do, and the query that chooses the sender's messages."""
+    # Without a code there is only the reason to choose by.
+    choice = Choice("" if sender.gateway_code else sender.reason, sender.gateway_code)
+    advice = quarantined.advice(sender.reason, sender.gateway_code)
+    return sender, advice, quarantine_form.query(choice, nobodys=asked.nobodys)
 
 
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= len(str(2**63)) - 1
-
-
-def _row(message: QuarantinedMessage) -> dict[str, Any]:
-    text, encoded = quarantined.payload_of(message)
-    payload = bytes(message.payload).hex(" ") if encoded is not None else text
+def _row(glimpse: Glimpse) -> dict[str, Any]:
+    text = glimpse.text()
+    shown = glimpse.beginning[:MAX_HEX_BYTES] if text is None else glimpse.beginning
     return {
-        "message": message,
-        "size": len(message.payload),
-        "advice": quarantined.advice(message.reason, message.gateway_code),
-        "payload": payload[:MAX_SHOWN_CHARS],
-        "cut": len(payload) > MAX_SHOWN_CHARS,
-        "is_hex": encoded is not None,
+        "message": glimpse,
+        "advice": quarantined.advice(glimpse.reason, glimpse.gateway_code),
+        "payload": shown.hex(" ") if text is None else text,
+        "cut": len(shown) < glimpse.size,
+        "is_hex": text is None,
     }
+
+
+def _tell(request: HttpRequest, sentence: str, *, well: bool) -> None:
+    messages.add_message(request, messages.SUCCESS if well else messages.WARNING, sentence)
 
 
 def _told_replay(acted: Acted) -> str:
     outcome = acted.outcome
+    if not acted.chosen and not outcome.untried:
+        return _("Nothing of this choice waits to be replayed.")
     said = _(
         "Messages accepted now: %(accepted)s of %(chosen)s, with %(readings)s readings, "
         "of which %(duplicates)s were there already."
@@ -237,6 +168,8 @@ def _told_replay(acted: Acted) -> str:
     if outcome.refused:
         still = ", ".join(f"{_number(count)} {word}" for word, count in outcome.refused.most_common())
         said += " " + _("Still refused: %(reasons)s.") % {"reasons": still}
+    if outcome.untried:
+        said += f" {NOT_NOW}"
     return said + _told_left(acted)
 
 

@@ -3,15 +3,22 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema
 from ninja.security import SessionAuth
+from pydantic import ConfigDict
 
+from tds import wiring
 from tds.dashboard import answers
-from tds.dashboard.quarantine import MAX_AT_ONCE, MESSAGES_A_PAGE, NOBODYS, Desk, desk, purge_chosen, replay_chosen
+from tds.dashboard.errors import ApiError
+from tds.dashboard.quarantine import MESSAGES_A_PAGE
+from tds.dashboard.quarantine_desk import ANOTHER_COMPANY, MAX_AT_ONCE, NOT_NOW, Desk, desk, purge_chosen, replay_chosen
+from tds.dashboard.quarantine_form import NOBODYS
 from tds.ingest import quarantined
 from tds.ingest.models import QuarantinedMessage
+from tds.ingest.quarantine_blocks import Glimpse, glimpses
 from tds.ingest.quarantined import Choice
 from tds.ingest.reasons import Reason
 
@@ -52,30 +59,52 @@ class Worst(Schema):
 
 
 class Page(Schema):
-    """Newest first; ask with `antes=proxima` for the next ones."""
+    """Newest first; ask with `antes=proxima` for the next ones. `cliente`: whose they are; null for nobody's."""
 
+    cliente: str | None
     mensagens: list[Kept]
     proxima: int | None
     maiores: list[Worst]
 
 
 class Wanted(Schema):
-    """A choice; at least one of its fields, or `tudo`."""
+    """A choice: at least one of `ids`, `motivo`, `gateway`, or `tudo`.
+
+    `cliente`: refuse unless that is the person's company now. `ate`: nothing that came after this id.
+    """
+
+    # A word that is misspelt would choose more than was meant.
+    model_config = ConfigDict(extra="forbid")
 
     de: Whose = "cliente"
+    cliente: str | None = None
     ids: list[Id] | None = Field(None, max_length=MAX_AT_ONCE)
     motivo: Reason | None = None
     gateway: Code = ""
     tudo: bool = False
+    ate: Id | None = None
+
+
+class WantedAgain(Wanted):
+    """`apos`: only what came after this id, as an earlier answer said in `proxima`."""
+
+    apos: Annotated[int, Field(ge=0, le=MAX_ID)] = 0
 
 
 class Replayed(Schema):
+    """While `proxima` is not null, ask again with `apos=proxima`: what is still refused is not tried again then.
+
+    `obstaculo`: why the platform could store no more; then wait before that.
+    """
+
     escolhidas: int
     aceitas: int
     leituras: int
     duplicadas: int
     recusadas: dict[str, int]
     restantes: int
+    proxima: int | None
+    obstaculo: str | None
 
 
 class Purged(Schema):
@@ -91,6 +120,7 @@ class Filters(Schema):
 
 
 REFUSED = dict.fromkeys((400, 401, 403, 404), answers.Refused)
+NOT_DONE = dict.fromkeys((400, 401, 403, 409, 503), answers.Refused)
 
 
 @router.get("quarentena/", response={200: Page, **REFUSED}, summary="Refused messages, newest first")
@@ -99,10 +129,11 @@ def list_kept(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
     kept = Choice(filters.motivo or "", filters.gateway).of(mine.kept)
     if filters.antes is not None:
         kept = kept.filter(pk__lt=filters.antes)
-    found = list(kept.order_by("-pk")[: MESSAGES_A_PAGE + 1])
+    found = glimpses(kept, limit=MESSAGES_A_PAGE + 1, beginning_bytes=0)
     return {
-        "mensagens": [_kept(message) for message in found[:MESSAGES_A_PAGE]],
-        "proxima": found[MESSAGES_A_PAGE - 1].pk if len(found) > MESSAGES_A_PAGE else None,
+        "cliente": mine.slug or None,
+        "mensagens": [_kept(glimpse, glimpse.size) for glimpse in found[:MESSAGES_A_PAGE]],
+        "proxima": found[MESSAGES_A_PAGE - 1].id if len(found) > MESSAGES_A_PAGE else None,
         "maiores": [
             {
                 "gateway": sender.gateway_code,
@@ -121,19 +152,22 @@ def show_kept(request: HttpRequest, id: int, de: Whose = "cliente") -> dict[str,
     message = get_object_or_404(desk(request, nobodys=de == NOBODYS).kept, pk=min(id, MAX_ID))
     text, encoded = quarantined.payload_of(message)
     advice = quarantined.advice(message.reason, message.gateway_code)
-    return _kept(message) | {"o_que_fazer": advice, "carga": text, "carga_base64": encoded}
+    shown = {"o_que_fazer": advice, "carga": text, "carga_base64": encoded}
+    return _kept(message, len(message.payload)) | shown
 
 
 @router.post(
     "quarentena/reprocessar/",
     auth=SessionAuth(csrf=True),
-    response={200: Replayed, **REFUSED},
+    response={200: Replayed, **NOT_DONE},
     summary="Judge and store once more, after the cause was mended; twice is as once",
 )
-def replay_kept(request: HttpRequest, wanted: Wanted) -> dict[str, Any]:
-    mine = desk(request, nobodys=wanted.de == NOBODYS)
+def replay_kept(request: HttpRequest, wanted: WantedAgain) -> dict[str, Any]:
+    mine = _desk(request, wanted)
     mine.require("replay")
-    acted = replay_chosen(_chosen(mine, wanted))
+    if shortage := wiring.room().shortage():
+        raise ApiError(503, "disco_cheio", shortage)
+    acted = replay_chosen(_chosen(mine, wanted), after=wanted.apos)
     outcome = acted.outcome
     return {
         "escolhidas": acted.chosen,
@@ -142,38 +176,49 @@ def replay_kept(request: HttpRequest, wanted: Wanted) -> dict[str, Any]:
         "duplicadas": outcome.duplicates,
         "recusadas": dict(outcome.refused),
         "restantes": acted.left,
+        "proxima": acted.last,
+        "obstaculo": str(NOT_NOW) if outcome.untried else None,
     }
 
 
 @router.post(
     "quarentena/eliminar/",
     auth=SessionAuth(csrf=True),
-    response={200: Purged, **REFUSED},
+    response={200: Purged, **NOT_DONE},
     summary="Throw away for good; how many there were stays counted",
 )
 def purge_kept(request: HttpRequest, wanted: Wanted) -> dict[str, Any]:
-    mine = desk(request, nobodys=wanted.de == NOBODYS)
+    mine = _desk(request, wanted)
     mine.require("purge")
     acted = purge_chosen(_chosen(mine, wanted))
     return {"eliminadas": acted.purged, "restantes": acted.left}
 
 
-def _chosen(mine: Desk, wanted: Wanted) -> Any:
+def _desk(request: HttpRequest, wanted: Wanted) -> Desk:
+    mine = desk(request, nobodys=wanted.de == NOBODYS)
+    if wanted.cliente is not None and wanted.cliente != mine.slug:
+        raise ApiError(409, "outro_cliente", str(ANOTHER_COMPANY))
+    return mine
+
+
+def _chosen(mine: Desk, wanted: Wanted) -> "QuerySet[QuarantinedMessage]":
     chosen = Choice(wanted.motivo or "", wanted.gateway).of(mine.kept)
+    if wanted.ate is not None:
+        chosen = chosen.filter(pk__lte=wanted.ate)
     if wanted.ids is not None:
         return chosen.filter(pk__in=wanted.ids)
     # An empty body must not mean all there is.
     return chosen if wanted.tudo or wanted.motivo or wanted.gateway else chosen.none()
 
 
-def _kept(message: QuarantinedMessage) -> dict[str, Any]:
+def _kept(message: Glimpse | QuarantinedMessage, size: int) -> dict[str, Any]:
     return {
-        "id": message.pk,
+        "id": message.id,
         "recebida_em": message.received_at,
         "motivo": message.reason,
         "detalhe": message.detail,
         "gateway": message.gateway_code,
         "topico": message.topic,
-        "tamanho": len(message.payload),
+        "tamanho": size,
         "reprocessada_em": message.replayed_at,
     }

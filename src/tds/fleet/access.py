@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from tds.fleet.models import ApiToken, Device, DeviceMetric, Gateway, Membership, Metric, Role, Site, Tenant, User
 
@@ -43,7 +44,7 @@ class Scope:
 
     def require(self, role: Role) -> None:
         if not self.may(role):
-            raise PermissionDenied(f"This needs the role {role} in the tenant.")
+            raise PermissionDenied(_("This needs the role “%(role)s” in the company.") % {"role": role.label})
 
     def filter(self, queryset: QuerySet[M], path_to_tenant: str) -> QuerySet[M]:
         """The tenant's rows of another package's model, as in `filter(alerts, "device__gateway__tenant")`."""
@@ -75,6 +76,11 @@ def of(request: HttpRequest) -> Scope:
         scope = _scope(request)
         setattr(request, ATTRIBUTE, scope)
     return scope
+
+
+def operates(request: HttpRequest) -> bool:
+    """Whether it is the platform operator, who looks after what belongs to all tenants or to none."""
+    return isinstance(request.user, User) and request.user.is_platform_operator
 
 
 def switch(request: HttpRequest, slug: str) -> bool:
