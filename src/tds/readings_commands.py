@@ -38,6 +38,7 @@ def show_store(
     """Say which store is in use, its size, and what a fleet would cost in each store."""
     from tds import wiring
     from tds.readings.costs import Fleet, native_bytes, timescaledb_bytes
+    from tds.readings.move import left_over
     from tds.settings import ENV
 
     store, connection = wiring.reading_store(), wiring.database_connection()
@@ -58,6 +59,10 @@ def show_store(
     )
     if name == "native":
         typer.echo("Next, where TimescaleDB is installed: ./tds readings move-to-timescaledb")
+    if (left_bytes := left_over(connection)) is not None:
+        typer.echo(
+            f"A move left {left_bytes / 1e9:.2f} GB of native tables: ./tds readings move-to-timescaledb drops them."
+        )
 
 
 @readings_app.command("drop")

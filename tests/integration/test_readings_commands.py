@@ -104,10 +104,12 @@ def test_a_move_that_was_killed_before_its_last_step_is_ended_by_the_same_comman
             assert tds("move-to-timescaledb", "--yes").exit_code == 130
         back = tds("move-to-timescaledb", "--abort")
         assert (back.exit_code, "can't be taken back" in back.stderr) == (1, True)
+        assert "GB of native tables: ./tds readings move-to-timescaledb drops them." in tds("store").stdout
         result = tds("move-to-timescaledb")
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith("The readings are in TimescaleDB already. The move was ended before its last ")
         assert move.left_over(connection) is None
+        assert "native tables" not in tds("store").stdout
 
 
 def test_a_move_that_would_leave_too_little_room_on_the_disk_says_so_and_may_be_begun_again(
