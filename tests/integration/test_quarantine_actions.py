@@ -116,7 +116,8 @@ def test_what_the_platform_can_not_store_now_is_tried_again_from_there(
     two_that_stay_refused_and_two_that_do_not(gateway)
     room = Room((), 1)
     monkeypatch.setattr(wiring, "room", lambda: room)
-    shortages = iter(["", "no room"] + [""] * 5)
+    # The API asks before it begins, and the replay before each batch.
+    shortages = iter(["", "", "no room"] + [""] * 5)
     monkeypatch.setattr(Room, "shortage", lambda _room: next(shortages))
     first = post(admin, "reprocessar", tudo=True).json()
     assert (first["escolhidas"], first["restantes"], first["proxima"]) == (
