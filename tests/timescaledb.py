@@ -1,7 +1,8 @@
-"""The test database with TimescaleDB's tables for a while, where this machine has TimescaleDB."""
+"""The test database with TimescaleDB's tables for a while, where this machine has TimescaleDB; or either store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -9,8 +10,11 @@ import pytest
 from django.db import connections
 
 from tds.readings import timescale
+from tds.readings.budget import NO_BUDGET, Budget
+from tds.readings.partitions import PartitionStore
 from tds.readings.sqlstore import query
-from tests.seeding import own_connection
+from tds.readings.timescale import TimescaleStore
+from tests.seeding import own_connection, without_readings
 
 HOW_TO_GET_IT: Final = (
     "PostgreSQL here has no TimescaleDB: install Timescale's package for this PostgreSQL version, or build it "
@@ -29,6 +33,28 @@ def timescaledb() -> Iterator[None]:
                     timescale.create(connection)
             connections.close_all()
         yield
+
+
+@contextmanager
+def store_of(
+    kind: type[PartitionStore | TimescaleStore],
+    connection: psycopg.Connection[Any],
+    retention: timedelta,
+    budget: Budget = NO_BUDGET,
+    *,
+    now: datetime,
+    until: datetime,
+) -> Iterator[PartitionStore | TimescaleStore]:
+    """A store of either kind with room for readings at `now`; what it has before `until` is gone after it."""
+    if kind is TimescaleStore:
+        with timescaledb():
+            yield TimescaleStore(retention, budget)
+        return
+    native = PartitionStore(retention, budget)
+    native.prepare(connection, now=now)
+    yield native
+    without_readings(connection)
+    native.expire(connection, now=until)
 
 
 @contextmanager

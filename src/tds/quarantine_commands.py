@@ -110,21 +110,13 @@ def replay_messages(  # noqa: PLR0913  # one option a filter
     from django.utils import timezone
 
     from tds import wiring
-    from tds.fleet.directory import Directory
     from tds.ingest.replay import Outcome, replay
-    from tds.ingest.writer import Writer
 
     if not (ids or reason or gateway or tenant or since):
         fail("Say which: IDs, or a choice as --reason unknown_gateway or --gateway CODE.")
     chosen = _chosen(reason, gateway, tenant, since).filter(replayed_at=None)
     wanted = list((chosen.filter(pk__in=ids) if ids else chosen).order_by("id").values_list("pk", flat=True))
-    writer = Writer(
-        wiring.database_connection(),
-        wiring.reading_store(),
-        Directory(),
-        wiring.quarantine_bounds(),
-        wiring.retention(),
-    )
+    writer = wiring.writer()
     total = Outcome()
     with connection.wrap_database_errors, _bar("Replaying", len(wanted)) as (bar, task):
         for outcome in replay(writer, wanted, now=timezone.now(), room=wiring.room()):

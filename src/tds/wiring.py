@@ -12,10 +12,12 @@ from django.db import connection as django_connection
 
 from tds.disk import Limits, Watch, free_by_disk
 from tds.environment import MAX_BROKERS, kept_secret
+from tds.fleet.directory import Directory
 from tds.ingest.consumer import CLIENT_ID, ConsumerConfig
 from tds.ingest.quarantine import Bounds
 from tds.ingest.room import Room
 from tds.ingest.topics import TELEMETRY_FILTER
+from tds.ingest.writer import Writer
 from tds.local.ports import is_loopback
 from tds.processes import consumer_name
 from tds.readings.budget import Budget
@@ -41,6 +43,11 @@ def budget() -> Budget:
 
 def quarantine_bounds() -> Bounds:
     return Bounds(ENV.quarantine_per_gateway, ENV.quarantine_messages, ENV.quarantine_bytes)
+
+
+def writer() -> Writer:
+    """For single messages, of a POST or a replay, over Django's own connection."""
+    return Writer(database_connection(), reading_store(), Directory(), quarantine_bounds(), retention())
 
 
 def consumer_config(broker_number: int, slot: int = 0, *, drains: bool = False) -> ConsumerConfig:

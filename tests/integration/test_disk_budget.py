@@ -25,7 +25,7 @@ from tds.readings.timescale import TimescaleStore
 from tests import seeding
 from tests.balancing import assert_balanced
 from tests.consuming import AMPLE, STOP_LIMIT_S
-from tests.timescaledb import timescaledb
+from tests.timescaledb import store_of, timescaledb
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,15 +47,8 @@ def connection() -> Iterator[Connection]:
 
 @pytest.fixture(params=[PartitionStore, TimescaleStore], ids=["native", "timescaledb"])
 def store(request: pytest.FixtureRequest, connection: Connection) -> Iterator[Store]:
-    if request.param is TimescaleStore:
-        with timescaledb():
-            yield TimescaleStore(RETENTION, FULL)
-        return
-    native = PartitionStore(RETENTION, FULL)
-    native.prepare(connection, now=NOW)
-    yield native
-    seeding.without_readings(connection)
-    native.expire(connection, now=NOW + 60 * DAY)
+    with store_of(request.param, connection, RETENTION, FULL, now=NOW, until=NOW + 60 * DAY) as either:
+        yield either
 
 
 @pytest.fixture(autouse=True)

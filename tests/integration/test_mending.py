@@ -14,7 +14,7 @@ from tds.readings.partitions import PartitionStore
 from tds.readings.store import HourOfReadings, Series
 from tds.readings.timescale import MENDED_AT_ONCE, TimescaleStore, next_to_mend
 from tests import seeding
-from tests.timescaledb import timescaledb
+from tests.timescaledb import store_of, timescaledb
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,15 +36,8 @@ def connection() -> Iterator[Connection]:
 
 @pytest.fixture(params=[PartitionStore, TimescaleStore], ids=["native", "timescaledb"])
 def store(request: pytest.FixtureRequest, connection: Connection) -> Iterator[Store]:
-    if request.param is TimescaleStore:
-        with timescaledb():
-            yield TimescaleStore(RETENTION)
-        return
-    native = PartitionStore(RETENTION)
-    native.prepare(connection, now=NOW)
-    yield native
-    seeding.without_readings(connection)
-    native.expire(connection, now=NOW + 60 * timedelta(days=1))
+    with store_of(request.param, connection, RETENTION, now=NOW, until=NOW + 60 * timedelta(days=1)) as either:
+        yield either
 
 
 def ago(hours: int) -> datetime:

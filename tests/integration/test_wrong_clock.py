@@ -16,7 +16,7 @@ from tds.readings.partitions import PartitionStore
 from tds.readings.store import HourOfReadings, Series
 from tds.readings.timescale import TimescaleStore
 from tests import seeding
-from tests.timescaledb import timescaledb
+from tests.timescaledb import store_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,15 +41,8 @@ def connection() -> Iterator[Connection]:
 
 @pytest.fixture(params=[PartitionStore, TimescaleStore], ids=["native", "timescaledb"])
 def store(request: pytest.FixtureRequest, connection: Connection) -> Iterator[Store]:
-    if request.param is TimescaleStore:
-        with timescaledb():
-            yield TimescaleStore(RETENTION)
-        return
-    native = PartitionStore(RETENTION)
-    native.prepare(connection, now=NOW)
-    yield native
-    seeding.without_readings(connection)
-    native.expire(connection, now=AHEAD + 60 * DAY)
+    with store_of(request.param, connection, RETENTION, now=NOW, until=AHEAD + 60 * DAY) as either:
+        yield either
 
 
 def send(connection: Connection, *readings: tuple[Series, datetime, float]) -> None:

@@ -12,12 +12,10 @@ from tds import wiring
 from tds.dashboard import answers
 from tds.dashboard.errors import ApiError
 from tds.fleet import tokens
-from tds.fleet.directory import Directory
 from tds.fleet.models import ApiToken
 from tds.ingest.messages import Arrival, Refusal
 from tds.ingest.reasons import Reason, sentence
 from tds.ingest.wire import gateway_code_of
-from tds.ingest.writer import Writer
 
 MAX_BODY_BYTES: Final = 262_144  # as the broker's: what is larger is not read
 
@@ -47,7 +45,7 @@ def post_readings(request: HttpRequest) -> dict[str, Any]:
         raise ApiError(503, "disco_cheio", shortage)
     sender = token.gateway.code if token.gateway else None
     arrival = Arrival(None, payload, tenant_id=token.tenant_id, gateway_code=sender)
-    result = _writer().write([arrival], now=timezone.now())
+    result = wiring.writer().write([arrival], now=timezone.now())
     verdict = result.verdicts[0]
     if isinstance(verdict, Refusal):
         raise ApiError(413 if verdict.reason is Reason.TOO_LARGE else 400, verdict.reason, verdict.detail)
@@ -61,13 +59,3 @@ def _body(request: HttpRequest) -> bytes:
     if length.isdecimal() and int(length) > MAX_BODY_BYTES:
         raise ApiError(413, Reason.TOO_LARGE, sentence(Reason.TOO_LARGE, gateway="", device=""))
     return request.body
-
-
-def _writer() -> Writer:
-    return Writer(
-        wiring.database_connection(),
-        wiring.reading_store(),
-        Directory(),
-        wiring.quarantine_bounds(),
-        wiring.retention(),
-    )

@@ -17,13 +17,11 @@ from django.utils.translation import gettext_lazy
 from tds import wiring
 from tds.dashboard.errors import in_parts
 from tds.fleet import access
-from tds.fleet.directory import Directory
 from tds.fleet.models import Role
 from tds.ingest import quarantine, quarantined
 from tds.ingest.models import QuarantinedMessage
 from tds.ingest.quarantined import Sender
 from tds.ingest.replay import BATCH_MESSAGES, Outcome, replay
-from tds.ingest.writer import Writer
 
 MAX_AT_ONCE: Final = 5_000  # messages that one request replays or throws away
 REPLAY_LIMIT_S: Final = 5.0  # of one request; it ends after the batch that is under way then
@@ -96,7 +94,7 @@ def replay_chosen(kept: "QuerySet[QuarantinedMessage]", *, after: int = 0) -> Ac
     batch: list[int] = []
     total, tried = Outcome(), 0
     with in_parts():
-        writer = _writer()
+        writer = wiring.writer()
         while tried < len(ids) and (not tried or monotonic() < deadline):
             batch = ids[tried : tried + BATCH_MESSAGES]
             for outcome in replay(writer, batch, now=timezone.now(), room=wiring.room()):
@@ -121,13 +119,3 @@ def purge_chosen(kept: "QuerySet[QuarantinedMessage]") -> Acted:
 
 def _oldest(kept: "QuerySet[QuarantinedMessage]") -> list[int]:
     return list(kept.order_by("pk").values_list("pk", flat=True)[:MAX_AT_ONCE])
-
-
-def _writer() -> Writer:
-    return Writer(
-        wiring.database_connection(),
-        wiring.reading_store(),
-        Directory(),
-        wiring.quarantine_bounds(),
-        wiring.retention(),
-    )
