@@ -4,7 +4,7 @@ A bucket is a reason, a gateway and the tenant that may look. Counters are locke
 whoever keeps, purges and replays at once can't deadlock.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,10 +18,9 @@ from tds.ingest.reasons import Reason
 MAX_CODE_SHOWN_CHARS: Final = 200
 PURGE_MESSAGES: Final = 1_000  # of one transaction: ingest waits for its counters no longer than that takes
 
-# IS NOT DISTINCT FROM can't be hashed, and compares every bucket with every message; no id is 0.
-_SAME_BUCKET: Final = """m.reason = c.reason AND m.gateway = COALESCE(c.gateway_id, 0)
+_BUCKET: Final = """m.reason = c.reason AND m.gateway = COALESCE(c.gateway_id, 0)
     AND m.tenant = COALESCE(c.tenant_id, 0)"""
-_BUCKET: Final = "reason, COALESCE(gateway_id, 0) AS gateway, COALESCE(tenant_id, 0) AS tenant"
+_PLACE: Final = "reason, COALESCE(gateway_id, 0), COALESCE(tenant_id, 0)"  # as Bucket.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +140,22 @@ def purge(connection: psycopg.Connection[Any], ids: Sequence[int]) -> int:
             cursor = psycopg.Cursor(connection)
             counters = _lock_counters(cursor, some)
             cursor.execute(
-                f"""WITH gone AS (
-                        DELETE FROM tds_new_quarantinedmessage WHERE id = ANY(%(ids)s)
-                        RETURNING {_BUCKET}, {SIZE} AS size
-                    ), m AS (
-                        SELECT reason, gateway, tenant, count(*) AS n, sum(size) AS size FROM gone GROUP BY 1, 2, 3
-                    ), counted AS (
-                        UPDATE tds_new_quarantinecount AS c SET kept = c.kept - n, kept_bytes = c.kept_bytes - size
-                        FROM m WHERE c.id = ANY(%(counters)s) AND {_SAME_BUCKET})
-                    SELECT COALESCE(sum(n), 0)::int8 FROM m""",  # noqa: S608  # our own words
-                {"ids": some, "counters": counters},
+                f"DELETE FROM tds_new_quarantinedmessage WHERE id = ANY(%s) RETURNING {_PLACE}, {SIZE}",  # noqa: S608
+                (some,),
             )
-            [deleted] = cursor.fetchone() or (0,)
-            gone += int(deleted)
+            number: Counter[int] = Counter()
+            size: Counter[int] = Counter()
+            for reason, gateway, tenant, message_size in cursor.fetchall():
+                counter = counters[reason, gateway, tenant]
+                number[counter] += 1
+                size[counter] += message_size
+            cursor.execute(
+                """UPDATE tds_new_quarantinecount AS c SET kept = c.kept - m.number, kept_bytes = c.kept_bytes - m.size
+                   FROM unnest(%s::int8[], %s::int8[], %s::int8[]) AS m (counter, number, size)
+                   WHERE c.id = m.counter""",
+                (list(number), list(number.values()), [size[counter] for counter in number]),
+            )
+            gone += number.total()
     return gone
 
 
@@ -162,30 +164,44 @@ def mark_replayed(connection: psycopg.Connection[Any], ids: Sequence[int], *, no
     cursor = psycopg.Cursor(connection)
     counters = _lock_counters(cursor, ids)
     cursor.execute(
-        f"""WITH marked AS (
-                UPDATE tds_new_quarantinedmessage SET replayed_at = %(now)s
-                WHERE id = ANY(%(ids)s) AND replayed_at IS NULL RETURNING {_BUCKET}
-            ), m AS (
-                SELECT reason, gateway, tenant, count(*) AS n FROM marked GROUP BY 1, 2, 3
-            ), counted AS (
-                UPDATE tds_new_quarantinecount AS c SET total = c.total - n
-                FROM m WHERE c.id = ANY(%(counters)s) AND {_SAME_BUCKET})
-            SELECT COALESCE(sum(n), 0)::int8 FROM m""",  # noqa: S608  # our own words
-        {"ids": list(ids), "counters": counters, "now": now},
+        f"""UPDATE tds_new_quarantinedmessage SET replayed_at = %s
+            WHERE id = ANY(%s) AND replayed_at IS NULL RETURNING {_PLACE}""",  # noqa: S608  # our own words
+        (now, list(ids)),
     )
-    [marked] = cursor.fetchone() or (0,)
-    return int(marked)
-
-
-def _lock_counters(cursor: psycopg.Cursor[Any], ids: Sequence[int]) -> list[int]:
-    """Lock the counters of some messages until the transaction ends; their ids."""
+    number = Counter(counters[place] for place in cursor.fetchall())
     cursor.execute(
-        f"""SELECT c.id FROM tds_new_quarantinecount AS c
-            JOIN (SELECT DISTINCT {_BUCKET} FROM tds_new_quarantinedmessage WHERE id = ANY(%s)) AS m ON {_SAME_BUCKET}
-            ORDER BY c.reason COLLATE "C", m.gateway, m.tenant FOR UPDATE OF c""",  # noqa: S608  # our own words
+        """UPDATE tds_new_quarantinecount AS c SET total = c.total - m.number
+           FROM unnest(%s::int8[], %s::int8[]) AS m (counter, number) WHERE c.id = m.counter""",
+        (list(number), list(number.values())),
+    )
+    return number.total()
+
+
+def _lock_counters(cursor: psycopg.Cursor[Any], ids: Sequence[int]) -> dict[tuple[str, int, int], int]:
+    """Lock the counters of some messages until the transaction ends; their ids by their place.
+
+    Joins nothing: tables that grew since they were last analyzed make a plan that compares each bucket with each
+    message, for seconds, while ingest waits.
+    """
+    cursor.execute(
+        f"SELECT DISTINCT {_PLACE}, gateway_id FROM tds_new_quarantinedmessage WHERE id = ANY(%s)",  # noqa: S608
         (list(ids),),
     )
-    return [counter for (counter,) in cursor.fetchall()]
+    rows = cursor.fetchall()
+    places = {(reason, gateway, tenant) for reason, gateway, tenant, _ in rows}
+    cursor.execute(
+        f"""SELECT {_PLACE}, id FROM tds_new_quarantinecount
+            WHERE gateway_id = ANY(%s) OR gateway_id IS NULL""",  # noqa: S608  # our own words
+        ([gateway_id for *_, gateway_id in rows if gateway_id is not None],),
+    )
+    counters = {(reason, gateway, tenant): id_ for reason, gateway, tenant, id_ in cursor.fetchall()}
+    wanted = [counters[place] for place in places if place in counters]
+    cursor.execute(
+        f"""SELECT {_PLACE}, id FROM tds_new_quarantinecount WHERE id = ANY(%s)
+            ORDER BY reason COLLATE "C", COALESCE(gateway_id, 0), COALESCE(tenant_id, 0) FOR UPDATE""",  # noqa: S608
+        (wanted,),
+    )
+    return {(reason, gateway, tenant): id_ for reason, gateway, tenant, id_ in cursor.fetchall()}
 
 
 def _text(value: str) -> str:
