@@ -1,6 +1,7 @@
 """Real PostgreSQL and mosquitto for tests: own folders and ports, and the ways to break them."""
 
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -10,23 +11,37 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tds.local import processes
+from tds.environment import Plain
+from tds.identity import broker_rules
+from tds.identity.folder import AuthorityFolder
+from tds.local import certificates, processes
 from tds.local.accounts import service_account
 from tds.local.broker import Broker
+from tds.local.broker_config import LOOPBACK, Listeners
 from tds.local.cluster import Cluster
 
 ROLE: Final = "tds_tests"
 PASSWORD: Final = "only-on-loopback-and-only-for-tests"
+SERVICE_PASSWORDS: Final = {service: f"{PASSWORD}{service}" for service in broker_rules.SERVICES}
 START_LIMIT_S: Final = 30.0
+FIRST_PORT: Final = 20_000
+PORTS_OF_A_RANGE: Final = 3_000
+PORT_RANGES: Final = 4
 
 
 def free_port() -> int:
-    """Below the ports that outgoing connections get: one of those could take it before its server starts."""
+    """Below the ports that outgoing connections get: one of those could take it before its server starts.
+
+    Test processes that run beside one another have a range each, for the same reason.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
+    first = FIRST_PORT + number * PORTS_OF_A_RANGE
     while True:
-        port = random.randint(20_000, 32_000)
+        port = random.randrange(first, first + PORTS_OF_A_RANGE)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -100,11 +115,15 @@ class RunningBroker:
 
     @property
     def port(self) -> int:
-        return self.broker.port
+        """Where nobody is asked for a name, unless the test said otherwise."""
+        return self.broker.listeners.plain
 
     @property
     def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.broker.port}"
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def service_url(self, service: str) -> str:
+        return f"mqtt://{service}:{self.broker.passwords[service]}@127.0.0.1:{self.broker.listeners.services}"
 
     def start(self) -> None:
         with (self.broker.folder / "log").open("ab") as log:
@@ -117,6 +136,11 @@ class RunningBroker:
         assert self.process
         self.process.send_signal(signal.SIGUSR1)
         wait_until(lambda: self.broker.saved_at() != before, "mosquitto's save")
+
+    def reload(self) -> None:
+        """Have it read its rules, lists and certificates again."""
+        assert self.process
+        self.process.send_signal(signal.SIGHUP)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.process:
@@ -133,11 +157,24 @@ class RunningBroker:
 
 
 @contextlib.contextmanager
-def running_broker(autosave_s: int = 0) -> Iterator[RunningBroker]:
-    """With `autosave_s` 0 it saves when told to (`save`) and at a clean stop."""
+def running_broker(
+    autosave_s: int = 0,
+    *,
+    authorities: AuthorityFolder | None = None,
+    access: Plain = Plain.LOOPBACK,
+    bind: str = LOOPBACK,
+) -> Iterator[RunningBroker]:
+    """With `autosave_s` 0 it saves when told to (`save`) and at a clean stop.
+
+    With `authorities` it listens for gateways with certificates as well; `access` is of the ports without TLS.
+    """
     with shared_folder("broker") as folder:
-        broker = Broker(folder, free_port(), free_port(), service_account("mosquitto"), autosave_s)
+        tls = free_port() if authorities else 0
+        listeners = Listeners(free_port(), tls, free_port(), free_port(), access, bind)
+        broker = Broker(folder, listeners, SERVICE_PASSWORDS, service_account("mosquitto"), autosave_s)
         broker.create()
+        if authorities:
+            certificates.make(broker.tls, authorities, ["localhost", "127.0.0.1"], datetime.now(UTC))
         running = RunningBroker(broker)
         running.start()
         try:

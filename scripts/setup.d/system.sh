@@ -15,6 +15,9 @@ missing_packages() {
     has redis-server || echo redis-server
     has make || echo make
     has gcc && [[ -e /usr/include/stdio.h ]] || echo gcc libc6-dev
+    [[ -e /usr/include/openssl/ssl.h ]] || echo libssl-dev
+    has openssl || echo openssl
+    has curl || echo curl
 }
 
 # Debian keeps servers in /usr/sbin, which is not on an ordinary user's PATH.

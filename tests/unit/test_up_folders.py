@@ -8,6 +8,7 @@ import pytest
 from tds.local import accounts
 from tds.local.accounts import Account, can_enter, data_folder, outside_folder
 from tds.local.broker import Broker
+from tds.local.broker_config import Listeners
 from tds.local.cluster import find_programs, shared_buffers_mib
 from tds.local.refusal import CannotStartError
 
@@ -18,8 +19,10 @@ STRANGER = Account("stranger", 54_321, 54_321)
 @pytest.fixture
 def opened(tmp_path: Path) -> Path:
     """A folder that everybody may enter, as far as it is up to us."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+    for folder in (tmp_path, *tmp_path.parents):
         folder.chmod(0o755)
+        if folder.name.startswith("pytest-of-"):
+            break  # what is above is not pytest's
     return tmp_path
 
 
@@ -109,13 +112,18 @@ def test_postgresql_takes_a_modest_share_of_memory() -> None:
 
 
 def test_the_broker_listens_on_loopback_and_drops_nothing(tmp_path: Path) -> None:
-    text = Broker(tmp_path, 1883, 9001).configuration_text()
-    lines = text.splitlines()
-    assert "listener 1883 127.0.0.1" in lines
+    lines = Broker(tmp_path, Listeners(1884, 8883, 1883, 9001), {}).configuration_text().splitlines()
+    assert [line for line in lines if line.startswith("listener ")] == [
+        "listener 1884 127.0.0.1",
+        "listener 8883 127.0.0.1",
+        f"listener 0 {tmp_path}/tls/nobody.sock",
+        "listener 1883 127.0.0.1",
+        "listener 9001 127.0.0.1",
+    ]
     # Only with socket_domain does a websockets listener heed its address.
-    assert lines[lines.index("listener 9001 127.0.0.1") + 1 :] == ["protocol websockets", "socket_domain ipv4"]
+    assert lines[lines.index("listener 9001 127.0.0.1") + 1 :][:2] == ["protocol websockets", "socket_domain ipv4"]
     for setting in (
-        "max_queued_messages 0",
+        "max_queued_messages 2147483647",
         "max_inflight_messages 0",
         "message_size_limit 262144",
         "max_packet_size 393216",
