@@ -8,13 +8,19 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from tds.fleet.codes import CODE_PATTERN, is_reserved
 from tds.fleet.limits import MAX_CODE_CHARS, MAX_REGISTER, MAX_TIPO_CHARS, MAX_UNIDADE_CHARS
 from tds.fleet.zones import validate_time_zone
 
-CODE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 validate_code = RegexValidator(CODE_PATTERN, _("Use 1 to 64 letters, digits, dots, dashes or underscores."))
+
+
+def validate_not_reserved(code: str) -> None:
+    if is_reserved(code):
+        raise ValidationError(_("Codes that begin with “tds-” are kept for the platform itself."))
 
 
 def validate_register(value: float) -> None:
@@ -99,13 +105,17 @@ class Gateway(models.Model):
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="gateways")
     site = models.ForeignKey(Site, models.SET_NULL, related_name="gateways", null=True, blank=True)
-    code = models.CharField(_("code"), max_length=MAX_CODE_CHARS, validators=[validate_code])
+    code = models.CharField(_("code"), max_length=MAX_CODE_CHARS, validators=[validate_code, validate_not_reserved])
     name = models.CharField(_("name"), max_length=200, blank=True)
+    family = models.CharField(_("family"), max_length=32, blank=True)
+    hardware = models.CharField(_("hardware revision"), max_length=32, blank=True)
     status = models.CharField(_("status"), max_length=16, choices=GatewayStatus.choices, default=GatewayStatus.ACTIVE)
     auto_devices = models.BooleanField(_("registers devices on their first reading"), default=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     retired_at = models.DateTimeField(_("retired"), null=True, blank=True)
     last_seen_at = models.DateTimeField(_("last message"), null=True, blank=True, editable=False)
+    last_reading_at = models.DateTimeField(null=True, blank=True, editable=False)  # the newest time of what was stored
+    dated_at = models.DateTimeField(null=True, blank=True, editable=False)  # the newest time in its last messages
     retained_seen_at = models.DateTimeField(_("sent a retained message"), null=True, blank=True, editable=False)
 
     class Meta:
@@ -230,3 +240,50 @@ class ApiToken(models.Model):
 
     def valid_at(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+MAX_ACTOR_CHARS: Final = 150  # Django's bound of a user name
+MAX_AUDITED_NAME_CHARS: Final = 200
+
+
+class AuditAction(models.TextChoices):
+    """What was done to a gateway, in the words of the commands that do it."""
+
+    DISABLED = "gateway.disabled", _("disabled")
+    ENABLED = "gateway.enabled", _("enabled")
+    RETIRED = "gateway.retired", _("retired")
+    PROVISIONED = "gateway.provisioned", _("provisioned")
+    CLAIM_MADE = "claim.made", _("claim code made")
+    CLAIM_REVOKED = "claim.revoked", _("claim code revoked")
+    CERTIFICATE_ISSUED = "certificate.issued", _("certificate issued")
+    CERTIFICATE_REVOKED = "certificate.revoked", _("certificate revoked")
+    PASSWORD_MADE = "password.made", _("password for the broker made")
+    PASSWORD_REMOVED = "password.removed", _("password for the broker removed")
+
+
+class AuditEntry(models.Model):
+    """Who did what. Written by `audit.note`, never changed: a trigger refuses it (audit.sql).
+
+    It outlives what it tells of. So nothing holds its rows together with theirs: what they were called is written down.
+    """
+
+    at = models.DateTimeField(_("when"), db_default=Now(), editable=False)
+    actor = models.CharField(_("who"), max_length=MAX_ACTOR_CHARS)
+    actor_id = models.BigIntegerField(null=True)  # of a person; their name may change hands
+    tenant = models.ForeignKey(
+        Tenant, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, verbose_name=_("tenant")
+    )
+    action = models.CharField(_("what"), max_length=32, choices=AuditAction.choices)
+    object_kind = models.CharField(_("object"), max_length=16)
+    object_id = models.BigIntegerField(null=True)
+    object_name = models.CharField(_("name"), max_length=MAX_AUDITED_NAME_CHARS)
+    detail = models.JSONField(_("detail"), default=dict)  # a flat object of short texts and numbers; never a secret
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("object_kind", "object_id", "-id"), name="audit_of_an_object"),)
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit trail")
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%dT%H:%M:%SZ} {self.actor}: {self.action} {self.object_name}"
