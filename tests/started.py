@@ -25,6 +25,8 @@ class Started:
         self.home = home
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TDS_", "DJANGO_"))}
         ports = {name: str(free_port()) for name, _default in PORT_VARIABLES.values()}
+        # One that is found by itself may be found by another home that starts at the same moment.
+        ports["TDS_MQTT_SERVICES_PORT"] = str(free_port())
         self.environment = kept | ports | {"TDS_HOME": str(home)}
         self.process: subprocess.Popen[str] | None = None
         self.output: list[str] = []

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,7 +26,12 @@ MAX_SHOWN_CHARS: Final = 100  # of a wrong value in a sentence
 MAX_BROKERS: Final = 8  # of `tds up`: more than the cores of one machine keep busy
 MAX_SHARED_SLOTS: Final = 16
 MAX_PORT: Final = 65_535
+MAX_TLS_NAMES: Final = 32
 BROKER_COUNT: Final = "broker-count"  # a file of the home: `tds status` is asked from another shell
+# RFC 1123, 2.1: what a certificate may call a server.
+LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(\.{LABEL})*\Z")
+EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared, not bound
 
 
 class Mode(StrEnum):
@@ -32,6 +39,14 @@ class Mode(StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+class Plain(StrEnum):
+    """Whom the MQTT ports without TLS let in."""
+
+    LOOPBACK = "loopback"  # everybody on this machine, without a name
+    OFF = "off"
+    PASSWORD = "password"  # noqa: S105  # gateways, each with its own, until a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +72,15 @@ PORT_VARIABLES: Final = {
 
 
 class BrokerPorts(NamedTuple):
-    """Where one private broker listens on loopback."""
+    """Where gateways find one private broker."""
 
     mqtt: int
     mqtt_ws: int
+    mqtt_tls: int
 
-    @property
-    def url(self) -> str:
-        return f"mqtt://localhost:{self.mqtt}"
+    def url(self, plain: Plain) -> str:
+        """What people call it: by the port that development uses, or the one that is always there."""
+        return f"mqtt://localhost:{self.mqtt}" if plain is Plain.LOOPBACK else f"mqtts://localhost:{self.mqtt_tls}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,14 @@ class MorePorts:
 
     mqtt: tuple[int, ...] = ()
     mqtt_ws: tuple[int, ...] = ()
+    mqtt_tls: tuple[int, ...] = ()
+
+
+MORE_PORT_VARIABLES: Final = {
+    "mqtt": "TDS_MQTT_MORE_PORTS",
+    "mqtt_ws": "TDS_MQTT_WS_MORE_PORTS",
+    "mqtt_tls": "TDS_MQTT_TLS_MORE_PORTS",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +109,13 @@ class Environment:
     ports: Ports
     more_ports: MorePorts
     database_url: str
-    mqtt_urls: tuple[str, ...]
+    mqtt_urls: tuple[str, ...]  # what brokers are called; how our processes reach them is in service_access.py
     mqtt_urls_given: bool  # in a variable, and not made of our own ports
+    mqtt_services_port: int  # 0: one that is free
+    mqtt_plain: Plain
+    mqtt_plain_until: date | None  # of passwords: from this day on, UTC, nobody comes in with one
+    ca_folder: Path
+    tls_names: tuple[str, ...]
     mqtt_shared_slots: int  # 0: a plain subscription
     redis_url: str
     secret_key: str
@@ -135,6 +164,21 @@ class Reader:
             f"{name} is {self.text(name)[:MAX_SHOWN_CHARS]!r}; set it to at most {MAX_BROKERS - 1} ports from 1 to "
             f"{MAX_PORT} with spaces between."
         )
+
+    def host_names(self, name: str) -> tuple[str, ...]:
+        words = self.text(name).split()
+        if len(words) <= MAX_TLS_NAMES and all(_is_address(word) or HOST_NAME.match(word) for word in words):
+            return tuple(words)
+        raise ImproperlyConfigured(
+            f"{name} is {self.text(name)[:MAX_SHOWN_CHARS]!r}; set it to at most {MAX_TLS_NAMES} host names or IP "
+            "addresses with spaces between, as tds.example.org 192.0.2.7."
+        )
+
+    def day(self, name: str) -> date | None:
+        raw = self.text(name)
+        with contextlib.suppress(ValueError):
+            return date.fromisoformat(raw) if raw else None
+        raise ImproperlyConfigured(f"{name} is {raw[:MAX_SHOWN_CHARS]!r}; set it to a day, as 2026-12-31.")
 
     def choice(self, name: str, default: str, options: tuple[str, ...]) -> str:
         raw = self.text(name, default)
@@ -193,13 +237,17 @@ def kept_secret(home: Path, name: str, length_bytes: int = 32) -> str:
 
 def broker_ports(ports: Ports, more: MorePorts, count: int) -> tuple[BrokerPorts, ...]:
     """The ports of private brokers 1 to `count`. A broker's ports stay the same when others are added after it."""
-    taken = {getattr(ports, field) for field in PORT_VARIABLES} | {*more.mqtt, *more.mqtt_ws}
-    found = [BrokerPorts(ports.mqtt, ports.mqtt_ws)]
+    taken = {getattr(ports, field) for field in PORT_VARIABLES}
+    taken |= {port for field in MORE_PORT_VARIABLES for port in getattr(more, field)}
+    found = [BrokerPorts(ports.mqtt, ports.mqtt_ws, ports.mqtt_tls)]
     while len(found) < count:
         last, place = found[-1], len(found) - 1
-        mqtt = more.mqtt[place] if place < len(more.mqtt) else _next_port(last.mqtt, taken, "TDS_MQTT_MORE_PORTS")
-        ws = more.mqtt_ws[place] if place < len(more.mqtt_ws) else None
-        found.append(BrokerPorts(mqtt, ws or _next_port(last.mqtt_ws, taken, "TDS_MQTT_WS_MORE_PORTS")))
+        numbers = {}
+        for field, variable in MORE_PORT_VARIABLES.items():
+            named = getattr(more, field)
+            known = place < len(named)
+            numbers[field] = named[place] if known else _next_port(getattr(last, field), taken, variable)
+        found.append(BrokerPorts(**numbers))
     return tuple(found)
 
 
@@ -232,7 +280,29 @@ def with_brokers(environment: Environment, count: int) -> Environment:
     if environment.mqtt_urls_given:
         return environment
     places = broker_ports(environment.ports, environment.more_ports, count)
-    return replace(environment, mqtt_urls=tuple(place.url for place in places))
+    return replace(environment, mqtt_urls=tuple(place.url(environment.mqtt_plain) for place in places))
+
+
+def plain_at(environment: Environment, now: datetime) -> Plain:
+    """What holds for the ports without TLS at that moment: passwords end."""
+    until = environment.mqtt_plain_until
+    over = environment.mqtt_plain is Plain.PASSWORD and until is not None and now.astimezone(UTC).date() >= until
+    return Plain.OFF if over else environment.mqtt_plain
+
+
+def server_names(environment: Environment, machine: str) -> tuple[str, ...]:
+    """The hosts that certificates of this machine's servers are for; `machine` is what it calls itself."""
+    bind = () if environment.bind in EVERY_ADDRESS else (environment.bind,)
+    own = (machine,) if HOST_NAME.match(machine) else ()
+    return tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *own, *bind, *environment.tls_names)))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read(variables: Mapping[str, str]) -> Environment:
@@ -242,8 +312,10 @@ def read(variables: Mapping[str, str]) -> Environment:
     home = _home(reader.text("TDS_HOME", ".tds"))
     ports = Ports(**{k: reader.whole(n, default, low=1, high=65_535) for k, (n, default) in PORT_VARIABLES.items()})
     _refuse_shared_ports(ports)
-    more_ports = MorePorts(reader.ports("TDS_MQTT_MORE_PORTS"), reader.ports("TDS_MQTT_WS_MORE_PORTS"))
-    _refuse_repeated_ports(ports, more_ports)
+    more_ports = MorePorts(**{field: reader.ports(name) for field, name in MORE_PORT_VARIABLES.items()})
+    services_port = reader.whole("TDS_MQTT_SERVICES_PORT", 0, low=0, high=MAX_PORT)
+    _refuse_repeated_ports(ports, more_ports, services_port)
+    plain, until = _plain(reader, mode)
     given = _mqtt_urls(reader)
     retention_days = reader.whole("TDS_RETENTION_DAYS", 90, low=1, high=3650)
     return Environment(
@@ -253,8 +325,13 @@ def read(variables: Mapping[str, str]) -> Environment:
         ports=ports,
         database_url=_database_url(reader, home, ports),
         more_ports=more_ports,
-        mqtt_urls=given or tuple(place.url for place in broker_ports(ports, more_ports, broker_count(home))),
+        mqtt_urls=given or tuple(place.url(plain) for place in broker_ports(ports, more_ports, broker_count(home))),
         mqtt_urls_given=bool(given),
+        mqtt_services_port=services_port,
+        mqtt_plain=plain,
+        mqtt_plain_until=until,
+        ca_folder=Path(reader.text("TDS_CA_DIR", str(home / "ca"))).expanduser().absolute(),
+        tls_names=reader.host_names("TDS_TLS_NAMES"),
         mqtt_shared_slots=_shared_slots(reader, given),
         redis_url=_optional_url(reader, "TDS_REDIS_URL", ("redis", "rediss")),
         secret_key=_secret_key(reader, mode, home),
@@ -295,9 +372,10 @@ def _refuse_shared_ports(ports: Ports) -> None:
         seen[port] = name
 
 
-def _refuse_repeated_ports(ports: Ports, more: MorePorts) -> None:
+def _refuse_repeated_ports(ports: Ports, more: MorePorts, services_port: int) -> None:
     seen = {getattr(ports, field): name for field, (name, _default) in PORT_VARIABLES.items()}
-    for name, numbers in (("TDS_MQTT_MORE_PORTS", more.mqtt), ("TDS_MQTT_WS_MORE_PORTS", more.mqtt_ws)):
+    named = [(variable, getattr(more, field)) for field, variable in MORE_PORT_VARIABLES.items()]
+    for name, numbers in (("TDS_MQTT_SERVICES_PORT", [services_port] if services_port else []), *named):
         for port in numbers:
             if port in seen:
                 raise ImproperlyConfigured(f"{name} has {port}, and so has {seen[port]}; give each a port of its own.")
@@ -317,6 +395,22 @@ def _mqtt_urls(reader: Reader) -> tuple[str, ...]:
                 "name each once, for each has one consumer."
             )
     return urls
+
+
+def _plain(reader: Reader, mode: Mode) -> tuple[Plain, date | None]:
+    default = Plain.LOOPBACK if mode is Mode.DEVELOPMENT else Plain.OFF
+    plain = Plain(reader.choice("TDS_MQTT_PLAIN", default, tuple(Plain)))
+    until = reader.day("TDS_MQTT_PLAIN_UNTIL")
+    if plain is Plain.LOOPBACK and mode is Mode.PRODUCTION:
+        raise ImproperlyConfigured(
+            "TDS_MQTT_PLAIN is 'loopback', which lets everybody on this machine in without a name; "
+            "production takes 'off' or 'password'."
+        )
+    if plain is Plain.PASSWORD and until is None:
+        raise ImproperlyConfigured(
+            "TDS_MQTT_PLAIN_UNTIL is not set; set it to the day on which TDS_MQTT_PLAIN=password ends, as 2026-12-31."
+        )
+    return plain, until
 
 
 def _shared_slots(reader: Reader, urls: tuple[str, ...]) -> int:

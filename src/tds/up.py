@@ -3,17 +3,15 @@
 import json
 import os
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
 
-from tds.environment import BROKER_COUNT, MAX_BROKERS, BrokerPorts, Environment, broker_count, kept_secret, read
-from tds.local import parts, ports
+from tds.environment import BROKER_COUNT, MAX_BROKERS, Environment, broker_count, kept_secret, read
+from tds.local import broker_tls, brokers, parts, ports
 from tds.local.accounts import data_folder, service_account
 from tds.local.broker import PROVISIONED, Broker
 from tds.local.cluster import Cluster
@@ -32,8 +30,6 @@ from tds.local.refusal import CannotStartError
 from tds.local.supervisor import StopAskedError, Supervisor, say
 from tds.processes import broker_name
 
-SESSION_SAVE_S: Final = 5.0
-
 
 def up(*, demo: bool | None, brokers: int | None, without: frozenset[str]) -> None:
     """Start all, say where it is, and stay until a signal comes. Raises CannotStartError with a sentence."""
@@ -41,8 +37,11 @@ def up(*, demo: bool | None, brokers: int | None, without: frozenset[str]) -> No
     home = environment.home
     count = brokers or (1 if environment.mqtt_urls_given else broker_count(home))
     earlier = [number for number in range(1, MAX_BROKERS + 1) if (home / broker_name(number) / PROVISIONED).exists()]
-    plan = make_plan(environment, demo=demo, without=without, variables=os.environ, brokers=count, provisioned=earlier)
-    environment = plan.environment
+    now = datetime.now(UTC)
+    plan = make_plan(
+        environment, demo=demo, without=without, variables=os.environ, now=now, brokers=count, provisioned=earlier
+    )
+    environment = replace(plan.environment, mqtt_plain=plan.plain)
     try:
         home.mkdir(parents=True, exist_ok=True)
         free_bytes = shutil.disk_usage(home).free
@@ -52,7 +51,7 @@ def up(*, demo: bool | None, brokers: int | None, without: frozenset[str]) -> No
         if left := recover(home):
             say(f"An earlier start was killed; stopped what it left: {', '.join(left)}.")
         for line in (
-            *warnings(environment, free_bytes, datetime.now(UTC)),
+            *warnings(plan.environment, free_bytes, now),
             *about_earlier_brokers(plan, earlier),
         ):
             say(line)
@@ -85,13 +84,19 @@ def _start(supervisor: Supervisor, plan: Plan) -> None:
         cluster = Cluster(data_folder(home, "database", account), environment.ports.database, password, account)
         if postmaster := cluster.leftover():
             stop_in_order({"database": postmaster})  # on our data folder, so ours, whatever was written down
-    ports.refuse_taken(environment.ports, plan.ports(), environment.bind)
-    ports.refuse_taken_by_brokers(plan.brokers)
+    listens = plan.listens()
+    ports.refuse_taken(environment.ports, listens)
+    for number, places in enumerate(plan.brokers[1:], start=2):
+        ports.refuse_taken_by_broker(number, places, listens)
     if not environment.mqtt_urls_given:
         write_whole(home / BROKER_COUNT, f"{len(environment.mqtt_urls)}\n", mode=0o644)
-    for number, places in enumerate(plan.brokers, start=1):
+    private = brokers.private(plan)
+    if private or "ota" in plan.parts:
+        broker_tls.refuse_without_authority(environment)
+        _make_certificates(supervisor, environment, private)
+    for number, broker in enumerate(private, start=1):
         with _step(broker_name(number)):
-            _start_broker(supervisor, number, places)
+            brokers.start(supervisor, number, broker)
     with _step("database"):
         _start_database(supervisor, cluster, environment)
     with _step("tables and pages"):
@@ -101,6 +106,8 @@ def _start(supervisor: Supervisor, plan: Plan) -> None:
         *([parts.web(environment)] if "web" in plan.parts else []),
         *(parts.consumers(environment, since) if "consumer" in plan.parts else []),
         *([parts.worker(environment, since)] if "worker" in plan.parts else []),
+        *([parts.agent(environment, len(private), since)] if private and "agent" in plan.parts else []),
+        *([parts.ota(environment)] if "ota" in plan.parts else []),
     ]
     for child in children:
         supervisor.start(child)
@@ -108,44 +115,17 @@ def _start(supervisor: Supervisor, plan: Plan) -> None:
         with _step(child.name):
             supervisor.wait_healthy(child.name)
     if plan.demo and "broker" in plan.parts:
-        supervisor.start(parts.simulator(environment))
-    _drain_earlier(supervisor, plan)
+        supervisor.start(parts.simulator(environment, plan.brokers))
+    brokers.drain_earlier(supervisor, plan)
 
 
-def _broker(home: Path, number: int, places: BrokerPorts) -> Broker:
-    account = service_account("mosquitto")
-    return Broker(data_folder(home, broker_name(number), account), places.mqtt, places.mqtt_ws, account)
-
-
-def _start_broker(supervisor: Supervisor, number: int, places: BrokerPorts) -> None:
-    """First of all, and with the consumer's session in it before anybody can publish into nothing."""
-    broker, name = _broker(supervisor.home, number, places), broker_name(number)
-    supervisor.start(parts.broker(broker, number))
-    supervisor.wait_healthy(name)
-    if not broker.needs_session():
-        return
-    saved_before = broker.saved_at()
-    if not broker.open_session():
-        raise CannotStartError(f"The broker did not open the consumer's session; see {supervisor.home}/log/{name}.log.")
-    os.kill(supervisor.pids()[name], signal.SIGUSR1)  # save now: a kill -9 must not lose the session
-    _wait(supervisor, lambda: broker.saved_at() != saved_before, "The broker did not save the consumer's session.")
-    broker.provisioned.touch()
-
-
-def _drain_earlier(supervisor: Supervisor, plan: Plan) -> None:
-    """Store what brokers of an earlier start still hold: on ports that no gateway knows, so that it comes to an end."""
-    private = {number: ports.private_port() for number in plan.draining}
-    for number in plan.draining:
-        broker = _broker(supervisor.home, number, BrokerPorts(private[number], ports.private_port()))
-        supervisor.start(parts.broker(broker, number))
-        supervisor.wait_healthy(broker_name(number))
-
-        def drained(broker: Broker = broker, number: int = number) -> None:
-            broker.provisioned.unlink(missing_ok=True)  # the session is gone: the next start makes it anew
-            supervisor.dismiss(broker_name(number))
-            say(f"Broker {number} holds nothing any more and was let go.")
-
-        supervisor.start(parts.draining_consumer(plan.environment, number, private, drained))
+def _make_certificates(supervisor: Supervisor, environment: Environment, private: Sequence[Broker]) -> None:
+    """And, on a desk, the authority that they need. Nothing when all is there and fits."""
+    hosts, now = broker_tls.hosts(environment), datetime.now(UTC)
+    folders = broker_tls.to_make([broker.tls for broker in private], environment.ca_folder, hosts, now=now)
+    if folders or not broker_tls.has_authority(environment):
+        with _step("certificates"):
+            supervisor.run(parts.certificates(environment, hosts, folders))
 
 
 def _start_database(supervisor: Supervisor, cluster: Cluster | None, environment: Environment) -> None:
@@ -157,15 +137,6 @@ def _start_database(supervisor: Supervisor, cluster: Cluster | None, environment
     supervisor.start(parts.database(cluster))
     supervisor.wait_healthy("database")
     cluster.provide("tds", kept_secret(environment.home, "database_password"), "tds")
-
-
-def _wait(supervisor: Supervisor, done: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + SESSION_SAVE_S
-    while not done():
-        supervisor.refuse_when_stopped()
-        if time.monotonic() > deadline:
-            raise CannotStartError(otherwise)
-        time.sleep(0.02)
 
 
 @contextmanager

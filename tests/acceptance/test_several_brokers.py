@@ -141,7 +141,7 @@ def wait_until_quiet(home: Started, fleet: str) -> None:
 
 
 def test_a_broker_that_is_given_up_hands_over_what_it_holds_first(home: Started) -> None:
-    home.start("--no-demo", "--brokers", "2", "--without", "web", "--without", "worker")
+    home.start("--no-demo", "--brokers", "2", "--without", "web", "--without", "worker", "--without", "agent")
     home.tds("tenant", "add", "acme")
     home.tds("gateway", "add", "GW-LEFT", "--tenant", "acme")
     port = port_of(home, 2)
@@ -150,16 +150,16 @@ def test_a_broker_that_is_given_up_hands_over_what_it_holds_first(home: Started)
             publish(port, "GW-LEFT", device)
         home.kill()  # the supervisor: nobody asks the consumer to finish
         os.kill(home_pid(home, "consumer-2"), signal.SIGKILL)
-    home.start("--no-demo", "--brokers", "1", "--without", "web", "--without", "worker")
+    home.start("--no-demo", "--brokers", "1", "--without", "web", "--without", "worker", "--without", "agent")
     assert "Warning: an earlier start had more brokers (broker-2)" in home.said
     assert len(home.ready["mqtt_urls"]) == 1
     wait_until(lambda: len(stored_by(home, "GW-LEFT")) == 3, "what the second broker held", COME_BACK_S)
     wait_until(lambda: "Broker 2 holds nothing any more and was let go." in home.said, "the end of the second broker")
-    wait_until(lambda: set(home.pids) == {"database", "broker", "consumer"}, "what is left")
+    wait_until(lambda: set(home.pids) == {"database", "broker", "consumer", "ota"}, "what is left")
     with pytest.raises(subprocess.CalledProcessError):  # nobody listens where gateways knew it
         publish(port, "GW-LEFT")
     home.stop()
-    home.start("--no-demo", "--without", "web", "--without", "worker")
+    home.start("--no-demo", "--without", "web", "--without", "worker", "--without", "agent")
     assert "Warning" not in home.said
     assert len(home.ready["mqtt_urls"]) == 1
 
@@ -180,7 +180,7 @@ def stored_by(home: Started, gateway: str) -> list[str]:
 
 
 def test_as_many_brokers_as_last_time_unless_another_number_is_said(home: Started) -> None:
-    without = ("--without", "web", "--without", "worker", "--without", "consumer")
+    without = ("--without", "web", "--without", "worker", "--without", "agent", "--without", "consumer")
     home.start("--no-demo", "--brokers", "3", *without)
     ports = [port_of(home, number) for number in (1, 2, 3)]
     home.stop()
@@ -203,8 +203,8 @@ def test_two_brokers_of_somebody_else_are_served_and_not_started(home: Started) 
         assert one.broker.open_session()
         assert other.broker.open_session()
         home.environment["TDS_MQTT_URLS"] = f"{one.url} {other.url}"
-        home.start("--no-demo", "--without", "web", "--without", "worker")
-        assert set(home.pids) == {"database", "consumer", "consumer-2"}
+        home.start("--no-demo", "--without", "web", "--without", "worker", "--without", "agent")
+        assert set(home.pids) == {"database", "consumer", "consumer-2", "ota"}
         assert home.ready["mqtt_urls"] == [one.url, other.url]
         home.tds("tenant", "add", "acme")
         home.tds("gateway", "add", "GW-BOTH", "--tenant", "acme")

@@ -18,7 +18,10 @@ from tds.local.processes import Identity, boot_id, identity_of, remember
 from tests.running import wait_until
 from tests.started import STOP_LIMIT_S, Started
 
-STORAGE_ONLY = ("--no-demo", "--without", "web", "--without", "consumer", "--without", "worker")
+STORAGE_ONLY = (
+    "--no-demo",
+    *(word for part in ("web", "consumer", "worker", "agent", "ota") for word in ("--without", part)),
+)
 
 
 def program_of(pid: int) -> str:
@@ -30,6 +33,7 @@ def test_ready_json_names_every_part_and_the_real_processes(platform: Started) -
     ports = platform.environment
     assert ready["web_url"] == f"http://127.0.0.1:{ports['TDS_WEB_PORT']}"
     assert ready["mqtt_url"] == f"mqtt://127.0.0.1:{ports['TDS_MQTT_PORT']}"
+    assert ready["mqtts_url"] == f"mqtts://127.0.0.1:{ports['TDS_MQTT_TLS_PORT']}"
     assert ready["ota_url"] == f"https://127.0.0.1:{ports['TDS_OTA_PORT']}"
     assert ready["admin_user"] == "admin"
     assert len(Path(ready["admin_password_file"]).read_text()) >= 20
@@ -40,6 +44,8 @@ def test_ready_json_names_every_part_and_the_real_processes(platform: Started) -
         "web": "gunicorn",
         "consumer": "mqtt_consumer",
         "worker": "worker",
+        "agent": "broker_agent",
+        "ota": "ota_server",
     }
     assert set(ready["processes"]) == set(expected)
     for name, program in expected.items():
@@ -76,7 +82,7 @@ def test_a_second_start_of_the_same_home_is_refused_in_a_sentence(platform: Star
     assert platform.ready_file.exists()
 
 
-@pytest.mark.parametrize("name", ["web", "consumer", "worker"])
+@pytest.mark.parametrize("name", ["web", "consumer", "worker", "ota"])
 def test_a_killed_child_comes_back_and_ready_json_says_so(platform: Started, name: str) -> None:
     before = platform.pids
     os.kill(before[name], signal.SIGKILL)
@@ -165,12 +171,12 @@ def test_the_help_comes_at_once_and_names_every_part(home: Started) -> None:
     began = time.monotonic()
     done = home.tds("up", "--help")
     assert time.monotonic() - began < 2
-    for part in ("database", "broker", "web", "consumer", "worker"):
+    for part in ("database", "broker", "web", "consumer", "worker", "ota"):
         assert part in done.stdout
 
 
 def test_what_is_published_before_the_consumer_ever_ran_is_stored_when_it_does(home: Started) -> None:
-    home.start("--no-demo", "--without", "web", "--without", "worker", "--without", "consumer")
+    home.start("--no-demo", "--without", "web", "--without", "worker", "--without", "agent", "--without", "consumer")
     home.tds("tenant", "add", "acme")
     home.tds("gateway", "add", "GW-EARLY", "--tenant", "acme")
     port = home.environment["TDS_MQTT_PORT"]
@@ -187,10 +193,50 @@ def test_what_is_published_before_the_consumer_ever_ran_is_stored_when_it_does(h
         check=True,
     )
     home.stop()
-    home.start("--no-demo", "--without", "web", "--without", "worker")
+    home.start("--no-demo", "--without", "web", "--without", "worker", "--without", "agent")
 
     def stored() -> bool:
         with psycopg.connect(home.ready["database_url"]) as connection:
             return connection.execute("SELECT count(*) FROM tds_new_leituradispositivo").fetchone() == (1,)
 
     wait_until(stored, "the reading")
+
+
+def test_a_first_start_makes_certificates_and_a_second_one_leaves_them_alone(home: Started) -> None:
+    del home.environment["TDS_MQTT_SERVICES_PORT"]  # one that is free is found, and stays
+    home.start(*STORAGE_ONLY)
+    assert "  certificates      ready after " in home.said
+    assert stat.S_IMODE((home.home / "ca").stat().st_mode) == 0o700
+    kept = ("broker/tls/server.key", "broker/services-port", "ca/device-1.key")
+    before = [(home.home / name).read_text() for name in kept]
+    home.stop()
+    home.start(*STORAGE_ONLY)
+    assert "certificates" not in home.said
+    assert [(home.home / name).read_text() for name in kept] == before
+    home.stop()
+    home.environment["TDS_TLS_NAMES"] = "tds.example.org"
+    home.start(*STORAGE_ONLY)
+    assert "  certificates      ready after " in home.said
+    assert (home.home / "broker/tls/server.key").read_text() != before[0]
+    assert (home.home / "ca/device-1.key").read_text() == before[2]
+
+
+def test_production_does_not_make_up_its_authority(home: Started) -> None:
+    home.environment |= {"TDS_MODE": "production", "TDS_SECRET_KEY": "x" * 40}
+    done = home.tds("up", check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"There is no certificate authority in {home.home / 'ca'}, and without one no gateway can come in by TLS; "
+        "make one with ./tds ca init, then start again.\n"
+    )
+    assert not list(home.home.glob("*/cluster*"))
+
+
+def test_the_consumer_comes_in_by_its_own_port_and_calls_the_broker_by_the_one_that_people_know(
+    platform: Started,
+) -> None:
+    log = (platform.home / "log/consumer.log").read_text()
+    assert f"[INFO] Conectado ao MQTT broker em localhost:{platform.environment['TDS_MQTT_PORT']}\n" in log
+    came = (platform.home / "log/broker.log").read_text()
+    assert f"on port {platform.environment['TDS_MQTT_SERVICES_PORT']}.\n" in came
+    assert "as tds-consumer (p5, c0, k30, u'_consumer')" in came

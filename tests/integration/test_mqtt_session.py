@@ -503,7 +503,7 @@ def tls_port(broker: RunningBroker) -> int:
     )
     key.chmod(0o644)  # a throw-away key, read by the broker's account
     with broker.broker.configuration.open("a") as file:
-        file.write(f"\nlistener {port} 127.0.0.1\ncertfile {certificate}\nkeyfile {key}\n")
+        file.write(f"\nlistener {port} 127.0.0.1\nallow_anonymous true\ncertfile {certificate}\nkeyfile {key}\n")
     broker.restart()
     return port
 

@@ -191,8 +191,8 @@ def test_on_mosquitto_a_gateway_that_knows_the_group_swallows_a_share_that_it_ma
     rules = broker.broker.folder / "acl"
     rules.write_text(ACCESS)
     rules.chmod(0o644)
-    with broker.broker.configuration.open("a") as configuration:
-        configuration.write(f"\nacl_file {rules}\n")
+    configuration, listener = broker.broker.configuration, f"listener {broker.port} 127.0.0.1\n"
+    configuration.write_text(configuration.read_text().replace(listener, f"{listener}acl_file {rules}\n"))
     broker.restart()
     swallowed: list[bytes] = []
     granted: list[Any] = []

@@ -1,5 +1,6 @@
 """A wrong variable stops the start with one sentence that names it; a secret is never shown."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ from tds.environment import (
     BrokerPorts,
     Mode,
     MorePorts,
+    Plain,
     Ports,
     broker_ports,
     kept_secret,
+    plain_at,
     read,
+    server_names,
 )
 
 SECRET = "correct-horse-battery-staple-of-36-chars"
@@ -83,6 +87,14 @@ def test_the_secrets_that_are_made_are_readable_by_their_owner_alone(home: str) 
         ("TDS_MQTT_URLS", "mqtt://localhost:70000"),
         ("TDS_MQTT_URLS", "mqtt://localhost:0"),
         ("TDS_MQTT_URLS", "mqtt://localhost mqtt://"),
+        ("TDS_MQTT_PLAIN", "anonymous"),
+        ("TDS_MQTT_PLAIN", "password"),  # without a day on which that ends
+        ("TDS_MQTT_PLAIN_UNTIL", "tomorrow"),
+        ("TDS_MQTT_PLAIN_UNTIL", "2026-02-30"),
+        ("TDS_TLS_NAMES", "https://tds.example.org"),
+        ("TDS_TLS_NAMES", "*.example.org"),
+        ("TDS_TLS_NAMES", "máquina.example.org"),
+        ("TDS_TLS_NAMES", " ".join(["tds.example.org"] * 33)),
         ("TDS_REDIS_URL", "localhost:6379"),
         ("TDS_DATABASE_URL", "mysql://localhost/tds"),
         ("TDS_DATABASE_URL", "postgresql://[::1"),
@@ -237,23 +249,27 @@ def test_ports_of_more_brokers_follow_the_first_and_pass_by_ours() -> None:
     places = broker_ports(ports, MorePorts(), 4)
 
     assert places == (
-        BrokerPorts(1883, 1886),
-        BrokerPorts(1885, 1887),
-        BrokerPorts(1888, 1889),
-        BrokerPorts(1890, 1891),
+        BrokerPorts(1883, 1886, 1884),
+        BrokerPorts(1885, 1887, 1888),
+        BrokerPorts(1889, 1890, 1891),
+        BrokerPorts(1892, 1893, 1894),
     )
     # Gateways are configured with them: those of a broker do not depend on how many come after it.
     assert all(broker_ports(ports, MorePorts(), count) == places[:count] for count in range(1, 5))
 
 
 def test_ports_of_more_brokers_may_be_named(home: str) -> None:
-    named = {"TDS_MQTT_MORE_PORTS": "2883 3883", "TDS_MQTT_WS_MORE_PORTS": "2901"}
+    named = {
+        "TDS_MQTT_MORE_PORTS": "2883 3883",
+        "TDS_MQTT_WS_MORE_PORTS": "2901",
+        "TDS_MQTT_TLS_MORE_PORTS": "9883 9884",
+    }
     environment = read({"TDS_HOME": home} | named)
 
     assert broker_ports(environment.ports, environment.more_ports, 4)[1:] == (
-        BrokerPorts(2883, 2901),
-        BrokerPorts(3883, 2902),
-        BrokerPorts(3884, 2903),
+        BrokerPorts(2883, 2901, 9883),
+        BrokerPorts(3883, 2902, 9884),
+        BrokerPorts(3884, 2903, 9885),
     )
 
 
@@ -273,6 +289,9 @@ def test_there_is_no_port_after_the_last() -> None:
         {"TDS_MQTT_WS_MORE_PORTS": "65536"},
         {"TDS_MQTT_MORE_PORTS": "8000"},
         {"TDS_MQTT_WS_MORE_PORTS": "2901 2901"},
+        {"TDS_MQTT_TLS_MORE_PORTS": "8883"},
+        {"TDS_MQTT_SERVICES_PORT": "1883"},
+        {"TDS_MQTT_SERVICES_PORT": "mqtt"},
         {"TDS_MQTT_SHARED_SLOTS": "17"},
         {"TDS_MQTT_SHARED_SLOTS": "2"},
         {"TDS_MQTT_SHARED_SLOTS": "2", "TDS_MQTT_URLS": "mqtt://one mqtt://two"},
@@ -290,3 +309,51 @@ def test_slots_are_of_one_named_broker(home: str) -> None:
 
     assert read(variables).mqtt_shared_slots == 3
     assert read({"TDS_HOME": home}).mqtt_shared_slots == 0
+
+
+# Who is let in
+
+
+def test_on_a_desk_the_ports_without_tls_are_open_to_this_machine_and_in_production_to_nobody(home: str) -> None:
+    production = {"TDS_HOME": home, "TDS_MODE": "production", "TDS_SECRET_KEY": SECRET}
+
+    assert read({"TDS_HOME": home}).mqtt_plain is Plain.LOOPBACK
+    assert read(production).mqtt_plain is Plain.OFF
+    assert read(production).mqtt_urls == ("mqtts://localhost:8883",)
+    assert refusal(**production, TDS_MQTT_PLAIN="loopback").startswith("TDS_MQTT_PLAIN is 'loopback'")
+
+
+def test_passwords_for_gateways_end_when_their_day_begins(home: str) -> None:
+    variables = {"TDS_HOME": home, "TDS_MQTT_PLAIN": "password", "TDS_MQTT_PLAIN_UNTIL": "2026-06-02"}
+    environment = read(variables)
+    end = datetime(2026, 6, 2, tzinfo=UTC)
+
+    assert plain_at(environment, end - timedelta(seconds=1)) is Plain.PASSWORD
+    assert plain_at(environment, end) is Plain.OFF
+    # The same moment, where it is still the day before.
+    assert plain_at(environment, end.astimezone(timezone(timedelta(hours=-3)))) is Plain.OFF
+
+
+def test_a_server_is_called_by_every_name_that_it_is_reached_by(home: str) -> None:
+    variables = {"TDS_HOME": home, "TDS_BIND": "192.0.2.7", "TDS_TLS_NAMES": "tds.example.org localhost 2001:db8::1"}
+
+    assert server_names(read(variables), "desk") == (
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "desk",
+        "192.0.2.7",
+        "tds.example.org",
+        "2001:db8::1",
+    )
+    # An address that is none, and a name that no certificate can hold.
+    assert server_names(read({"TDS_HOME": home, "TDS_BIND": "0.0.0.0"}), "mein_rechner") == (
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    )
+
+
+def test_the_authorities_are_in_the_home_unless_it_is_said_otherwise(home: str, tmp_path: Path) -> None:
+    assert read({"TDS_HOME": home}).ca_folder == Path(home) / "ca"
+    assert read({"TDS_HOME": home, "TDS_CA_DIR": str(tmp_path)}).ca_folder == tmp_path

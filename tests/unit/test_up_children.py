@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from tds.local import logs
 from tds.local.backoff import MAX_S, Backoff
 from tds.local.leftovers import STAGES, only_one, recover, run_file, stage_of, stop_in_order
-from tds.local.processes import Identity, boot_id, identity_of, recall, remember, start
+from tds.local.processes import OPEN_FILES, Identity, boot_id, identity_of, recall, remember, start
 from tds.local.refusal import CannotStartError
 from tds.local.supervisor import Child, Supervisor, ending
 from tests.running import wait_until
@@ -35,8 +36,8 @@ def test_the_pause_doubles_up_to_its_limit_and_a_long_life_resets_it() -> None:
 
 
 def test_who_talks_stops_before_who_listens() -> None:
-    names = ["database", "broker", "worker", "consumer-2", "consumer", "web", "simulator"]
-    expected = ["simulator", "web", "consumer-2", "consumer", "worker", "broker", "database"]
+    names = ["database", "broker", "worker", "consumer-2", "consumer", "ota", "web", "simulator"]
+    expected = ["simulator", "web", "ota", "consumer-2", "consumer", "worker", "broker", "database"]
     assert sorted(names, key=stage_of) == expected
     assert STAGES[-1][1] < 10
 
@@ -231,3 +232,15 @@ def test_the_environment_of_another_postgresql_does_not_reach_a_child(
     with (tmp_path / "log").open("ab") as log:
         start([sys.executable, "-c", "import os, json; print(json.dumps(dict(os.environ)))"], log=log).wait()
     assert "PGPORT" not in json.loads((tmp_path / "log").read_text())
+
+
+def test_a_child_may_have_as_many_files_open_as_the_hard_limit_lets_it(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+        with (tmp_path / "log").open("ab") as log:
+            start(["sh", "-c", "ulimit -Sn; ulimit -Hn"], log=log).wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    allowed, most = (tmp_path / "log").read_text().split()
+    assert allowed == (str(OPEN_FILES) if most == "unlimited" or int(most) > OPEN_FILES else most)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tds.environment import Ports
-from tds.local.ports import for_url, is_loopback, reachable, refuse_taken, sentence, trouble
+from tds.local.ports import for_url, is_loopback, reachable, refuse_taken, sentence, services_port, trouble
 from tds.local.refusal import CannotStartError
 from tests.running import free_port
 
@@ -49,12 +49,34 @@ def test_each_trouble_names_the_port_its_purpose_and_the_variable() -> None:
 
 def test_a_taken_port_is_seen_and_a_free_one_is_not() -> None:
     ports = replace(PORTS, web=free_port())
-    refuse_taken(ports, ["web"], "127.0.0.1")
+    refuse_taken(ports, {"web": "127.0.0.1"})
     with (
         socket.create_server(("127.0.0.1", ports.web)),
         pytest.raises(CannotStartError, match=f"Port {ports.web}"),
     ):
-        refuse_taken(ports, ["web"], "127.0.0.1")
+        refuse_taken(ports, {"web": "127.0.0.1"})
+
+
+def test_the_port_of_our_own_processes_stays_the_same_unless_it_is_taken() -> None:
+    remembered, neighbour = free_port(), free_port()
+    assert services_port(0, remembered, [neighbour]) == remembered
+    assert services_port(0, remembered, [remembered]) != remembered
+    with socket.create_server(("127.0.0.1", remembered)):
+        found = services_port(0, remembered, [])
+        assert found != remembered
+        assert trouble("127.0.0.1", found) == 0
+
+
+def test_the_port_of_our_own_processes_that_a_person_named_is_used_or_refused() -> None:
+    named = free_port()
+    assert services_port(named, 1, []) == named
+    with pytest.raises(CannotStartError, match="TDS_MQTT_SERVICES_PORT"):
+        services_port(named, 1, [named])
+    with (
+        socket.create_server(("127.0.0.1", named)),
+        pytest.raises(CannotStartError, match=f"Port {named}"),
+    ):
+        services_port(named, 1, [])
 
 
 def test_an_address_of_another_machine_is_no_place_to_listen() -> None:

@@ -92,5 +92,6 @@ def _keep_what_is_there(folder: Path) -> None:
 
 
 def give(path: Path, account: Account | None) -> None:
+    """The file or folder itself: in a folder that is the account's own, a link could lead to anybody's file."""
     if account is not None:
-        os.chown(path, account.uid, account.gid)
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)

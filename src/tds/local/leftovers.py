@@ -16,8 +16,10 @@ from tds.local.refusal import CannotStartError
 STAGES: Final = (
     ("simulator", 1.5),
     ("web", 3.0),
+    ("ota", 4.0),
     ("consumer", 5.0),
     ("worker", 6.0),
+    ("agent", 6.5),
     ("broker", 7.5),
     ("database", 9.5),
 )

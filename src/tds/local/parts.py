@@ -2,26 +2,29 @@
 
 import http.client
 import os
+import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import psycopg
 
-from tds.environment import ROOT, Environment, broker_ports
+from tds.environment import ROOT, BrokerPorts, Environment
 from tds.local.broker import Broker
 from tds.local.cluster import Cluster
-from tds.local.plan import mqtt_url, mqtt_urls
+from tds.local.plan import ota_url
 from tds.local.ports import for_url, reachable
-from tds.local.prepared import DEMO_GATEWAYS
+from tds.local.prepared import DEMO_BOX
 from tds.local.supervisor import Child
-from tds.processes import broker_name, consumer_name, consumers_of
+from tds.processes import AGENT, broker_name, consumer_name, consumers_of
 
 WEB_WORKERS: Final = 2
 WEB_THREADS: Final = 4  # a worker; WEB_WORKERS × WEB_THREADS pages are made at once, more wait in the socket's queue
 DEMO_HISTORY_DAYS: Final = 30
+SERVER_CA: Final = "server-ca.pem"  # as identity/server_files.py names it
 WEB_GRACE_S: Final = 2  # what a page may still take when the web is told to stop
 
 
@@ -39,6 +42,13 @@ def database(cluster: Cluster) -> Child:
 def broker(broker: Broker, number: int) -> Child:
     name = broker_name(number)
     return Child(name, broker.command(), broker.answers, limit_s=60, account=broker.account, before=broker.create)
+
+
+def certificates(environment: Environment, hosts: Iterable[str], folders: Iterable[Path]) -> Child:
+    words = [sys.executable, "-m", "tds.local.certificates", "--authorities", str(environment.ca_folder)]
+    words += [word for host in hosts for word in ("--host", host)]
+    words += [word for folder in folders for word in ("--folder", str(folder))]
+    return Child("certificates", words, limit_s=60, cwd=ROOT, environment=_variables(environment))
 
 
 def prepare(environment: Environment, *, demo: bool) -> Child:
@@ -71,15 +81,10 @@ def consumers(environment: Environment, since: datetime) -> list[Child]:
     return found
 
 
-def draining_consumer(
-    environment: Environment, number: int, private: Mapping[int, int], then: Callable[[], None]
-) -> Child:
-    """Fetches what a private broker of an earlier start still holds, and ends. `private` are the ports of those."""
+def draining_consumer(environment: Environment, number: int, then: Callable[[], None]) -> Child:
+    """Fetches what a private broker of an earlier start still holds, and ends."""
     words = [sys.executable, str(ROOT / "manage.py"), "mqtt_consumer", "--broker-number", str(number), "--drain"]
-    places = broker_ports(environment.ports, environment.more_ports, number)
-    urls = [place._replace(mqtt=private.get(n, place.mqtt)).url for n, place in enumerate(places, start=1)]
-    variables = _variables(environment) | {"TDS_MQTT_URLS": " ".join(urls)}
-    return Child(consumer_name(number), words, cwd=ROOT, environment=variables, then=then)
+    return Child(consumer_name(number), words, cwd=ROOT, environment=_variables(environment), then=then)
 
 
 def worker(environment: Environment, since: datetime) -> Child:
@@ -88,13 +93,28 @@ def worker(environment: Environment, since: datetime) -> Child:
     return Child("worker", words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment))
 
 
-def simulator(environment: Environment) -> Child:
+def agent(environment: Environment, brokers: int, since: datetime) -> Child:
+    """Of the access to the private brokers, 1 to `brokers`."""
+    words = [sys.executable, str(ROOT / "manage.py"), "broker_agent", "--forget-others"]
+    words += [word for number in range(1, brokers + 1) for word in ("--broker-number", str(number))]
+    healthy = heartbeat(environment, AGENT, since)
+    return Child(AGENT, words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment))
+
+
+def ota(environment: Environment) -> Child:
+    """The firmware server: gateways enrol there too."""
+    words = [sys.executable, str(ROOT / "manage.py"), "ota_server"]
+    return Child(
+        "ota", words, lambda: not ota_trouble(environment), limit_s=60, cwd=ROOT, environment=_variables(environment)
+    )
+
+
+def simulator(environment: Environment, brokers: Iterable[BrokerPorts]) -> Child:
     """The demo's gateways: first their past, and once that is all acknowledged, only what goes on now."""
-    words = [sys.executable, "-m", "tds.cli", "simulate"]
-    for url in mqtt_urls(environment) if not environment.mqtt_urls_given else [mqtt_url(environment)]:
-        words += ["--broker", url]
-    for code in DEMO_GATEWAYS:
-        words += ["--gateway", code]
+    words = [sys.executable, "-m", "tds.cli", "simulate", "--box", str(environment.home / DEMO_BOX)]
+    words += ["--est", ota_url(environment)]
+    host = for_url(reachable(environment.bind))
+    words += [word for places in brokers for word in ("--broker", f"mqtts://{host}:{places.mqtt_tls}")]
     live = Child("simulator", words, cwd=ROOT, environment=_variables(environment))
     # The marker is inside the home: a new database comes with a new home.
     done = environment.home / "demo-history-sent"
@@ -110,9 +130,8 @@ def simulator(environment: Environment) -> Child:
 
 
 def _variables(environment: Environment) -> dict[str, str]:
-    # What was given reaches them as it was given: it may hold passwords, and come from a file for that reason.
-    ours = {} if environment.mqtt_urls_given else {"TDS_MQTT_URLS": " ".join(environment.mqtt_urls)}
-    return ours | {
+    # Where the brokers are is in the home, or reaches them as it was given: it may hold passwords.
+    return {
         "TDS_HOME": str(environment.home),
         "DJANGO_SETTINGS_MODULE": "tds.settings",
         "PYTHONPATH": str(ROOT / "src"),
@@ -125,8 +144,22 @@ def web_trouble(environment: Environment) -> str:
     connection = http.client.HTTPConnection(reachable(environment.bind), environment.ports.web, timeout=2)
     # Any name that the site answers to will do; a pattern (`.example.org`, `*`) stands for a name as well.
     name = environment.allowed_hosts[0].lstrip(".")
+    return _trouble(connection, {"Host": "localhost" if name == "*" else name})
+
+
+def ota_trouble(environment: Environment) -> str:
+    """Why the firmware server does not answer as a gateway would have it, by TLS and its name; empty when it does."""
     try:
-        connection.request("GET", "/healthz", headers={"Host": "localhost" if name == "*" else name})
+        context = ssl.create_default_context(cafile=environment.home / "tls" / SERVER_CA)
+    except OSError as error:
+        return f"{environment.home / 'tls' / SERVER_CA}: {error.strerror or error}"
+    at = reachable(environment.bind)
+    return _trouble(http.client.HTTPSConnection(at, environment.ports.ota, timeout=2, context=context), {})
+
+
+def _trouble(connection: http.client.HTTPConnection, headers: Mapping[str, str]) -> str:
+    try:
+        connection.request("GET", "/healthz", headers=headers)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__

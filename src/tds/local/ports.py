@@ -2,14 +2,16 @@
 
 import errno
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Final
 
-from tds.environment import PORT_VARIABLES, BrokerPorts, Ports
+from tds.environment import MORE_PORT_VARIABLES, PORT_VARIABLES, BrokerPorts, Ports
 from tds.local.refusal import CannotStartError
 
 LOOPBACK: Final = "127.0.0.1"
+SERVICES_FROM: Final = 1884  # where a broker listens for our own processes, unless it is taken
+SERVICES_TRIED: Final = 16
 NAMES: Final = {
     "web": "web",
     "database": "database",
@@ -53,27 +55,42 @@ def trouble(address: str, port: int) -> int:
     return 0
 
 
-def refuse_taken(ports: Ports, wanted: Iterable[str], bind: str) -> None:
-    """Raises for the first port that can't be used. Only the web listens beyond loopback."""
-    for field in wanted:
+def refuse_taken(ports: Ports, wanted: Mapping[str, str]) -> None:
+    """Raises for the first port that can't be used; `wanted` has the address of each field."""
+    for field, address in wanted.items():
         port: int = getattr(ports, field)
-        address = bind if field == "web" else LOOPBACK
         if found := trouble(address, port):
             raise CannotStartError(sentence(field, port, address, found))
 
 
-def refuse_taken_by_brokers(brokers: Sequence[BrokerPorts]) -> None:
-    """The same for the private brokers after the first."""
-    for number, places in enumerate(brokers[1:], start=2):
-        for port, field, variable in (
-            (places.mqtt, "mqtt", "TDS_MQTT_MORE_PORTS"),
-            (places.mqtt_ws, "mqtt_ws", "TDS_MQTT_WS_MORE_PORTS"),
-        ):
-            if trouble(LOOPBACK, port):
-                raise CannotStartError(
-                    f"Port {port} ({NAMES[field]} of broker {number}) can't be used; stop what uses it, or name "
-                    f"another in {variable}."
-                )
+def refuse_taken_by_broker(number: int, places: BrokerPorts, wanted: Mapping[str, str]) -> None:
+    """The same for a private broker after the first."""
+    for field, variable in MORE_PORT_VARIABLES.items():
+        port: int = getattr(places, field)
+        if field in wanted and trouble(wanted[field], port):
+            raise CannotStartError(
+                f"Port {port} ({NAMES[field]} of broker {number}) can't be used; stop what uses it, or name "
+                f"another in {variable}."
+            )
+
+
+def services_port(named: int, remembered: int, taken: Iterable[int]) -> int:
+    """Where a private broker is to listen for our own processes; `taken` are the ports of its neighbours.
+
+    `named` by a person is used or refused with a sentence. What was `remembered` stays, as long as it can be used.
+    """
+    avoided = {*taken}
+    if named:
+        if named in avoided or trouble(LOOPBACK, named):
+            raise CannotStartError(
+                f"Port {named} (MQTT of the platform's own processes) can't be used; stop what uses it, or set "
+                "TDS_MQTT_SERVICES_PORT to another."
+            )
+        return named
+    tried = [remembered] if remembered else []
+    tried += range(SERVICES_FROM, SERVICES_FROM + SERVICES_TRIED)
+    free = (port for port in tried if port not in avoided and not trouble(LOOPBACK, port))
+    return next(free, 0) or private_port()
 
 
 def private_port() -> int:

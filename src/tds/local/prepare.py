@@ -5,7 +5,9 @@ Every step asks first whether it is still to be done: a warm start costs one loo
 
 import argparse
 import contextlib
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from tds.environment import kept_secret
-from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES, DEMO, DEMO_GATEWAYS
+from tds.identity.folder import AuthorityFolder, FolderUnusableError
+from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES, DEMO, DEMO_BOX, DEMO_GATEWAYS
 
 
 def migrate() -> None:
@@ -65,6 +68,17 @@ def ensure_demo() -> None:
             Gateway.objects.create(tenant=tenant, code=code)
 
 
+def fill_demo_box() -> None:
+    """Each of its gateways comes in by a certificate. Without an authority the broker is somebody else's."""
+    from tds.fleet.models import Gateway
+    from tds.local import demo_box
+
+    authorities = AuthorityFolder(settings.ENV.ca_folder)
+    if authorities.exists():
+        gateways = Gateway.objects.filter(tenant__slug=DEMO, code__in=DEMO_GATEWAYS).order_by("code")
+        demo_box.fill(settings.ENV.home / DEMO_BOX, authorities, gateways, datetime.now(UTC))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--demo", action="store_true")
@@ -76,6 +90,10 @@ def main() -> None:
         ensure_admin()
         if options.demo:
             ensure_demo()
+            try:
+                fill_demo_box()
+            except FolderUnusableError as error:
+                sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from typing import IO, Final
 
 from tds.local.accounts import Account
 
+OPEN_FILES: Final = 65_536  # each connection of a gateway is one of the broker's; many systems begin with 1,024
 STRANGERS: Final = ("PGDATA", "PGHOST", "PGPORT", "PGUSER", "PGOPTIONS", "PGSERVICE", "PGDATABASE", "PGPASSWORD")
 
 
@@ -54,6 +56,7 @@ def start(
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Run it in its own session, so that a Ctrl-C at the terminal reaches the supervisor alone."""
+    _allow_open_files()
     variables = {k: v for k, v in os.environ.items() if k not in STRANGERS} | dict(environment or {})
     return subprocess.Popen(
         [str(word) for word in command],
@@ -67,6 +70,14 @@ def start(
         group=account.gid if account else None,
         extra_groups=[] if account else None,
     )
+
+
+def _allow_open_files() -> None:
+    """To ourselves, and so to those that we start. Only root could go beyond the hard limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft not in (resource.RLIM_INFINITY, wanted) and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def remember(path: Path, identity: Identity) -> None:
@@ -85,7 +96,9 @@ def recall(path: Path) -> Identity | None:
 def write_whole(path: Path, text: str, *, mode: int) -> None:
     """Replace the file in one step: a reader sees the old one or the new one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    draft.unlink(missing_ok=True)
+    # O_EXCL follows no link: root writes into folders of accounts that it does not trust.
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

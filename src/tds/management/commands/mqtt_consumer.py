@@ -7,12 +7,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from tds import wiring
-from tds.environment import MAX_SHARED_SLOTS
+from tds.environment import MAX_BROKERS, MAX_SHARED_SLOTS
 from tds.heartbeat import Heartbeat, Pulse
 from tds.ingest.consumer import AnotherConsumerError, Consumer
 from tds.ingest.log import ConsumerLog
 from tds.ingest.spool import SpoolUnusableError
-from tds.mqtt import address
 from tds.mqtt.session import SharedSubscriptionsError
 from tds.processes import stop_on_signal
 from tds.settings import ENV, TDS_PRODUCTION
@@ -46,14 +45,16 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, broker_number: int, slot: int, drain: bool, verbosity: int, **_options: Any) -> None:
-        if not 1 <= broker_number <= len(ENV.mqtt_urls):
+        # A private broker that is being given up is none of the present ones any more.
+        known = MAX_BROKERS if drain and not ENV.mqtt_urls_given else len(ENV.mqtt_urls)
+        if not 1 <= broker_number <= known:
             raise CommandError(f"--broker-number is {broker_number}; TDS_MQTT_URLS has {len(ENV.mqtt_urls)} brokers.")
         if trouble := slot_trouble(slot, ENV.mqtt_shared_slots, drain=drain):
             raise CommandError(trouble)
         stopping = stop_on_signal()
         config = wiring.consumer_config(broker_number, slot, drains=drain)
         pulse = Pulse(config.name, started_at=timezone.now())
-        broker = str(address.parse(config.broker_url))
+        broker = str(config.broker)
         log = ConsumerLog(
             f"{broker} (slot {slot})" if slot else broker,
             each_message=verbosity > 1 or (verbosity == 1 and not TDS_PRODUCTION),

@@ -1,0 +1,60 @@
+"""Whether the brokers' certificates are there and still fit. Looks at files only: cryptography is for who makes them.
+
+What makes them is a program of its own (`certificates.py`), run when something is missing, ends soon, or the machine is
+called otherwise than before: a second start does without.
+"""
+
+import json
+import socket
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from tds.environment import Environment, Mode, server_names
+from tds.local.broker_config import DEVICE_ANCHORS, REVOKED, SERVER_CHAIN, SERVER_KEY
+from tds.local.refusal import CannotStartError
+
+# As identity/folder.py and identity/server_files.py name them.
+AUTHORITIES: Final = "authorities.json"
+MADE_FOR: Final = "made-for.json"
+TLS: Final = "tls"  # of a broker's folder
+
+
+def hosts(environment: Environment) -> tuple[str, ...]:
+    return server_names(environment, socket.gethostname())
+
+
+def has_authority(environment: Environment) -> bool:
+    return (environment.ca_folder / AUTHORITIES).exists()
+
+
+def refuse_without_authority(environment: Environment) -> None:
+    """In production a person makes the authorities, and takes the root's key away. Raises CannotStartError."""
+    if environment.mode is Mode.PRODUCTION and not has_authority(environment):
+        raise CannotStartError(
+            f"There is no certificate authority in {environment.ca_folder}, and without one no gateway can come in by "
+            "TLS; make one with ./tds ca init, then start again."
+        )
+
+
+def to_make(folders: Iterable[Path], authorities: Path, names: Sequence[str], *, now: datetime) -> list[Path]:
+    """Those of the folders whose files are missing, end soon, or are for other names or authorities."""
+    try:
+        stamp = (authorities / AUTHORITIES).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return list(folders)
+    return [folder for folder in folders if not _fits(folder, stamp, names, now)]
+
+
+def _fits(folder: Path, authorities: str, names: Sequence[str], now: datetime) -> bool:
+    try:
+        made_for = json.loads((folder / MADE_FOR).read_text(encoding="ascii"))
+        return (
+            all((folder / name).exists() for name in (SERVER_KEY, SERVER_CHAIN, DEVICE_ANCHORS, REVOKED))
+            and made_for["hosts"] == list(names)
+            and made_for["authorities"] == authorities
+            and now < datetime.fromisoformat(made_for["renew_at"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
