@@ -5,6 +5,7 @@ from threading import Event
 from typing import Final
 
 SLOT_PREFIX: Final = "consumer-s"
+AGENT: Final = "agent"  # of the brokers' access
 
 
 def stop_on_signal() -> Event:

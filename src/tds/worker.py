@@ -5,7 +5,7 @@ the rollup within a minute also while a day is compressed for many.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +26,7 @@ LEDGER_EVERY_S: Final = 3_600.0
 DISK_EVERY_S: Final = 600.0
 TICK_S: Final = 1.0
 RETRY_S: Final = 5.0
+RETRY_SOON_S: Final = 1.0  # of a turn for which somebody waits
 SAY_EVERY_S: Final = 60.0  # that the database is still away
 STOP_S: Final = 8.0  # for what is under way, of the 10 s that a process of the platform has
 CANCEL_EVERY_S: Final = 0.2  # again and again: one that comes between two statements ends neither
@@ -60,17 +61,19 @@ def chores(store: ReadingStore) -> list[Chore]:
     ]
 
 
-def run(
+def run(  # noqa: PLR0913  # the parts that a test replaces
     work: Sequence[Chore],
     stopping: Event,
     *,
     connect: Callable[[], psycopg.Connection[Any]],
     now: Callable[[], datetime],
     beat: Callable[[psycopg.Connection[Any], dict[str, Any]], None],
+    waiting: Mapping[str, Turn] | None = None,
 ) -> None:
     """Do what is due until told to stop, over connections that are made again when they break.
 
-    Told to stop, it cancels what is under way and ends within STOP_S.
+    `waiting` are turns that wait for their work themselves, by name. Told to stop, it cancels what is under way and
+    ends within STOP_S.
     """
 
     def do_all(of: Sequence[Chore]) -> Turn:
@@ -87,7 +90,19 @@ def run(
 
     quick, slow = ([chore for chore in work if chore.slow is is_slow] for is_slow in (False, True))
     turns = {"the sign of life": tell, "quick chores": do_all(quick), "slow chores": do_all(slow)}
-    lanes = [Lane(name, turn, connect, stopping) for name, turn in turns.items()]
+    lanes = [Lane(name, turn, connect, stopping, TICK_S, RETRY_S) for name, turn in turns.items()]
+    run_lanes([*lanes, *waiting_lanes(waiting or {}, connect, stopping)], stopping)
+
+
+def waiting_lanes(
+    turns: Mapping[str, Turn], connect: Callable[[], psycopg.Connection[Any]], stopping: Event
+) -> list["Lane"]:
+    """Of turns that wait for their work themselves: nothing is added to how long that takes."""
+    return [Lane(name, turn, connect, stopping, pause_s=0, retry_s=RETRY_SOON_S) for name, turn in turns.items()]
+
+
+def run_lanes(lanes: Sequence["Lane"], stopping: Event) -> None:
+    """Until told to stop; then what is under way is cancelled."""
     for lane in lanes:
         lane.thread.start()
     stopping.wait()
@@ -105,6 +120,8 @@ class Lane:
     turn: Turn
     connect: Callable[[], psycopg.Connection[Any]]
     stopping: Event
+    pause_s: float = TICK_S  # between two turns
+    retry_s: float = RETRY_S
     thread: Thread = field(init=False)
     _connection: psycopg.Connection[Any] | None = None
     _said: tuple[str, float] = ("", 0.0)
@@ -128,20 +145,20 @@ class Lane:
             except psycopg.Error as error:
                 self._say_away(str(error).strip())
             except Exception:
-                logger.exception("A fault of ours in %s; going on in %.0f s", self.name, RETRY_S)
+                logger.exception("A fault of ours in %s; going on in %.0f s", self.name, self.retry_s)
             self._connection = None
-            self.stopping.wait(RETRY_S)
+            self.stopping.wait(self.retry_s)
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
         while not self.stopping.is_set():
             self.turn(connection)
-            self.stopping.wait(TICK_S)
+            self.stopping.wait(self.pause_s)
 
     def _say_away(self, why: str) -> None:
         said, at = self._said
         if not self.stopping.is_set() and (why != said or monotonic() - at >= SAY_EVERY_S):
             self._said = (why, monotonic())
-            logger.warning("Database unavailable, trying again in %.0f s: %s (%s)", RETRY_S, why, self.name)
+            logger.warning("Database unavailable, trying again in %.0f s: %s (%s)", self.retry_s, why, self.name)
 
 
 def _end(lanes: Sequence[Lane]) -> None:

@@ -38,6 +38,9 @@ MINUTE: Final = timedelta(minutes=1)
 SERIES: Final = Series(1, 1)
 STORE: Final = PartitionStore(RETENTION)
 
+# Not the one that somebody may run on this machine: it would be the worker of that one, too.
+NO_BROKER: Final = f"mqtt://127.0.0.1:{free_port()}"
+
 Connection = psycopg.Connection[Any]
 Work = Callable[[Connection, datetime], object]
 
@@ -370,11 +373,12 @@ def test_a_sign_of_life_is_written_every_few_seconds(connection: Connection, mon
 def test_the_worker_does_its_chores_says_that_it_lives_and_ends_on_sigterm(
     connection: Connection, tmp_path: Path
 ) -> None:
-    with managed(tmp_path, "worker") as process:
+    with managed(tmp_path, "worker", TDS_MQTT_URLS=NO_BROKER) as process:
         wait_until(Heartbeat.objects.exists, "a sign of life")
         beat = Heartbeat.objects.get()
         assert (beat.process, beat.pid) == ("worker", process.process.pid)
-        assert beat.facts["chores"] == ["partitions", "compression", "retention", "ledger", "rollup", "disk"]
+        every = ["partitions", "compression", "retention", "ledger", "rollup", "disk", "broker certificates"]
+        assert beat.facts["chores"] == every
         # The hours are closed up to now, so the chores of this process really ran.
         wait_until(lambda: closed_before(connection, datetime.now(UTC) - timedelta(hours=2)), "the hours' end")
         assert process.terminate() == 0
@@ -407,7 +411,7 @@ def test_a_late_reading_of_a_closed_hour_is_in_the_rollup_within_a_minute(
     assert ROLL_UP_EVERY_S <= 30
     with timescaledb() if store_name == "timescaledb" else nullcontext(), seeding.own_connection() as own:
         seeding.insert(own, [(SERIES, hour, 1.0)])
-        with managed(tmp_path, "worker") as process:
+        with managed(tmp_path, "worker", TDS_MQTT_URLS=NO_BROKER) as process:
             wait_until(lambda: closed_before(own, hour), "the hour's end")
             assert [(row.hour, row.n) for row in HourRollup.objects.all()] == [(hour, 1)]
             seeding.insert(own, [(SERIES, hour + MINUTE, 5.0)])
@@ -428,7 +432,7 @@ def test_while_a_slow_chore_is_held_up_the_worker_says_that_it_lives_rolls_up_an
     # A day is missing, and somebody else is making days: the chore waits until its lock's timeout.
     connection.execute(f"DROP TABLE {TABLE}_p{present + 3 * DAY:%Y%m%d}")
     connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
-    with managed(tmp_path, "worker") as process:
+    with managed(tmp_path, "worker", TDS_MQTT_URLS=NO_BROKER) as process:
         wait_until(lambda: closed_before(connection, hour), "the hour's end")
         wait_until(lambda: Heartbeat.objects.filter(facts__doing__has_key="partitions").exists(), "the held up chore")
         first = Heartbeat.objects.get().beat_at
@@ -444,7 +448,7 @@ def test_while_a_slow_chore_is_held_up_the_worker_says_that_it_lives_rolls_up_an
 
 def test_a_worker_without_a_database_waits_for_it_and_ends_on_sigterm_at_once(tmp_path: Path) -> None:
     nobody = f"postgresql://tds:secret@127.0.0.1:{free_port()}/tds"
-    with managed(tmp_path, "worker", TDS_DATABASE_URL=nobody) as process:
+    with managed(tmp_path, "worker", TDS_DATABASE_URL=nobody, TDS_MQTT_URLS=NO_BROKER) as process:
         wait_until(lambda: process.says("Database unavailable, trying again in 5 s"), "the sentence")
         began = monotonic()
         assert process.terminate() == 0

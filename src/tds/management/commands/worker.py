@@ -1,7 +1,10 @@
 """Periodic work."""
 
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
@@ -11,14 +14,22 @@ from tds.heartbeat import Pulse
 from tds.ingest import database
 from tds.processes import stop_on_signal
 
+CERTIFICATES_EVERY_S: Final = 3_600.0
+
 
 class Command(BaseCommand):
-    help = "Do periodic work: aggregate hours, make partitions ahead, drop what may not be kept."
+    help = (
+        "Do periodic work: aggregate hours, make partitions ahead, drop what may not be kept; and sign at once who of "
+        "the gateways is refused, and keep whether gateways are connected."
+    )
 
     def handle(self, **_options: Any) -> None:
         disk = worker.Chore("disk", worker.DISK_EVERY_S, wiring.disk_watch().look, slow=True)
+        certificates = worker.Chore("broker certificates", CERTIFICATES_EVERY_S, wiring.renew_certificates, slow=True)
+        revoking = wiring.revoking()
+        links = wiring.device_links(timezone.now)
         worker.run(
-            [*worker.chores(wiring.reading_store()), disk],
+            [*worker.chores(wiring.reading_store()), disk, certificates],
             stop_on_signal(),
             connect=lambda: database.connect(
                 settings.DATABASES["default"],
@@ -26,5 +37,21 @@ class Command(BaseCommand):
                 statement_timeout_s=database.UPKEEP_TIMEOUT_S,
             ),
             now=timezone.now,
-            beat=Pulse("worker", started_at=timezone.now()).beat,
+            beat=telling(
+                Pulse("worker", started_at=timezone.now()).beat,
+                lambda: {"revoking": revoking.trouble, "links": {link.broker: link.facts() for link in links}},
+            ),
+            waiting={"revocation lists": revoking.turn, **{link.name: link.turn for link in links}},
         )
+        # At once, each with its last acknowledgements: a broker that does not answer takes seconds.
+        with ThreadPoolExecutor(len(links)) as pool:
+            for link in links:
+                pool.submit(link.close)
+
+
+Beat = Callable[[psycopg.Connection[Any], dict[str, Any]], None]
+
+
+def telling(beat: Beat, more: Callable[[], dict[str, Any]]) -> Beat:
+    """The same with further facts."""
+    return lambda connection, facts: beat(connection, facts | more())
