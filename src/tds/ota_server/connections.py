@@ -1,0 +1,162 @@
+"""Connections to :8070, bounded in number and in how long each may keep us waiting.
+
+aiohttp bounds a request's head, its queue of pipelined requests and a body that it was asked to read, but neither how
+many connections there are nor how long one takes to send its first line. Here a connection either waits for its peer
+or works for it. Waiting has a deadline, and when there are too many connections, whoever has waited longest goes: a
+thousand that drip a byte a minute cost a newcomer nothing.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+MAX_CONNECTIONS: Final = 1_000
+WAIT_S: Final = 15.0  # NB-IoT takes seconds for a round trip
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Beyond `connections`, who has waited longest goes. Beyond a time, the connection ends without an answer."""
+
+    connections: int = MAX_CONNECTIONS
+    handshake_s: float = WAIT_S
+    head_s: float = WAIT_S  # from the handshake, or the answer before, to the last byte of a request's head
+    body_s: float = WAIT_S  # from there to the last byte of its body
+    closing_s: float = 2.0  # of TLS's own farewell
+
+
+class Connection(asyncio.Protocol):
+    """One connection from its acceptance to its end; aiohttp's handler of HTTP sits inside it."""
+
+    def __init__(self, owner: "Connections") -> None:
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._http: web.RequestHandler | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._end_handshake: Callable[[], object] = lambda: None
+
+    @property
+    def is_open(self) -> bool:
+        """The handshake is over, and the end has not come."""
+        return self._http is not None
+
+    def shakes_hands(self, end: Callable[[], object]) -> None:
+        """`end` gives the handshake up."""
+        self._end_handshake = end
+        self._owner.waits(self)
+
+    def waits_for_head(self) -> None:
+        self._waits(self._owner.limits.head_s)
+
+    def waits_for_body(self) -> None:
+        self._waits(self._owner.limits.body_s)
+
+    def _waits(self, limit_s: float) -> None:
+        """For its peer, and no longer than that."""
+        self._stop_clock()
+        if self._transport is not None and not self._transport.is_closing():
+            self._deadline = asyncio.get_running_loop().call_later(limit_s, self._too_late)
+            self._owner.waits(self)
+
+    def works(self) -> None:
+        """For its peer, who waits: it is left alone until it waits again, and whoever works bounds the time."""
+        self._stop_clock()
+        self._owner.works(self)
+
+    def drop(self) -> None:
+        """At once, without a farewell: its peer does not listen, or there are too many."""
+        self._stop_clock()
+        self._owner.forget(self)
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self._end_handshake()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # of TCP and TLS it always is
+        self._transport = transport
+        self._http = self._owner.new_handler()
+        self._http.connection_made(transport)
+        self.waits_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        if self._http is not None:
+            self._http.data_received(data)
+
+    def eof_received(self) -> None:
+        if self._http is not None:
+            self._http.eof_received()
+
+    def pause_writing(self) -> None:
+        if self._http is not None:
+            self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._http is not None:
+            self._http.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_clock()
+        self._owner.forget(self)
+        if self._http is not None:
+            self._http.connection_lost(exc)
+            self._http = None
+
+    def _too_late(self) -> None:
+        self._owner.slow += 1
+        self.drop()
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class Connections:
+    """All that are open. `slow` were given up for their slowness, `crowded_out` for those after them."""
+
+    def __init__(self, new_handler: Callable[[], web.RequestHandler], limits: Limits) -> None:
+        self.new_handler = new_handler
+        self.limits = limits
+        self.slow = 0
+        self.crowded_out = 0
+        self._open: set[Connection] = set()
+        self._waiting: OrderedDict[Connection, None] = OrderedDict()  # longest first
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self) -> Connection | None:
+        """A place for one more; None when all are at work."""
+        if len(self._open) >= self.limits.connections:
+            self.crowded_out += 1
+            if not self._waiting:
+                return None
+            next(iter(self._waiting)).drop()
+        connection = Connection(self)
+        self._open.add(connection)
+        return connection
+
+    def waits(self, connection: Connection) -> None:
+        if connection in self._open:
+            self._waiting[connection] = None
+            self._waiting.move_to_end(connection)
+
+    def works(self, connection: Connection) -> None:
+        self._waiting.pop(connection, None)
+
+    def forget(self, connection: Connection) -> None:
+        self._waiting.pop(connection, None)
+        self._open.discard(connection)
+
+
+def of(request: web.Request) -> Connection | None:
+    """That a request came by; None when it has ended meanwhile."""
+    if request.transport is None:
+        return None
+    found = request.transport.get_protocol()
+    return found if isinstance(found, Connection) else None
