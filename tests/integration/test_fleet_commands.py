@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from tds.environment import ROOT
 from tds.fleet import tokens
-from tds.fleet.commands import gateway_app, tenant_app, token_app, user_app
+from tds.fleet.commands import tenant_app, token_app, user_app
 from tds.fleet.models import ApiToken, Gateway, Membership, Tenant, User
+from tds.gateway_commands import gateway_app
 from tests import seeding
 from tests.running import free_port
 

@@ -20,6 +20,7 @@ token_app = typer.Typer(no_args_is_help=True, help="Bearer tokens for readings o
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a sentence.")]
 TenantSlug = Annotated[str, typer.Option("--tenant", metavar="SLUG", help="The tenant's slug.")]
 Code = Annotated[str, typer.Argument(metavar="CODE", help="The gateway's code, as in its topic.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait up to 5 s until the brokers have taken it.")]
 
 MAX_PASSWORD_CHARS = 4_096
 
@@ -117,56 +118,22 @@ def add_gateway(
     say(described(gateway), f"Gateway {code} of {tenant} is registered.", as_json=as_json)
 
 
-@gateway_app.command("list")
-def list_gateways(
-    *,
-    tenant: Annotated[str, typer.Option(metavar="SLUG", help="Only this tenant's.")] = "",
-    as_json: Json = False,
-) -> None:
-    """List gateways."""
-    from django.db.models import Count
-
-    from tds.fleet.models import Gateway
-    from tds.fleet.probe import PROBE_TENANT
-
-    registered = Gateway.objects.exclude(tenant__slug=PROBE_TENANT)
-    gateways = registered.select_related("tenant").annotate(device_count=Count("devices")).order_by("code", "id")
-    if tenant:
-        gateways = gateways.filter(tenant=find_tenant(tenant))
-    rows = [described(gateway) | {"devices": gateway.device_count} for gateway in gateways.iterator(chunk_size=2_000)]
-    if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False))
-        return
-    if not rows:
-        typer.echo("No gateway yet: ./tds gateway add CODE --tenant SLUG")
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("code", "tenant", "status", "devices", "last message", "notes")
-    for row in rows:
-        notes = "sent a retained message" if row["retained_seen"] else ""
-        cells = ("code", "tenant", "status", "devices")
-        table.add_row(*(str(row[cell]) for cell in cells), row["last_seen_at"] or "never", notes)
-    Console().print(table)
-
-
 @gateway_app.command("disable")
-def disable_gateway(code: Code, *, as_json: Json = False) -> None:
-    """Quarantine what a gateway sends, until it is enabled."""
-    set_status(code, "disabled", as_json=as_json)
+def disable_gateway(context: typer.Context, code: Code, *, wait: Wait = True, as_json: Json = False) -> None:
+    """Cut a gateway off, and quarantine what it sends, until it is enabled."""
+    set_status(context, code, "disabled", wait=wait, as_json=as_json)
 
 
 @gateway_app.command("enable")
-def enable_gateway(code: Code, *, as_json: Json = False) -> None:
-    """Take a disabled gateway's readings again."""
-    set_status(code, "active", as_json=as_json)
+def enable_gateway(context: typer.Context, code: Code, *, wait: Wait = True, as_json: Json = False) -> None:
+    """Let a disabled gateway in again, and take its readings."""
+    set_status(context, code, "active", wait=wait, as_json=as_json)
 
 
 @gateway_app.command("retire")
-def retire_gateway(code: Code, *, as_json: Json = False) -> None:
-    """End a gateway for good: its history stays with its tenant, its code becomes free."""
-    set_status(code, "retired", as_json=as_json)
+def retire_gateway(context: typer.Context, code: Code, *, wait: Wait = True, as_json: Json = False) -> None:
+    """End a gateway for good: certificates are revoked, its history stays with its tenant, its code becomes free."""
+    set_status(context, code, "retired", wait=wait, as_json=as_json)
 
 
 @token_app.command("add")
@@ -200,14 +167,24 @@ def add_token(
         typer.echo(f"It is not shown again. Use it as: Authorization: Bearer {secret[:8]}…", err=True)
 
 
-def set_status(code: str, status: str, *, as_json: bool) -> None:
+def set_status(context: typer.Context, code: str, status: str, *, wait: bool, as_json: bool) -> None:
     from django.utils import timezone
 
+    from tds.fleet import audit, lifecycle
+    from tds.fleet.models import GatewayStatus
+
     gateway = find_gateway(code)
-    gateway.status = status
-    gateway.retired_at = timezone.now() if status == "retired" else None
-    gateway.save(update_fields=["status", "retired_at"])
-    say(described(gateway), f"Gateway {code} is {status}.", as_json=as_json)
+    # Of the brokers, which `fleet` knows nothing of: cli.py puts it there.
+    following = context.obj(gateway) if wait and context.obj else None
+    try:
+        lifecycle.change(gateway, GatewayStatus(status), by=audit.COMMAND_LINE, now=timezone.now())
+    except lifecycle.RetiredError:  # by somebody else, at this moment
+        fail(f"There is no gateway {code!r} any more; ./tds gateway list shows all.")
+    outcome = following.wait() if following else None
+    more, told = (
+        (outcome.document(), outcome.told("let in" if status == "active" else "cut off")) if outcome else ({}, "")
+    )
+    say(described(gateway) | more, f"Gateway {code} is {status}{told}.", as_json=as_json)
 
 
 def described(gateway: "Gateway") -> dict[str, Any]:

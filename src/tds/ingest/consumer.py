@@ -48,7 +48,7 @@ class AnotherConsumerError(Exception):
 class ConsumerConfig:
     """`spool_bytes` 0: no spool; while the database is away nothing is acknowledged."""
 
-    broker_url: str
+    broker_url: str  # by which it connects; it may hold a password
     database: dict[str, Any]
     bounds: quarantine.Bounds
     retention: timedelta
@@ -63,6 +63,12 @@ class ConsumerConfig:
     filters: tuple[str, ...] = (TELEMETRY_FILTER,)
     slot: int = 0  # of a shared subscription, from 1; 0: the broker's only consumer
     drains: bool = False  # subscribe no more, store what waits, then end the session and this run
+    known_as: str = ""  # the URL by which people know the broker, when it is another
+
+    @property
+    def broker(self) -> address.Address:
+        """As people know it."""
+        return address.parse(self.known_as or self.broker_url)
 
 
 class Batch(NamedTuple):
@@ -89,17 +95,18 @@ class Consumer:
         self.log = log
         self.now = now
         self.beat = beat
-        self.address = address.parse(config.broker_url)
+        self.address = config.broker
+        door = address.parse(config.broker_url)
         self.session = Session(
             SessionConfig(
-                host=self.address.host,
-                port=self.address.port,
+                host=door.host,
+                port=door.port,
                 client_id=self.config.client_id,
                 filters=self.config.filters,
                 drains=self.config.drains,
-                username=self.address.username,
-                password=self.address.password,
-                tls=self.address.tls,
+                username=door.username,
+                password=door.password,
+                tls=door.tls,
             ),
             log,
         )
@@ -269,7 +276,7 @@ class Consumer:
         self.backoff.reset()
         self.batches += 1
         self.messages += len(arrivals)
-        self.last_seen.note(writer.directory, result.verdicts, self.now())
+        self.last_seen.note(writer.directory, arrivals, result.verdicts, self.now())
         self.log.batch(arrivals, result)
 
     def _hear_news(self) -> None:

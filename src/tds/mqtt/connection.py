@@ -17,6 +17,7 @@ from tds.mqtt import drain
 from tds.mqtt.inbox import Inbox, Received
 from tds.mqtt.outbox import Outbox
 from tds.mqtt.packets import MAX_PACKET_BYTES, PacketReader, ProtocolError, pubacks
+from tds.mqtt.sending import Sending
 
 NEVER_EXPIRES: Final = 0xFFFF_FFFF
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -46,6 +47,12 @@ class SessionConfig:
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
     drains: bool = False  # subscribe no more, but take what waits; see drain.py
+    # Every connection begins with all that is retained, and the retain flag marks that and nothing else; what we
+    # publish ourselves comes back, so that a message of ours can mark the end of it.
+    snapshots: bool = False
+    # With QoS 0: the broker keeps none of these for us while we are away, and may refuse them.
+    passing: tuple[str, ...] = ()
+    expiry_s: int = NEVER_EXPIRES  # after the end of a connection the broker keeps the session for so long
     keep_alive_s: int = 30
     receive_maximum: int = 5_000  # messages of QoS 1 under way at once; the broker keeps the rest
     # More come with QoS 0, and from mosquitto 2.0.11, which sends on after the first PUBACK as if there were no receive
@@ -87,11 +94,14 @@ def open_socket(config: SessionConfig) -> Iterator[socket.socket]:
 
 
 class Connection:
-    def __init__(self, config: SessionConfig, sock: socket.socket, inbox: Inbox, outbox: Outbox) -> None:
+    def __init__(
+        self, config: SessionConfig, sock: socket.socket, inbox: Inbox, outbox: Outbox, sending: Sending
+    ) -> None:
         self.config = config
         self.sock = sock
         self.inbox = inbox
         self.outbox = outbox
+        self.sending = sending
         self.reader = PacketReader()
         self.number = inbox.connection
         self.keep_alive_s = float(config.keep_alive_s)
@@ -144,7 +154,7 @@ class Connection:
             # Never True: mosquitto did not restore sessions that began so after it was killed.
             clean_start=False,
             keep_alive=config.keep_alive_s,
-            session_expiry_interval=NEVER_EXPIRES,
+            session_expiry_interval=config.expiry_s,
             receive_max=config.receive_maximum,
             max_packet_size=MAX_PACKET_BYTES,
         ).write()
@@ -209,6 +219,8 @@ class Connection:
         elif isinstance(packet, mqtt5.SubAckPacket):
             self._subscribed(packet, listener)
             up.set()
+        elif isinstance(packet, mqtt5.PubAckPacket):
+            self.sending.answered(packet.packet_id, int(packet.reason_code))
         elif isinstance(packet, mqtt5.DisconnectPacket):
             raise ConnectionResetError(f"the broker disconnected us: {packet.reason_code.name}")
 
@@ -219,8 +231,9 @@ class Connection:
             self.keep_alive_s = float(packet.server_keep_alive)
         if self.config.shared and not packet.shared_subscription_available:
             raise SharedSubscriptionsError
+        self.sending.opened(self.number, packet.receive_max)
         listener.connected(session_present=packet.session_present)
-        if packet.session_expiry_interval not in (None, NEVER_EXPIRES):
+        if packet.session_expiry_interval not in (None, self.config.expiry_s):
             listener.expires(packet.session_expiry_interval)
         if self.config.drains:
             self._put(drain.beginning(self.config.client_id, self.config.filters, self.nonce))
@@ -230,19 +243,28 @@ class Connection:
                 pattern,
                 max_qos=mqtt5.QoS.AT_LEAST_ONCE,
                 # Our clearing of a retained message is not to come back to us. MQTT 5, 3.8.3.1: not on a shared one.
-                no_local=not pattern.startswith(SHARED),
-                retain_as_published=True,  # to see which are retained
+                no_local=not pattern.startswith(SHARED) and not self.config.snapshots,
+                retain_as_published=not self.config.snapshots,  # to see which are retained
                 # What was retained while we were away is in the session's queue already: once is enough.
-                retain_handling=mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
+                retain_handling=mqtt5.RetainHandling.SEND_ALWAYS
+                if self.config.snapshots
+                else mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
             )
             for pattern in self.config.filters
         ]
-        self._put(mqtt5.SubscribePacket(1, filters).write())
+        passing = [
+            mqtt5.TopicFilter(pattern, max_qos=mqtt5.QoS.AT_MOST_ONCE, retain_handling=mqtt5.RetainHandling.SEND_ALWAYS)
+            for pattern in self.config.passing
+        ]
+        # The passing ones first: what is retained of them comes before what is retained of the others.
+        self._put(mqtt5.SubscribePacket(1, passing + filters).write())
 
     def _subscribed(self, packet: Any, listener: Listener) -> None:
-        if len(packet.reason_codes) != len(self.config.filters):
-            raise ProtocolError(f"{len(packet.reason_codes)} answers to {len(self.config.filters)} subscriptions")
-        for pattern, code in zip(self.config.filters, packet.reason_codes, strict=True):
+        passing, filters = self.config.passing, self.config.filters
+        if len(packet.reason_codes) != len(passing) + len(filters):
+            asked = len(passing) + len(filters)
+            raise ProtocolError(f"{len(packet.reason_codes)} answers to {asked} subscriptions")
+        for pattern, code in zip(filters, packet.reason_codes[len(passing) :], strict=True):
             if code not in GRANTED:
                 raise ConnectionRefusedError(
                     f"the broker refused the subscription to {without_group(pattern)}: {code.name}"

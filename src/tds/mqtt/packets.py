@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import mqtt5
 
-# What we let the broker send. More than it takes in (local/broker.py: 393,216), since a topic that came as an alias
+# What we let the broker send. More than it takes in (local/broker_config.py: 393,216): a topic that came as an alias
 # leaves it in full: a packet that is too large for us it would drop, though it has acknowledged it.
 MAX_PACKET_BYTES: Final = 524_288
 PUBACK_OK: Final = 0x4002  # type PUBACK, 2 bytes follow: without a reason code it means success (MQTT 5, 3.4.2.1)

@@ -6,6 +6,7 @@ The caller acknowledges; a message that is not acknowledged comes again on the n
 
 from collections.abc import Sequence
 from threading import Event, Thread
+from time import monotonic
 from typing import Final
 
 import mqtt5
@@ -22,10 +23,12 @@ from tds.mqtt.connection import (
 from tds.mqtt.inbox import Delivery, Inbox
 from tds.mqtt.outbox import Outbox
 from tds.mqtt.packets import ProtocolError, pubacks
+from tds.mqtt.sending import SendError, Sending
 
-__all__ = ["Delivery", "Listener", "Session", "SessionConfig", "SharedSubscriptionsError"]
+__all__ = ["Delivery", "Listener", "SendError", "Session", "SessionConfig", "SharedSubscriptionsError"]
 
 STOP_TIMEOUT_S: Final = 6.0
+MARK_ID: Final = 4  # beside those of drain.py
 
 
 class Session:
@@ -36,6 +39,7 @@ class Session:
         self.inbox = Inbox(config.inbox_messages, config.inbox_bytes)
         self.up = Event()  # connected and subscribed
         self._outbox = Outbox()
+        self._sending = Sending()
         self._listener = listener
         self._stopping = Event()
         self._giving_up = Event()
@@ -68,6 +72,23 @@ class Session:
             self._outbox.put(
                 mqtt5.PublishPacket(topic, b"", retain=True, user_properties=[CLEARING]).write(), delivery.connection
             )
+
+    def publish(self, topic: str, payload: bytes, *, timeout_s: float, expiry_s: int | None = None) -> int:
+        """With QoS 1, not retained; from any thread but the session's own. The PUBACK's reason code: from 0x80 on the
+        broker refused it, 0x10 is that nobody had subscribed. Raises SendError.
+
+        `expiry_s`: for so long the broker keeps it for a subscriber that is away; None: for ever.
+        """
+        deadline = monotonic() + timeout_s
+        packet_id, connection = self._sending.begin(deadline)
+        if not self._outbox.put(_publish(topic, payload, packet_id, expiry_s), connection):
+            self._sending.abandon(packet_id)
+            raise SendError("The connection was lost before the message was sent.")
+        return self._sending.result(packet_id, deadline)
+
+    def mark(self, topic: str, payload: bytes) -> None:
+        """`publish` without a wait, for a message that comes back to ourselves; also from the session's own thread."""
+        self._outbox.put(_publish(topic, payload, MARK_ID, None), self.inbox.connection)
 
     @property
     def drained(self) -> bool:
@@ -108,7 +129,7 @@ class Session:
             reason = "stopped"
             try:
                 with open_socket(self.config) as sock:
-                    Connection(self.config, sock, self.inbox, self._outbox).serve(
+                    Connection(self.config, sock, self.inbox, self._outbox, self._sending).serve(
                         self._listener, self.up, self._stopping, self._giving_up
                     )
                 self.given_up = self._giving_up.is_set()
@@ -118,7 +139,15 @@ class Session:
                 backoff.reset()
             self.up.clear()
             self._outbox.close()
+            self._sending.closed()
             self.inbox.next_connection()
             self._listener.disconnected(reason)
             if not self._stopping.is_set():
                 self._stopping.wait(backoff.next_s())
+
+
+def _publish(topic: str, payload: bytes, packet_id: int, expiry_s: int | None) -> bytes:
+    packet: bytes = mqtt5.PublishPacket(
+        topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=packet_id, message_expiry_interval=expiry_s
+    ).write()
+    return packet

@@ -1,0 +1,123 @@
+"""`tds gateway list|show`: gateways with what is known of their presence; three facts, each by itself."""
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tds.fleet.commands import Code, Json, described, find_gateway, find_tenant, gateway_app, iso
+
+if TYPE_CHECKING:
+    from tds.devicelink.health import Health
+    from tds.fleet.models import Gateway
+
+__all__ = ["gateway_app"]
+
+RETAINED = "sent a retained message"
+
+
+@gateway_app.command("list")
+def list_gateways(
+    *,
+    tenant: Annotated[str, typer.Option(metavar="SLUG", help="Only this tenant's.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List gateways: whether they are connected, when they were last heard, and what is worth a look."""
+    from django.db.models import Count
+    from django.utils import timezone
+
+    from tds.devicelink import fleet_health
+    from tds.devicelink.health import Session
+    from tds.fleet.models import Device, Gateway
+    from tds.fleet.probe import PROBE_TENANT
+
+    registered = Gateway.objects.exclude(tenant__slug=PROBE_TENANT)
+    gateways = registered.select_related("tenant").order_by("code", "id")
+    if tenant:
+        gateways = gateways.filter(tenant=find_tenant(tenant))
+    devices = dict(Device.objects.order_by().values_list("gateway_id").annotate(Count("id")))
+    now = timezone.now()
+    rows = [
+        described(gateway) | {"devices": devices.get(gateway.pk, 0)} | _presence(gateway, health, now)
+        for gateway, health in fleet_health.walk(gateways, now=now)
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    if not rows:
+        typer.echo("No gateway yet: ./tds gateway add CODE --tenant SLUG")
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from tds.devicelink import words
+
+    names = ("code", "tenant", "status", "devices")
+    columns = [Column(name, overflow="fold") for name in (*names, "session", "message", "reading")]
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+    for row in rows:
+        seen = (_age(row["last_seen_at"], now), _age(row["last_reading_at"], now))
+        session = words.SESSIONS[Session(row["session"])]
+        table.add_row(*(str(row[name]) for name in names), session, *seen)
+    Console().print(table)
+    for row in rows:  # below: beside seven columns there is no room for sentences
+        if row["notes"]:
+            typer.echo(f"{row['code']}: {'; '.join(row['notes'])}.")
+
+
+@gateway_app.command("show")
+def show_gateway(code: Code, *, as_json: Json = False) -> None:
+    """Show one gateway: its session with the broker, its last message and its last reading."""
+    from django.utils import timezone
+
+    from tds.devicelink import fleet_health, words
+
+    gateway, now = find_gateway(code), timezone.now()
+    health = fleet_health.of([gateway], now=now)[gateway.pk]
+    document = described(gateway) | {"devices": gateway.devices.count()} | _presence(gateway, health, now)
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    lines = {
+        "Gateway": f"{code}, {gateway.status}, of {gateway.tenant.slug}, {document['devices']} devices",
+        "Session": words.sentence(health, now=now),
+        "Last message": _told(gateway.last_seen_at, now, "No message of it has come yet."),
+        "Last reading": _told(gateway.last_reading_at, now, "No reading of it has been stored yet."),
+        "Firmware": health.firmware,
+        "Notes": "; ".join(document["notes"]),
+    }
+    for name, text in lines.items():
+        if text:
+            typer.echo(f"{name + ':':<14}{text}")
+
+
+def _presence(gateway: "Gateway", health: "Health", now: datetime) -> dict[str, Any]:
+    from tds.devicelink import words
+
+    off = health.clock_off
+    return {
+        "session": str(health.session),
+        "online": health.online,
+        "presence_since": iso(health.since),
+        "presence_since_exact": health.since_exact,
+        "broker": health.broker or None,
+        "firmware": health.firmware or None,
+        "last_reading_at": iso(gateway.last_reading_at),
+        "silent_since": iso(health.silent_since),
+        "clock_off_s": None if off is None else round(off.total_seconds()),
+        "troubles": [str(trouble) for trouble in health.troubles],
+        "notes": [*words.notes(health, now=now), *([RETAINED] if gateway.retained_seen_at else [])],
+    }
+
+
+def _told(at: datetime | None, now: datetime, otherwise: str) -> str:
+    from tds.devicelink import words
+
+    return f"{words.moment(at)} ({words.ago(at, now=now)})" if at else otherwise
+
+
+def _age(at: str | None, now: datetime) -> str:
+    from tds.devicelink import words
+
+    return words.ago(datetime.fromisoformat(at), now=now) if at else "never"
