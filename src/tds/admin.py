@@ -1,14 +1,33 @@
 """Django admin: the platform operator's own view, past the tenant filter."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
-from tds.fleet.models import ApiToken, Device, Gateway, Membership, Metric, Site, Tenant, User
+from tds.devicelink.models import BrokerLink, GatewayPresence
+from tds.fleet import lifecycle
+from tds.fleet.models import (
+    ApiToken,
+    AuditEntry,
+    Device,
+    Gateway,
+    GatewayStatus,
+    Membership,
+    Metric,
+    Site,
+    Tenant,
+    User,
+)
+from tds.identity.models import BrokerAccess, Certificate, ClaimCode, GatewayPassword, RevocationList
 from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.readings.models import LedgerDropped
 
@@ -31,7 +50,7 @@ admin.site.has_permission = is_operator  # type: ignore[method-assign]  # one si
 
 
 class ReadOnly(admin.ModelAdmin[Any]):
-    """Written by ingest alone, in the transaction of the rows: a hand on them would break the sums."""
+    """Written by the platform alone: a hand on them would break sums, or say what is not so."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  # Django's signature
         return False
@@ -75,11 +94,32 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
 
 @admin.register(Gateway)
 class GatewayAdmin(admin.ModelAdmin[Gateway]):
-    list_display = ("code", "tenant", "status", "last_seen_at", "retained_seen_at")
+    """Disabled and enabled by actions, which write down who did it; retired by ./tds gateway, which can't be undone."""
+
+    list_display = ("code", "tenant", "status", "family", "last_seen_at", "retained_seen_at")
     list_filter = ("status", "tenant")
     search_fields = ("code", "name")
     autocomplete_fields = ("tenant", "site")
-    readonly_fields = ("last_seen_at", "retained_seen_at")
+    readonly_fields = ("status", "retired_at", "last_seen_at", "last_reading_at", "retained_seen_at")
+    actions = ("disable", "enable")
+
+    @admin.action(description=_("Disable the selected gateways"))
+    def disable(self, request: HttpRequest, chosen: "QuerySet[Gateway]") -> None:
+        self._change(request, chosen, GatewayStatus.DISABLED)
+
+    @admin.action(description=_("Enable the selected gateways"))
+    def enable(self, request: HttpRequest, chosen: "QuerySet[Gateway]") -> None:
+        self._change(request, chosen, GatewayStatus.ACTIVE)
+
+    def _change(self, request: HttpRequest, chosen: "QuerySet[Gateway]", status: GatewayStatus) -> None:
+        if not isinstance(request.user, User):  # whom `is_operator` lets through
+            raise PermissionDenied
+        changed = 0
+        for gateway in chosen:
+            with suppress(lifecycle.RetiredError):
+                changed += lifecycle.change(gateway, status, by=request.user, now=timezone.now())
+        said = ngettext("%(count)d gateway was changed.", "%(count)d gateways were changed.", changed)
+        self.message_user(request, said % {"count": changed})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> tuple[str, ...]:
         # A gateway never changes tenant or code: it is retired and made anew, so that history never moves.
@@ -156,3 +196,67 @@ class LedgerDayAdmin(ReadOnly):
 class LedgerDroppedAdmin(ReadOnly):
     list_display = ("day", "tenant", "rows")
     list_filter = ("tenant",)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnly):
+    list_display = ("at", "actor", "tenant", "action", "object_name", "detail")
+    list_filter = ("action", "tenant")
+    search_fields = ("object_name", "actor")
+    readonly_fields = ("at",)
+    list_select_related = ("tenant",)
+    show_full_result_count = False
+
+
+@admin.register(Certificate)
+class CertificateAdmin(ReadOnly):
+    """Given by ./tds provision and :8070, revoked by ./tds certificate."""
+
+    list_display = ("serial", "gateway", "issuer", "how", "not_before", "not_after", "revoked_at", "listed_in")
+    list_filter = ("how", "issuer")
+    search_fields = ("serial", "gateway__code")
+    list_select_related = ("gateway",)
+    show_full_result_count = False
+
+
+@admin.register(ClaimCode)
+class ClaimCodeAdmin(ReadOnly):
+    """Made by ./tds claim and on a gateway's page, which show the code once."""
+
+    list_display = ("hint", "gateway", "created_at", "expires_at", "used_at", "revoked_at")
+    search_fields = ("gateway__code",)
+    list_select_related = ("gateway",)
+    exclude = ("sha256",)
+
+
+@admin.register(GatewayPassword)
+class GatewayPasswordAdmin(ReadOnly):
+    list_display = ("gateway", "made_at")
+    search_fields = ("gateway__code",)
+    list_select_related = ("gateway",)
+    exclude = ("hash",)
+
+
+@admin.register(RevocationList)
+class RevocationListAdmin(ReadOnly):
+    list_display = ("issuer", "revision", "this_update", "next_update")
+    exclude = ("canary",)  # has a key
+
+
+@admin.register(BrokerAccess)
+class BrokerAccessAdmin(ReadOnly):
+    list_display = ("broker", "revision", "settled", "applied_at", "as_of", "detail")
+
+
+@admin.register(GatewayPresence)
+class GatewayPresenceAdmin(ReadOnly):
+    list_display = ("gateway", "online", "broker", "changed_at", "firmware")
+    list_filter = ("online", "broker")
+    search_fields = ("gateway__code",)
+    list_select_related = ("gateway",)
+    show_full_result_count = False
+
+
+@admin.register(BrokerLink)
+class BrokerLinkAdmin(ReadOnly):
+    list_display = ("broker", "heard_until", "started_at")

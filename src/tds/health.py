@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from tds import disk, wiring
+from tds import disk, identity_metrics, wiring
 from tds.heartbeat import Heartbeat
 from tds.ingest.ledger import FIELDS, SPANS, SUMS
 from tds.ingest.spool import look
@@ -51,6 +51,7 @@ class PlatformMetrics:
     def collect(self) -> Any:
         yield from self._spools()  # first: it is worth most while the database is away
         yield self._free()
+        yield identity_metrics.own(ENV.home / "tls", now=timezone.now())
         up = GaugeMetricFamily("tds_database_up", "Whether the database answers")
         try:
             families = list(self._from_database())
@@ -109,6 +110,7 @@ class PlatformMetrics:
         yield kept
         yield from self._processes()
         yield from self._disks()
+        yield from identity_metrics.of_gateways(now=timezone.now())
 
     def _processes(self) -> Any:
         age = GaugeMetricFamily("tds_heartbeat_age_seconds", "Since a process last wrote its row", labels=["process"])
@@ -121,6 +123,27 @@ class PlatformMetrics:
                 waiting.add_metric([row.process], float(row.facts["waiting_messages"]))
             if "spool_lost" in row.facts:
                 lost.add_metric([row.process], float(row.facts["spool_lost"]))
+            if row.process == "ota":
+                yield from self._ota(row.facts)
         yield age
         yield waiting
         yield lost
+
+    def _ota(self, facts: dict[str, Any]) -> Any:
+        """Of the firmware server, since its start."""
+        requests, handshakes = facts.get("requests", {}), facts.get("handshakes_refused", {})
+        given = CounterMetricFamily("tds_est_certificates", "Certificates given by EST", labels=["by"])
+        for how, by in (("claimed", "claim"), ("renewed", "renewal")):
+            given.add_metric([by], float(requests.get(how, 0)))
+        refused = CounterMetricFamily("tds_ota_refused", "Requests to the firmware server refused", labels=["status"])
+        for name, count in requests.items():
+            if name.startswith("status_"):
+                refused.add_metric([name.removeprefix("status_")], float(count))
+        failed = CounterMetricFamily("tds_ota_handshakes_failed", "TLS handshakes that failed", labels=["reason"])
+        for reason, count in handshakes.items():
+            failed.add_metric([reason], float(count))
+        dropped = CounterMetricFamily("tds_ota_dropped", "Connections given up, or requests put off", labels=["why"])
+        for why in ("slow", "crowded_out", "turned_away"):
+            dropped.add_metric([why], float(facts.get(why, 0)))
+        connections = GaugeMetricFamily("tds_ota_connections", "Open now", value=float(facts.get("connections", 0)))
+        yield from (given, refused, failed, dropped, connections)

@@ -1,8 +1,10 @@
 """What works and what does not, from live facts: a message is really published, stored and read again."""
 
+import contextlib
 import json
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -16,23 +18,30 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from tds import disk, wiring
+from tds.devicelink import fleet_health, words
 from tds.environment import Environment
 from tds.fleet.models import Device, DeviceMetric, Gateway, Tenant
 from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
 from tds.heartbeat import STALE_S, Heartbeat
+from tds.identity import broker_rules, findings, given, lists_in_force
+from tds.identity.expiry import Outlook
+from tds.identity.models import BrokerAccess, Certificate, RevocationList
+from tds.identity.own_certificates import own_certificates
 from tds.ingest import loud_senders
 from tds.ingest.loud_senders import Loud
 from tds.ingest.models import SpoolState
 from tds.ingest.quarantined import counts
-from tds.local.parts import web_trouble
-from tds.local.plan import web_url
+from tds.local.parts import ota_trouble, web_trouble
+from tds.local.plan import ota_url, web_url
 from tds.mqtt import address
 from tds.mqtt.once import PublishError, publish_once
-from tds.processes import SLOT_PREFIX, broker_name
+from tds.processes import AGENT, SLOT_PREFIX, broker_name
 from tds.readings import clock
 from tds.readings.store import Series
+from tds.service_access import broker_url, services_port
 from tds.spools import SpoolSeen, consumer_names, spools
 
+OTA: Final = "firmware server"
 PROBE_DEVICE: Final = "P01"
 PROBE_TIPO: Final = "sonda"
 ROUND_TRIP_LIMIT_S: Final = 5.0
@@ -70,11 +79,14 @@ def examine(environment: Environment) -> list[Part]:
         lambda: _disk(environment, database_there=there),
         lambda: _spool(environment, database_there=there),
         lambda: _quarantine(database_there=there),
+        lambda: _certificates(environment, database_there=there),
         lambda: _web(environment),
         *(_beating(name, database_there=there) for name in consumer_names(environment)),
         lambda: _worker(database_there=there),
-        *(_round_trip(url, n, database_there=there) for n, url in enumerate(environment.mqtt_urls, start=1)),
-        lambda: Part("firmware server", State.OFF, "Not part of this version."),
+        lambda: _gateways(environment, database_there=there),
+        *(_access(environment, database_there=there)),
+        *(_round_trip(environment, n, database_there=there) for n in range(1, len(environment.mqtt_urls) + 1)),
+        lambda: _ota(environment, database_there=there),
     ]
     return [database, *(check() for check in checks), *(_abandoned_slots(environment) if there else [])]
 
@@ -229,12 +241,57 @@ def _to_look_at(worst: Loud) -> str:
     return f"Look at them with ./tds quarantine list {choice} and correct or disable what sends them."
 
 
+def _certificates(environment: Environment, *, database_there: bool) -> Part:
+    """Which run out, of gateways and of the platform itself."""
+    now, own = timezone.now(), own_certificates(environment.home / "tls")
+    gateways, unknown = Outlook([], [], []), not database_there
+    if database_there:
+        try:
+            gateways = given.running_out(now=now)
+        except DatabaseError:
+            unknown = True
+    found = findings.findings(own, gateways, now=now)
+    if found:
+        state = State.UNHEALTHY if found[0].urgent else State.WARNING
+        told = (" ".join(finding.detail for finding in found), " ".join(finding.action for finding in found))
+        return Part("certificates", state, *told)
+    if unknown:
+        return Part("certificates", State.WARNING, "Of gateways unknown: the database is away.", "See database.")
+    return Part("certificates", State.HEALTHY, findings.well(own))
+
+
 def _web(environment: Environment) -> Part:
     url = f"{web_url(environment)}/healthz"
     if trouble := web_trouble(environment):
         action = "Look into log/web.log under TDS_HOME; start it with ./tds up."
         return Part("web", State.UNHEALTHY, f"{url}: {trouble}.", action)
     return Part("web", State.HEALTHY, f"{url} answers.")
+
+
+def _ota(environment: Environment, *, database_there: bool) -> Part:
+    url = f"{ota_url(environment)}/healthz"
+    if trouble := ota_trouble(environment):
+        action = "Look into log/ota.log under TDS_HOME; start it with ./tds up."
+        return Part(OTA, State.UNHEALTHY, f"{url}: {trouble}.", action)
+    facts: dict[str, Any] = {}
+    if database_there:
+        with contextlib.suppress(DatabaseError):
+            facts = Heartbeat.objects.filter(process="ota").values_list("facts", flat=True).first() or {}
+    return Part(OTA, State.HEALTHY, f"{url} answers.{told_of_ota(facts)}")
+
+
+def told_of_ota(facts: dict[str, Any]) -> str:
+    """What the firmware server says of itself since its start, as sentences; empty when that is nothing. Pure."""
+    requests, handshakes = Counter(facts.get("requests", {})), Counter(facts.get("handshakes_refused", {}))
+    found = []
+    if given := requests["claimed"] + requests["renewed"]:
+        found.append(f"{given} certificates given since its start.")
+    if handshakes:
+        [(reason, _count)] = handshakes.most_common(1)
+        found.append(f"{handshakes.total()} TLS handshakes failed, most of them with: {reason}.")
+    if limited := requests["limited"]:
+        found.append(f"{limited} tries to enrol came too fast.")
+    return "".join(f" {sentence}" for sentence in found)
 
 
 def _beating(process: str, *, database_there: bool) -> Callable[[], Part]:
@@ -292,6 +349,54 @@ def _worker(*, database_there: bool) -> Part:
     return Part("worker", State.WARNING, f"{part.detail} {doubt}", clock.WHAT_TO_DO) if doubt else part
 
 
+def _gateways(environment: Environment, *, database_there: bool) -> Part:
+    """How many are connected. Never unhealthy: the platform works, whatever they do."""
+    away = Part("gateways", State.WARNING, "Unknown: the database is away.", "See database.")
+    if not database_there:
+        return away
+    now = timezone.now()
+    try:
+        found = fleet_health.counts(Gateway.objects.exclude(tenant__slug=PROBE_TENANT), now=now)
+        brokers = fleet_health.brokers()
+    except DatabaseError:
+        return away
+    names = [broker_name(number) for number in range(1, len(environment.mqtt_urls) + 1)]
+    unheard = [name for name in names if name not in brokers or not brokers[name].is_heard(now)]
+    if unheard:
+        detail = f"{words.fleet(found)} Whether they come or go on {', '.join(unheard)} is not heard."
+        return Part("gateways", State.WARNING, detail, "See worker and broker.")
+    return Part("gateways", State.HEALTHY, words.fleet(found))
+
+
+def _access(environment: Environment, *, database_there: bool) -> list[Callable[[], Part]]:
+    """Of the private brokers: the agent, and whether who was put out is out."""
+    if environment.mqtt_urls_given or not services_port(environment, 1):
+        return []
+    return [_beating(AGENT, database_there=database_there), lambda: _revocation(database_there=database_there)]
+
+
+def _revocation(*, database_there: bool) -> Part:
+    away = Part("revocation", State.UNHEALTHY, "Unknown: the database is away.", "See database.")
+    if not database_there:
+        return away
+    try:
+        lists = RevocationList.objects.values_list("issuer", "revision", "next_update")
+        brokers = BrokerAccess.objects.values_list("broker", "revision", "detail")
+        refused = Certificate.objects.filter(listed_in__isnull=False, not_after__gt=timezone.now()).count()
+        worker = Heartbeat.objects.filter(process="worker").first()
+        verdict = lists_in_force.judge(
+            [lists_in_force.List(*row) for row in lists],
+            [lists_in_force.Broker(*row) for row in brokers],
+            refused,
+            worker.facts.get("revoking", "") if worker else "",
+            now=timezone.now(),
+        )
+    except DatabaseError:
+        return away
+    state = {True: State.HEALTHY, None: State.WARNING, False: State.UNHEALTHY}[verdict.well]
+    return Part("revocation", state, verdict.detail, verdict.action)
+
+
 def _of(row: Heartbeat, age_s: float) -> Part:
     """A process that lives, and what it says of itself."""
     if shortage := row.facts.get("shortage"):
@@ -306,11 +411,13 @@ def _of(row: Heartbeat, age_s: float) -> Part:
     return Part(row.process, State.HEALTHY, detail)
 
 
-def _round_trip(url: str, number: int, *, database_there: bool) -> Callable[[], Part]:
+def _round_trip(environment: Environment, number: int, *, database_there: bool) -> Callable[[], Part]:
     name = broker_name(number)
 
     def check() -> Part:
-        broker = address.parse(url)
+        broker = address.parse(environment.mqtt_urls[number - 1])
+        # A gateway's message: of our own processes the consumer alone may write one, to clear what is retained.
+        door = address.parse(broker_url(environment, number, broker_rules.CONSUMER))
         away = Part(name, State.UNHEALTHY, "Can't be tried: the database is away.", "See database.")
         if not database_there:
             return away
@@ -321,7 +428,7 @@ def _round_trip(url: str, number: int, *, database_there: bool) -> Callable[[], 
         sent_at = timezone.now()
         began = monotonic()
         try:
-            publish_once(broker, f"telemetry/{PROBE_GATEWAY}/{PROBE_DEVICE}/data", _probe(sent_at))
+            publish_once(door, f"telemetry/{PROBE_GATEWAY}/{PROBE_DEVICE}/data", _probe(sent_at))
         except PublishError as error:
             return Part(name, State.UNHEALTHY, f"{broker}: {error}", f"Look into log/{name}.log under TDS_HOME.")
         try:

@@ -24,6 +24,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("metrics", health.metrics, name="metrics"),
     path("tds_new/telemetria/", include("tds.dashboard.urls")),
+    path("tds_new/gateways/", include("tds.dashboard.gateway_urls")),
     path("accounts/email/", no_mail),
     path("accounts/password/reset/", no_mail),
     path("accounts/", include("allauth.account.urls")),

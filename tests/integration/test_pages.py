@@ -43,11 +43,14 @@ MEMBERS: Final = [
     *("/accounts/2fa/totp/activate/", "/accounts/reauthenticate/", "/accounts/2fa/recovery-codes/", "/admin/"),
     *(f"{DASHBOARD}api/timeline/", f"{DASHBOARD}opcoes/", f"{DASHBOARD}nada/"),
     *(f"{DASHBOARD}registro/", f"{DASHBOARD}api/registro/", f"{DASHBOARD}situacao/", f"{DASHBOARD}api/situacao/"),
+    "/tds_new/gateways/",
 ]
 OPERATORS: Final = [
     "/admin/",
     *(f"/admin/tds_new/{name}/" for name in ("user", "tenant", "site", "membership", "gateway", "device", "metric")),
     *(f"/admin/tds_new/{name}/" for name in ("apitoken", "quarantinedmessage", "quarantinecount", "ledgerhour")),
+    *(f"/admin/tds_new/{name}/" for name in ("auditentry", "certificate", "claimcode", "gatewaypassword")),
+    *(f"/admin/tds_new/{name}/" for name in ("revocationlist", "brokeraccess", "gatewaypresence", "brokerlink")),
     f"{DASHBOARD}situacao/",
     *("/admin/tds_new/user/add/", "/admin/tds_new/gateway/add/", "/admin/password_change/", "/admin/nada/"),
 ]

@@ -225,14 +225,14 @@ def test_it_says_what_the_command_says_of_every_part(
     answer = looked(operator, begun)
     names = [part["nome"] for part in answer["partes"]]
     assert names == [
-        *("database", "redis", "disk", "spool", "quarantine", "web", "consumer", "consumer-2", "worker"),
-        *("broker", "broker-2", "firmware server"),
+        *("database", "redis", "disk", "spool", "quarantine", "certificates", "web", "consumer", "consumer-2"),
+        *("worker", "gateways", "broker", "broker-2", "firmware server"),
     ]
     assert answer["saudavel"] is False
     shown = {part["nome"]: part for part in answer["partes"]}
     assert "the broker can't be reached" in shown["broker-2"]["detalhe"]
     assert shown["consumer"]["o_que_fazer"].startswith("Look into log/consumer.log")
-    assert shown["firmware server"]["estado"] == "off"
+    assert shown["firmware server"]["estado"] == "unhealthy"  # none runs here
 
 
 def test_the_spools_are_figures_of_their_own(

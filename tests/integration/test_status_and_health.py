@@ -47,7 +47,8 @@ from tests.running import RunningBroker, free_port, wait_until
 
 TOKEN: Final = "a-token-of-24-characters"
 PARTS: Final = [
-    *("database", "redis", "disk", "spool", "quarantine", "web", "consumer", "worker", "broker", "firmware server"),
+    *("database", "redis", "disk", "spool", "quarantine", "certificates", "web", "consumer", "worker", "gateways"),
+    *("broker", "firmware server"),
 ]
 
 Connection = psycopg.Connection[Any]
@@ -500,7 +501,8 @@ def test_the_command_without_a_database_is_one_document_a_sentence_each_and_exit
         "disk": "healthy",
         "spool": "healthy",
         "quarantine": "warning",
-        "firmware server": "off",
+        "certificates": "warning",
+        "gateways": "warning",
     }
     for part in document["parts"].values():
         assert part["state"] != "unhealthy" or (part["detail"] and part["action"])

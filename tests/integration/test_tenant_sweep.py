@@ -21,10 +21,25 @@ from django.utils.http import int_to_base36
 from django.utils.regex_helper import normalize
 
 from tds import wiring
+from tds.devicelink.models import GatewayPresence
 from tds.environment import ROOT
-from tds.fleet import tokens
-from tds.fleet.models import ApiToken, Device, Gateway, Membership, Metric, Role, Site, Tenant, User
+from tds.fleet import audit, lifecycle, tokens
+from tds.fleet.models import (
+    ApiToken,
+    AuditEntry,
+    Device,
+    Gateway,
+    GatewayStatus,
+    Membership,
+    Metric,
+    Role,
+    Site,
+    Tenant,
+    User,
+)
 from tds.heartbeat import Heartbeat
+from tds.identity import claims
+from tds.identity.models import Certificate, ClaimCode, GatewayPassword, How
 from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.readings.models import LedgerDropped, Reading
 from tests import seeding
@@ -32,6 +47,8 @@ from tests import seeding
 pytestmark = pytest.mark.django_db
 
 PREFIX: Final = "tds_new/telemetria/"
+GATEWAYS: Final = "tds_new/gateways/"
+OF_A_GATEWAY: Final = f"{GATEWAYS}<str:code>/"
 
 KEPT_MESSAGE: Final = f"{PREFIX}api/quarentena/<int:id>/"
 
@@ -48,12 +65,15 @@ MEMBERS: Final = {  # what the signed-in person's tenant has, and nothing else
     f"{PREFIX}quarentena/",
     f"{PREFIX}quarentena/exportar/",
     KEPT_MESSAGE,
+    GATEWAYS,
+    OF_A_GATEWAY,
 }
 ACTIONS: Final = {  # of members as well, but a GET shows nothing
     f"{PREFIX}cliente/",
     f"{PREFIX}quarentena/acao/",
     f"{PREFIX}api/quarentena/reprocessar/",
     f"{PREFIX}api/quarentena/eliminar/",
+    f"{OF_A_GATEWAY}acao/",
 }
 PLATFORM: Final = {f"{PREFIX}situacao/", f"{PREFIX}api/situacao/"}  # the platform operator's alone
 TOKENS: Final = {f"{PREFIX}api/leituras/"}  # what the bearer token's tenant has
@@ -106,11 +126,13 @@ class Victim:
     gateway: Gateway
     device: Device
     token: ApiToken
+    claim_secret: str
     rows: dict[str, Any]  # the victim's row of each model that /admin/ shows
 
     @property
     def markers(self) -> set[str]:
-        return {MARK, self.token.hint.casefold(), self.token.sha256, str(VALUE), str(int(VALUE))}
+        numbers = {str(VALUE), str(int(VALUE)), f"{771177:040x}"}
+        return {MARK, self.token.hint.casefold(), self.token.sha256, self.claim_secret.casefold(), *numbers}
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +165,27 @@ def victim() -> Victim:
         payload=b'{"segredo": "vitima"}',
         received_at=now,
     )
+    lifecycle.change(gateway, GatewayStatus.DISABLED, by=user, now=now)
+    lifecycle.change(gateway, GatewayStatus.ACTIVE, by=user, now=now)
+    claim, claim_secret = claims.make(gateway, now=now, by=user)
+    certificate = Certificate.objects.create(
+        gateway=gateway,
+        serial=f"{771177:040x}",
+        issuer="device-vitima",
+        fingerprint="7a" * 32,
+        how=How.FACTORY,
+        not_before=now,
+        not_after=now + timedelta(days=10),
+        issued_at=now,
+    )
     rows: list[Model] = [
+        claim,
+        certificate,
+        audit.of_gateway(gateway)[0],
+        GatewayPassword.objects.create(gateway=gateway, hash="$7$vitima-hash"),
+        GatewayPresence.objects.create(
+            gateway=gateway, online=True, broker="broker", brokers=["broker"], changed_at=now, witnessed=True
+        ),
         tenant,
         site,
         user,
@@ -159,7 +201,7 @@ def victim() -> Victim:
         LedgerDropped.objects.create(tenant=tenant, day=now.date(), rows=12),
     ]
     rows_by_model: dict[str, Any] = {str(row._meta.model_name): row for row in rows}
-    return Victim(tenant, user, gateway, rows_by_model["device"], token, rows_by_model)
+    return Victim(tenant, user, gateway, rows_by_model["device"], token, claim_secret, rows_by_model)
 
 
 @pytest.fixture
@@ -208,6 +250,7 @@ def addresses(victim: Victim) -> list[Address]:
             "object_id": pk,
             "content_type_id": "1",
             "app_label": "tds_new",
+            "code": victim.gateway.code,
             "url": f"tds_new/gateway/{victim.gateway.pk}/change",
             "key": "set-password",
             "uidb36": int_to_base36(victim.user.pk),
@@ -258,6 +301,10 @@ def everything_of(victim: Victim) -> list[Any]:
         LedgerHour,
         LedgerDay,
         LedgerDropped,
+        AuditEntry,
+        Certificate,
+        ClaimCode,
+        GatewayPassword,
     )
     rows: list[Any] = [list(model._default_manager.order_by("pk").values()) for model in models]
     rows.append(list(User.objects.filter(pk=victim.user.pk).values()))
@@ -292,7 +339,7 @@ def test_the_victims_own_people_see_what_the_sweep_looks_for(victim: Victim) -> 
         body_of(ask(client, "GET", address.path)) for address in addresses(victim) if "admin/" in address.path
     )
     assert {marker for marker in victim.markers if marker not in shown} <= {
-        victim.token.sha256,  # not even the operator sees it
+        *(victim.token.sha256, victim.claim_secret.casefold()),  # not even the operator sees them
         *(str(VALUE), str(int(VALUE))),  # /admin/ has no readings
     }
 
@@ -305,7 +352,8 @@ def test_no_address_shows_another_tenant(victim: Victim, stranger: User, clerk: 
     for method, address in requests_for(victim):
         # A POST may sign out.
         response = ask(signed_in(user) if method == "POST" else client, method, address.path)
-        shown = body_of(response)
+        # The way to the sign-in holds the address that was asked for.
+        shown = body_of(response).replace(address.path.casefold(), "")
         leaked = {marker for marker in victim.markers if marker in shown}
         assert not leaked, f"{method} {address.path} shows {leaked}"
         assert response.status_code < 500, f"{method} {address.path}"
@@ -345,11 +393,38 @@ def test_the_victims_codes_are_answered_as_codes_that_nobody_has(
         return response.status_code, text
 
     client = signed_in(user)
-    for address in (a for a in addresses(victim) if a.route in MEMBERS):
+    for address in (a for a in addresses(victim) if a.route in MEMBERS - {OF_A_GATEWAY}):  # which has its code itself
         for method in ("GET", "POST"):
             for name in real:
                 mine, theirs = (answer(method, address.path, name, values) for values in (nobodys, real))
                 assert mine == theirs, f"{method} {address.path} with {name}"
+
+
+@pytest.mark.parametrize("action", ["desativar", "ativar", "aposentar", "codigo"])
+def test_another_tenants_gateway_is_the_404_of_one_that_does_not_exist(
+    victim: Victim, stranger: User, action: str
+) -> None:
+    client, nobodys = signed_in(stranger), "GW-NADAAA-7"
+    assert len(nobodys) == len(victim.gateway.code)
+    before = everything_of(victim)
+    data = {"acao": action, "id": victim.gateway.pk, "certeza": "1", "ultimo": victim.rows["claimcode"].pk}
+
+    def answers(code: str) -> list[tuple[int, str]]:
+        page = f"/{GATEWAYS}{code}/"
+        responses = [
+            client.get(page),
+            client.get(page, {"id": victim.gateway.pk}),
+            client.get(page, {"parte": "viva"}),
+            client.post(f"{page}acao/", data),
+        ]
+        return [(r.status_code, re.sub(r"\b[a-z0-9]{32,64}\b|expires: .*", "", body_of(r))) for r in responses]
+
+    theirs, none = answers(victim.gateway.code), answers(nobodys)
+    assert {status for status, _text in theirs} == {404}
+    assert [(s, text.replace(victim.gateway.code.casefold(), "…")) for s, text in theirs] == [
+        (s, text.replace(nobodys.casefold(), "…")) for s, text in none
+    ]
+    assert everything_of(victim) == before
 
 
 def test_another_tenants_token_says_nothing_of_a_gateway(victim: Victim, stranger: User) -> None:

@@ -27,7 +27,7 @@ from ninja import Router, Schema
 from tds.dashboard import selection
 from tds.dashboard.answers import Refused
 from tds.dashboard.pages import REFRESH_S
-from tds.dashboard.texts import script_texts
+from tds.dashboard.texts import status_texts
 from tds.fleet import access
 from tds.settings import ENV
 from tds.status import Look, Part, State, healthy, look
@@ -36,7 +36,6 @@ LOOK_SHARED: Final = timedelta(seconds=10)  # no new look before; a younger one 
 LOOK_KEPT_S: Final = 120  # then it says nothing of now any more
 LOOK_LIMIT_S: Final = 30  # whoever began one may be dead: then somebody else begins
 LOOKING_S: Final = 1  # until the page asks again while a look is under way
-STATUS_LINE: Final = {"zone", "unreachable", "unreachable_first", "server_failed", "retry_in", "back", "unknown_answer"}
 LAST: Final = "platform-status"
 UNDER_WAY: Final = "platform-status-under-way"
 NEVER: Final[dict[str, Any]] = {
@@ -161,8 +160,7 @@ def _document(seen: Look) -> dict[str, Any]:
 
 
 def _texts() -> dict[str, str]:
-    shared = script_texts()
-    return {key: shared[key] for key in STATUS_LINE} | {
+    return status_texts() | {
         "loading": _("Looking…"),
         "updated": _("Looked at {time}"),
         "healthy": _("works"),

@@ -3,7 +3,16 @@
 A sentence with a number has a form for one and one for the others: `key_one`, `key_other`.
 """
 
+from typing import Final
+
 from django.utils.translation import gettext as _
+
+STATUS_LINE: Final = frozenset(
+    {
+        *("updated", "loading", "zone", "unreachable", "unreachable_first", "server_failed", "retry_in", "back"),
+        "unknown_answer",
+    }
+)
 
 
 def script_texts() -> dict[str, str]:
@@ -69,3 +78,8 @@ def script_texts() -> dict[str, str]:
         "copied": _("Copied."),
         "copy_failed": _("Select the line and copy it by hand."),
     }
+
+
+def status_texts() -> dict[str, str]:
+    """Those of the line that says how far a page can be trusted."""
+    return {key: text for key, text in script_texts().items() if key in STATUS_LINE}

@@ -1,4 +1,4 @@
-// One GET that answers JSON, with a time limit and errors by what the page can do about them.
+// One GET, with a time limit and errors by what the page can do about them.
 import { page } from "./page.js";
 
 const TIMEOUT_MS = 15_000;
@@ -14,18 +14,15 @@ export class Unavailable extends Error {
   }
 }
 
-export async function getJson(address, signal) {
-  let answer;
+async function get(address, signal, accept, read) {
   try {
-    answer = await fetch(address, {
-      headers: { Accept: "application/json" },
+    const answer = await fetch(address, {
+      headers: { Accept: accept },
       signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
     if (answer.status === 401 || answer.redirected) return location.reload(); // to the sign-in, and back here after it
     if (answer.status >= 500 || answer.status === 429) throw new Unavailable(answer.status);
-    const body = await answer.json();
-    if (answer.ok) return body;
-    throw new Refused(body.detalhe || page.texts.unknown_answer);
+    return await read(answer);
   } catch (error) {
     if (error instanceof Refused || error instanceof Unavailable) throw error;
     signal.throwIfAborted(); // the person changed a filter: nobody waits for this answer
@@ -33,3 +30,17 @@ export async function getJson(address, signal) {
     throw new Unavailable();
   }
 }
+
+export const getJson = (address, signal) =>
+  get(address, signal, "application/json", async (answer) => {
+    const body = await answer.json();
+    if (answer.ok) return body;
+    throw new Refused(body.detalhe || page.texts.unknown_answer);
+  });
+
+// A part of a page, written by the server as it writes whole pages: what gateways sent is text in it already.
+export const getPart = (address, signal) =>
+  get(address, signal, "text/html", async (answer) => {
+    if (!answer.ok) return location.reload(); // the whole page says why, as when the reader went on in another company
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  });

@@ -1,0 +1,118 @@
+"""What one gateway's page shows, gathered in a bounded number of statements whatever the gateway has."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.http import HttpRequest
+from django.urls import reverse
+
+from tds.dashboard import gateway_facts, gateway_texts, selection
+from tds.devicelink import fleet_health
+from tds.fleet import access, audit
+from tds.fleet.access import Scope
+from tds.fleet.limits import MAX_DEVICES_A_GATEWAY
+from tds.fleet.models import AuditAction, AuditEntry, Gateway, GatewayStatus, Role
+from tds.identity import expiry, given
+from tds.identity.taken import Broker, Held, Stage, Taken, taken
+from tds.ingest import quarantined
+
+MAX_CERTIFICATES: Final = 20  # the newest; a gateway gets one in more than a year
+MAX_ENTRIES: Final = 50  # of the audit trail
+MAX_FORMER: Final = 10  # gateways that had the same code
+ENABLING_SHOWN: Final = timedelta(minutes=10)  # how far the brokers are with letting it in again
+STATUS_ACTIONS: Final = (AuditAction.DISABLED, AuditAction.ENABLED, AuditAction.RETIRED)
+
+
+def context(request: HttpRequest, gateway: Gateway, *, now: datetime) -> dict[str, Any]:
+    scope = access.of(request)
+    entries = list(scope.filter(audit.of_gateway(gateway), "tenant")[:MAX_ENTRIES])
+    # Whoever renews ten times a day can't push the one that was not out of sight: those that can be used come first.
+    certificates = list(_certificates(scope, gateway).order_by("-not_after", "-id")[: MAX_CERTIFICATES + 1])
+    ends_at = given.last_ends([gateway.pk]).get(gateway.pk)
+    revisions = dict(given.revocation_lists().values_list("issuer", "revision"))
+    reached = _taken(scope, gateway, entries, revisions, now)
+    health = fleet_health.of([gateway], now=now)[gateway.pk]
+    return {
+        "scope": scope,
+        "tenant": scope.tenant,
+        "zone": selection.zone(scope).key,
+        "now": now,
+        "gateway": gateway,
+        "address": address(gateway),
+        "facts": gateway_facts.facts(health, now=now),
+        "firmware": health.firmware,
+        "ends_at": ends_at,
+        "end": expiry.end_of(ends_at, now=now),
+        "certificates": [
+            (each, gateway_texts.state(each, revisions, now=now)) for each in certificates[:MAX_CERTIFICATES]
+        ],
+        "more_certificates": len(certificates) > MAX_CERTIFICATES,
+        "claims": list(_open_claims(scope, gateway, now)),
+        "newest_claim": newest_claim(scope, gateway),
+        "devices": list(scope.devices().filter(gateway=gateway).order_by("code")[:MAX_DEVICES_A_GATEWAY]),
+        "refused": list(
+            scope.filter(quarantined.counts(), "tenant").filter(gateway=gateway, total__gt=0).order_by("-total")
+        ),
+        "entries": [
+            (entry, gateway_texts.actor(entry), gateway_texts.detail(entry.detail, selection.zone(scope)))
+            for entry in entries
+        ],
+        "more_entries": len(entries) == MAX_ENTRIES,
+        "former": [(each, address(each)) for each in _of_the_same_code(scope, gateway)],
+        "reached": gateway_texts.reached(reached, admitted=gateway.status == GatewayStatus.ACTIVE) if reached else "",
+        "reached_level": "info" if reached and reached.stage in {Stage.DONE, Stage.NO_CERTIFICATE} else "warning",
+        "waiting": reached is not None and reached.stage in {Stage.SIGNING, Stage.SPREADING},
+        "retired": gateway.status == GatewayStatus.RETIRED,
+        "may_operate": scope.may(Role.OPERATOR) and gateway.status != GatewayStatus.RETIRED,
+        "may_retire": scope.may(Role.ADMIN) and gateway.status != GatewayStatus.RETIRED,
+    }
+
+
+def address(gateway: Gateway) -> str:
+    """The code alone leads to the gateway that has it now; to a retired one its id as well."""
+    former = f"?id={gateway.pk}" if gateway.status == GatewayStatus.RETIRED else ""
+    return reverse("gateway", args=[gateway.code]) + former
+
+
+def newest_claim(scope: Scope, gateway: Gateway) -> int:
+    """The id of the claim code that was made last, 0 for none: whoever asks for another one has seen it."""
+    newest = scope.filter(given.claim_codes(), "gateway__tenant").filter(gateway=gateway).order_by("-pk").first()
+    return newest.pk if newest else 0
+
+
+def _of_the_same_code(scope: Scope, gateway: Gateway) -> Any:
+    return scope.gateways().filter(code=gateway.code).exclude(pk=gateway.pk).order_by("-created_at")[:MAX_FORMER]
+
+
+def _certificates(scope: Scope, gateway: Gateway) -> Any:
+    return scope.filter(given.certificates(), "gateway__tenant").filter(gateway=gateway)
+
+
+def _open_claims(scope: Scope, gateway: Gateway, now: datetime) -> Any:
+    codes = scope.filter(given.claim_codes(), "gateway__tenant").filter(gateway=gateway)
+    return codes.filter(used_at=None, revoked_at=None, expires_at__gt=now)
+
+
+def _taken(
+    scope: Scope, gateway: Gateway, entries: Sequence[AuditEntry], revisions: dict[str, int], now: datetime
+) -> Taken | None:
+    """None when nobody has to be told: a gateway that was not disabled of late."""
+    changed_at = next((entry.at for entry in entries if entry.action in STATUS_ACTIONS), None)
+    admitted = gateway.status == GatewayStatus.ACTIVE
+    if admitted and (changed_at is None or now - changed_at > ENABLING_SHOWN):
+        return None
+    usable = _certificates(scope, gateway).filter(not_after__gte=now).order_by()
+    revoked = ExpressionWrapper(Q(revoked_at__isnull=False), BooleanField())
+    # Of a thousand certificates in the same state one says it.
+    held = [Held(*row) for row in usable.values_list("issuer", revoked, "listed_in").distinct()]
+    rows = list(given.brokers().values_list("broker", "revision", "applied_at", "as_of"))
+    brokers = [Broker(*row[:3]) for row in rows]
+    reached = taken(held, revisions, brokers, admitted=admitted, changed_at=changed_at)
+    with_password = scope.filter(given.passwords(), "gateway__tenant").filter(gateway=gateway).exists()
+    if not with_password or reached.stage not in {Stage.NO_CERTIFICATE, Stage.DONE} or changed_at is None:
+        return reached
+    # Passwords are in no list: a broker has taken in what it looked at after the word was given.
+    behind = tuple(broker for broker, _revision, _applied_at, as_of in rows if as_of < changed_at)
+    return Taken(Stage.SPREADING, behind) if behind else Taken(Stage.DONE, after=reached.after)

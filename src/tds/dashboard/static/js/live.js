@@ -1,0 +1,114 @@
+// Keeps a page's living part as the server has it: asks for it again and puts what changed in place, without a page load.
+import { $, page } from "./page.js";
+import { Unavailable, getPart } from "./api.js";
+import * as status from "./status.js";
+
+const RETRY_FIRST_S = 2;
+const RETRY_MAX_S = 60;
+const WAITING_S = 0.5; // while the page waits for something that is a matter of seconds …
+const WAITING_FOR_S = 30; // … and no longer
+const TICK_MS = 250;
+
+const sent = new WeakMap(); // item → what the server sent of it: opened details are the reader's, and no change
+let clockAheadMs = 0;
+let asking = false;
+let failures = 0;
+let dueAt = 0;
+let waitingSince = null;
+
+function signature(item) {
+  const copy = item.cloneNode(true);
+  for (const token of copy.querySelectorAll("[name=csrfmiddlewaretoken]")) token.remove(); // another one in each answer
+  return copy.outerHTML;
+}
+
+function remember(item) {
+  sent.set(item, signature(item));
+  return item;
+}
+
+// What has the focus keeps it, also when its item was written anew.
+function focused(box) {
+  const held = document.activeElement;
+  const item = held?.closest?.("[data-key]");
+  if (!item || !box.contains(item)) return () => {};
+  const place = [...item.querySelectorAll("a, button, input, summary")].indexOf(held);
+  return () => {
+    if (document.activeElement === held) return;
+    const again = box.querySelector(`[data-key="${CSS.escape(item.dataset.key)}"]`);
+    [...(again?.querySelectorAll("a, button, input, summary") ?? [])][place]?.focus({ preventScroll: true });
+  };
+}
+
+function put(box, fresh) {
+  const shown = new Map([...box.children].map((item) => [item.dataset.key, item]));
+  const items = [...fresh.children].map((item) => {
+    const kept = shown.get(item.dataset.key);
+    if (kept && sent.get(kept) === signature(item)) return kept;
+    return remember(document.adoptNode(item));
+  });
+  if (items.length === box.children.length && items.every((item, place) => item === box.children[place])) return;
+  const restore = focused(box);
+  box.replaceChildren(...items);
+  restore();
+}
+
+function draw(part) {
+  const fresh = part.getElementById("live");
+  const boxes = [...$("live").querySelectorAll("[data-live]")];
+  const freshBoxes = [...fresh.querySelectorAll("[data-live]")];
+  boxes.forEach((box, place) => put(box, freshBoxes[place]));
+  clockAheadMs = Date.now() - Date.parse(fresh.dataset.now);
+  $("live").toggleAttribute("data-waiting", "waiting" in fresh.dataset);
+}
+
+const serverNow = () => new Date(Date.now() - clockAheadMs);
+
+// Soon again while something is under way: whoever disabled a gateway looks at the page until it is cut off.
+function wait() {
+  if (!("waiting" in $("live").dataset)) waitingSince = null;
+  else waitingSince ??= Date.now();
+  return waitingSince !== null && Date.now() - waitingSince < WAITING_FOR_S * 1000 ? WAITING_S : page.refresh_s;
+}
+
+const plan = (seconds) => {
+  dueAt = Date.now() + seconds * 1000;
+};
+
+async function ask() {
+  asking = true;
+  try {
+    const address = new URL($("live").dataset.url, location.href);
+    address.searchParams.set("parte", "viva");
+    const part = await getPart(address, new AbortController().signal);
+    if (!part) return; // signed out: the page loads anew
+    draw(part);
+    failures = 0;
+    status.succeeded(serverNow());
+    plan(wait());
+  } catch (error) {
+    failures += 1;
+    plan(Math.min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** (failures - 1)) * (0.8 + 0.4 * Math.random()));
+    status.failed(serverNow(), error.status ?? null);
+    if (!(error instanceof Unavailable)) throw error; // said above, and in the console
+  } finally {
+    asking = false;
+  }
+}
+
+// Is it time. Nothing is asked while nobody looks, nor twice at once.
+function tick() {
+  if (document.hidden) return;
+  status.countdown(Math.max(0, Math.ceil((dueAt - Date.now()) / 1000)));
+  if (!asking && Date.now() >= dueAt) ask();
+}
+
+export function start() {
+  for (const item of $("live").querySelectorAll("[data-live] > [data-key]")) remember(item);
+  clockAheadMs = Date.now() - Date.parse($("live").dataset.now);
+  status.succeeded(serverNow());
+  plan(wait());
+  $("status-retry-now").addEventListener("click", () => (plan(0), tick()));
+  document.addEventListener("visibilitychange", () => !document.hidden && (plan(0), tick()));
+  setInterval(tick, TICK_MS);
+}
