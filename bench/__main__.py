@@ -7,13 +7,39 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import dashboard, durable, growth, latency, load, memory, reads, steady
+from bench import (
+    connections,
+    dashboard,
+    durable,
+    growth,
+    latency,
+    load,
+    memory,
+    provisioning,
+    reads,
+    revocation,
+    steady,
+)
 from bench.browser import Browser
 from bench.figures import Figure, machine, print_table
 from bench.platform import TENANT, Platform, running_platform
 from tests.running import running_broker
 
-PARTS = ("memory", "durable", "growth", "steady", "latency", "dashboard", "reads")
+PARTS = (
+    "memory",
+    "durable",
+    "growth",
+    "steady",
+    "latency",
+    "dashboard",
+    "provisioning",
+    "revocation",
+    "connections",
+    "reads",
+)
+
+# They start what they need by themselves.
+WITHOUT_PLATFORM: dict[str, Callable[[], list[Figure]]] = {"connections": connections.measure, "reads": reads.measure}
 
 
 def main() -> int:
@@ -28,14 +54,15 @@ def main() -> int:
     )
     options = parser.parse_args()
     wanted = options.part or PARTS
-    if set(wanted) & {"durable", "growth", "steady", "latency"}:
+    if set(wanted) & {"durable", "growth", "steady", "latency", "connections"}:
         load.build()
     figures: list[Figure] = []
-    if set(wanted) - {"reads"}:
+    if set(wanted) - WITHOUT_PLATFORM.keys():
         figures += _of_one_platform(wanted, options.store)
-    if "reads" in wanted:
-        sys.stderr.write("measuring reads …\n")
-        figures += reads.measure()
+    for name, measure in WITHOUT_PLATFORM.items():
+        if name in wanted:
+            sys.stderr.write(f"measuring {name} …\n")
+            figures += measure()
     print_table(figures)
     if options.json:
         document = {"machine": machine(), "figures": [asdict(figure) for figure in figures]}
@@ -55,6 +82,8 @@ def _of_one_platform(wanted: Collection[str], store: str) -> list[Figure]:
             "steady": lambda: steady.measure(platform),
             "latency": lambda: latency.measure(platform, browser),
             "dashboard": lambda: dashboard.measure(platform, browser),
+            "provisioning": lambda: provisioning.measure(platform),
+            "revocation": lambda: revocation.measure(platform),
         }
         for name, measure in steps.items():
             if name in wanted:

@@ -1,8 +1,9 @@
-"""The load generator and the bare subscriber, built with sanitizers: what they send is what the platform takes."""
+"""The load generators and the bare subscriber, built with sanitizers: what they send is what the platform takes."""
 
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tds.ingest.messages import Message
 from tds.ingest.wire import judge
-from tests.running import RunningBroker, wait_until
+from tests.boxes import Maker
+from tests.running import RunningBroker, running_broker, shared_folder, wait_until
 
 BENCH = Path(__file__).parents[2] / "bench"
 START = datetime(2026, 2, 18, 18, 30, 59, 999_000, UTC)
@@ -86,6 +88,99 @@ def test_the_bare_subscriber_counts_all_that_was_published(broker: RunningBroker
 def test_what_nobody_subscribes_to_does_not_count_as_acknowledged(broker: RunningBroker, programs: Path) -> None:
     report = report_of(start(programs / "loadgen", "--port", broker.port, "--messages", 1_000))
     assert (report["acked"], report["no_subscriber"]) == (0, 1_000)
+
+
+@pytest.fixture(scope="module")
+def maker(programs: Path) -> Iterator[Maker]:
+    if not (programs / "tlsconn").exists():
+        pytest.skip("needs OpenSSL's headers (libssl-dev)")
+    with shared_folder("bench-box") as folder:
+        found = Maker.new(folder)
+        for number in range(20):
+            found.provision(f"BENCH-{number:04}")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def tls_broker(maker: Maker) -> Iterator[RunningBroker]:
+    with running_broker(authorities=maker.authorities) as running:
+        yield running
+
+
+@pytest.mark.parametrize("version", [12, 13])
+def test_every_gateway_of_a_box_comes_in_by_its_certificate(
+    tls_broker: RunningBroker, maker: Maker, programs: Path, version: int
+) -> None:
+    opener = start(
+        *(programs / "tlsconn", "--port", tls_broker.broker.listeners.tls, "--box", maker.box, "--gateways", 20),
+        *("--connections", 60, "--at-once", 7, "--tls", version),
+    )
+    report = report_of(opener)
+    assert (report["accepted"], report["refused"], report["failed"], report["complete"]) == (60, 0, 0, True)
+    assert 0 < report["connack_ms"]["p50"] <= report["connack_ms"]["max"]
+    assert opener.returncode == 0
+
+
+def test_held_connections_are_all_there_until_the_end(tls_broker: RunningBroker, maker: Maker, programs: Path) -> None:
+    opener = subprocess.Popen(
+        [
+            *(programs / "tlsconn", "--port", str(tls_broker.broker.listeners.tls), "--box", maker.box, "--hold", "1"),
+            *("--gateways", "20", "--connections", "20"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert opener.stdout is not None
+    assert json.loads(opener.stdout.readline())["accepted"] == 20
+    assert established(tls_broker.broker.listeners.tls) == 20
+    output, complaint = opener.communicate(timeout=20)
+    assert json.loads(output) == {"held": 20, "lost": 0}
+    assert (opener.returncode, complaint) == (0, "")
+
+
+def test_without_a_box_connections_are_plain(broker: RunningBroker, programs: Path, maker: Maker) -> None:
+    report = report_of(start(programs / "tlsconn", "--port", broker.port, "--connections", 50))
+    assert (report["accepted"], report["complete"]) == (50, True)
+
+
+def test_a_certificate_of_another_authority_does_not_count(
+    tls_broker: RunningBroker, maker: Maker, programs: Path, tmp_path: Path
+) -> None:
+    other = Maker.new(tmp_path)
+    ca = (maker.box / "BENCH-0000/ca.pem").read_bytes()
+    (other.provision("BENCH-0000") / "ca.pem").write_bytes(ca)
+    words = ("--port", tls_broker.broker.listeners.tls, "--box", other.box, "--gateways", 1, "--at-once", 1)
+    opener = start(programs / "tlsconn", *words, "--connections", 3)
+    output, complaint = opener.communicate(timeout=20)
+    report = json.loads(output)
+    assert (report["accepted"], report["failed"], opener.returncode) == (0, 3, 1)
+    assert complaint.startswith("BENCH-0000: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--box", "/nowhere"], "can't be read; fill the box"),
+        (["--gateways", "3"], "give as many --gateways"),
+        (["--hold", "1", "--connections", "100000", "--gateways", "100000"], "one address has no more ports"),
+        (["--host", "example.org", "--connections", "1"], "is not this machine"),
+    ],
+)
+def test_a_wrong_option_of_the_opener_is_a_sentence(
+    programs: Path, maker: Maker, words: list[str], sentence: str
+) -> None:
+    opener = start(programs / "tlsconn", *words)
+    _, complaint = opener.communicate(timeout=20)
+    assert opener.returncode != 0
+    assert sentence in complaint
+
+
+def established(port: int) -> int:
+    """Connections to that port of this machine, at the server's side (proc_pid_net(5); 01 is ESTABLISHED)."""
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return sum(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01" for line in lines)
 
 
 def test_a_rate_is_kept(broker: RunningBroker, programs: Path) -> None:

@@ -8,23 +8,14 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tds.local import processes
-from tds.simulator import Broker, Fault, Fleet, FleetConfig, Summary
-from tds.simulator.fleet import Silent
-from tds.simulator.message import Message, timestamp
+from tds.simulator import Broker, Fault, Fleet, FleetConfig
+from tests.listening import Witness, running_fleet, subscriber
 from tests.running import RunningBroker, running_broker, wait_until
 
 HOUR_MS = 3_600_000
@@ -32,65 +23,6 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 # As `tds` registers it.
 COMMAND = "import typer; from tds.simulator.command import simulate; typer.run(simulate)"
-
-Key = tuple[str, str, str]  # gateway, device, timestamp as sent
-
-
-@dataclass
-class Heard:
-    """What a subscriber with a lasting session was given."""
-
-    telemetry: Counter[Key] = field(default_factory=Counter)
-    broken: int = 0
-    presence: list[tuple[str, str, bool]] = field(default_factory=list)
-    connects: int = 0
-
-    def on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        try:
-            contents = json.loads(message.payload)
-            if message.topic.startswith("status/"):
-                self.presence.append((contents["gateway_code"], contents["status"], message.retain))
-                return
-            self.telemetry[contents["gateway_code"], contents["device_code"], contents["timestamp"]] += 1
-        except (ValueError, KeyError, TypeError):
-            self.broken += 1
-
-
-@contextmanager
-def subscriber(
-    broker: RunningBroker, name: str = "listener", topics: tuple[str, ...] = ("telemetry/+/+/data", "status/+")
-) -> Iterator[Heard]:
-    heard = Heard()
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
-    client.reconnect_delay_set(1, 1)
-
-    def on_connect(*_: Any) -> None:
-        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
-
-    def on_subscribe(*_: Any) -> None:
-        heard.connects += 1
-
-    client.on_connect = on_connect
-    client.on_subscribe = on_subscribe
-    client.on_message = heard.on_message
-    lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    lasting.SessionExpiryInterval = 3_600
-    client.connect("127.0.0.1", broker.port, clean_start=False, properties=lasting)
-    client.loop_start()
-    try:
-        wait_until(lambda: heard.connects, "the subscription")
-        yield heard
-    finally:
-        client.disconnect()
-        client.loop_stop()
-
-
-class Witness(Silent):
-    def __init__(self) -> None:
-        self.acknowledgements: list[Key] = []
-
-    def acknowledged(self, gateway: str, message: Message) -> None:
-        self.acknowledgements.append((gateway, message.device, timestamp(message.at_ms)))
 
 
 def config(broker: RunningBroker, **changes: Any) -> FleetConfig:
@@ -102,21 +34,6 @@ def config(broker: RunningBroker, **changes: Any) -> FleetConfig:
         "live_ms": 0,
     }
     return FleetConfig(**(values | changes))
-
-
-@contextmanager
-def running_fleet(fleet: Fleet, limit_s: float = 60) -> Iterator[list[Summary]]:
-    """In a thread of its own; the list has the summary once the block is left."""
-    stop = threading.Event()
-    summaries: list[Summary] = []
-    thread = threading.Thread(target=lambda: summaries.append(fleet.run(stop)))
-    thread.start()
-    try:
-        yield summaries
-    finally:
-        stop.set()
-        thread.join(limit_s)
-        assert not thread.is_alive()
 
 
 def test_history_arrives_whole_and_each_message_once(broker: RunningBroker) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tds.local.broker import AUTOSAVE_S
+from tds.local.broker_config import AUTOSAVE_S
 from tds.simulator.outbox import RESEND_WINDOW_S
 
 MARGIN_S: Final = 30  # for a save that takes long, and a gateway slow to notice that its broker is gone

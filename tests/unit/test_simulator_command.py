@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,21 @@ def test_the_simulator_knows_the_platform_only_by_its_broker() -> None:
 def test_help_explains_every_option() -> None:
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
-    for option in ("--gateways", "--gateway ", "--history-step", "--fault-rate", "--report", "--json", "--broker"):
+    for option in (
+        "--gateways",
+        "--gateway ",
+        "--history-step",
+        "--fault-rate",
+        "--report",
+        "--json",
+        "--broker",
+        "--box",
+    ):
         assert option in result.output
+
+
+def test_a_name_that_no_host_can_have_is_said() -> None:
+    assert "is no name of a host" in output("--broker", f"mqtt://{'x' * 64}.example")
 
 
 def test_a_broker_that_is_not_there_is_said_with_what_to_do() -> None:
@@ -65,10 +79,28 @@ def test_a_broker_that_is_not_there_is_said_with_what_to_do() -> None:
         (["--gateway", "A", "--gateway", "A"], "named twice"),
         (["--history", "30d", "--history-step", "0"], "longer --history-step"),
         (["--gateways", "501"], "less than or equal to 500"),
+        (["--broker", "mqtts://localhost"], "name the box that has them, with --box DIR"),
+        (["--box", "{box}", "--broker", "mqtt://localhost"], "--box is of no use there; write mqtts://"),
+        (["--box", "{box}", "--est", "http://localhost"], "must be given as https://host[:port]"),
+        (["--box", "{box}", "--renew", "GW-7"], "GW-7 is to renew its certificate, and is none of the gateways"),
+        (["--renew", "SIM-0001"], "name the box with --box DIR"),
+        (["--claim", "GW-1:secret"], "A claim needs the box"),
+        (["--box", "{box}", "--claim", "GW-1"], "A claim is given as CODE:CLAIM"),
+        (["--box", "{box}/missing"], "can't be read: No such file or directory"),
+        (["--box", "{box}", "--gateway", "GW-7"], "has no gateway.key and gateway.crt that belong together"),
     ],
 )
-def test_a_wrong_option_is_refused_with_a_sentence(words: list[str], sentence: str) -> None:
-    assert sentence in output(*words)
+def test_a_wrong_option_is_refused_with_a_sentence(words: list[str], sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "GW-1").mkdir()
+    (tmp_path / "GW-1" / "gateway.crt").touch()
+    assert sentence in output(*(word.replace("{box}", str(tmp_path)) for word in words))
+
+
+def test_a_box_with_more_gateways_than_one_process_simulates_asks_which(tmp_path: Path) -> None:
+    for number in range(501):
+        (tmp_path / f"GW-{number}").mkdir()
+        (tmp_path / f"GW-{number}" / "gateway.crt").touch()
+    assert "The box has 501 gateways, and one process simulates 500" in output("--box", str(tmp_path))
 
 
 def test_a_password_is_not_repeated_in_an_error() -> None:
@@ -82,6 +114,8 @@ def test_a_password_is_not_repeated_in_an_error() -> None:
         ("mqtt://localhost", Broker("localhost", 1883), "localhost:1883"),
         ("mqtt://[::1]:1884/", Broker("::1", 1884), "[::1]:1884"),
         ("mqtt://a%40b:p%3Aq@10.0.0.1:1", Broker("10.0.0.1", 1, "a@b", "p:q"), "10.0.0.1:1"),
+        ("mqtts://localhost", Broker("localhost", 8883, tls=True), "localhost:8883"),
+        ("mqtts://localhost:1", Broker("localhost", 1, tls=True), "localhost:1"),
     ],
 )
 def test_brokers_are_read_from_urls(text: str, broker: Broker, address: str) -> None:
@@ -89,7 +123,10 @@ def test_brokers_are_read_from_urls(text: str, broker: Broker, address: str) -> 
     assert broker.address == address
 
 
-@pytest.mark.parametrize("text", ["", "localhost:1883", "mqtt://", "mqtt://h:99999", "mqtt://h:0x", "mqtt://h/topic"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "localhost:1883", "mqtt://", "mqtt://h:99999", "mqtt://h:0", "mqtt://h:0x", "mqtt://h/topic", "mqtts://[::1"],
+)
 def test_what_is_no_broker_url_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="mqtt://"):
         Broker.parse(text)
@@ -171,3 +208,12 @@ def test_the_summary_says_what_was_given_up() -> None:
     )  # fmt: skip
     assert "12,345 messages" in in_words(summary)
     assert "1 that nobody acknowledged" in in_words(summary)
+    assert "renewed" not in in_words(summary)
+    told = in_words(replace(summary, renewed=2, never_connected=3))
+    assert "2 certificates" in told
+    assert "3 gateways that the broker never took in" in told
+
+
+def test_where_certificates_are_renewed_follows_from_the_broker() -> None:
+    assert Broker.parse("mqtts://tds.example:1").est_url == "https://tds.example:8070"
+    assert Broker.parse("mqtts://[::1]").est_url == "https://[::1]:8070"

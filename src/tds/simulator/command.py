@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from tds.simulator import est
 from tds.simulator.broker import Broker, BrokerError
 from tds.simulator.config import (
     DEFAULT_BROKER,
@@ -22,6 +23,7 @@ from tds.simulator.config import (
     DEFAULT_INTERVAL_S,
     DEFAULT_PREFIX,
     DEFAULT_STEP,
+    DEFAULT_TLS_BROKER,
     MAX_DEVICES,
     MAX_GATEWAYS,
     MIN_INTERVAL_S,
@@ -29,8 +31,10 @@ from tds.simulator.config import (
     device_codes,
     gateway_codes,
 )
+from tds.simulator.credential import CA_FILE, CredentialError, gateways_in, keep
 from tds.simulator.faults import Fault
 from tds.simulator.fleet import Fleet, Summary
+from tds.simulator.message import CODE
 from tds.simulator.span import span_ms
 from tds.simulator.watching import Display, open_report
 
@@ -52,6 +56,20 @@ def _broker(text: str) -> Broker:
         raise typer.BadParameter(str(error)) from error
 
 
+def _server(text: str) -> est.Server:
+    try:
+        return est.Server.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _claim(text: str) -> tuple[str, str]:
+    code, colon, secret = text.partition(":")
+    if not (CODE.fullmatch(code) and colon and secret):
+        raise typer.BadParameter("A claim is given as CODE:CLAIM, with the gateway's code and its claim code.")
+    return code, secret
+
+
 def _faults(text: str) -> frozenset[Fault]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = sorted(set(names) - set(Fault))
@@ -63,8 +81,17 @@ def _faults(text: str) -> frozenset[Fault]:
 def simulate(  # noqa: PLR0913 - a command's options are its arguments
     *,
     gateways: Annotated[
-        int, typer.Option("--gateways", "-g", min=1, max=MAX_GATEWAYS, help="How many gateways, one connection each.")
-    ] = DEFAULT_GATEWAYS,
+        int | None,
+        typer.Option(
+            "--gateways",
+            "-g",
+            min=1,
+            max=MAX_GATEWAYS,
+            help="How many gateways, one connection each. "
+            f"[default: {DEFAULT_GATEWAYS}, or all that have a certificate in --box]",
+            show_default=False,
+        ),
+    ] = None,
     gateway: Annotated[
         list[str] | None,
         typer.Option(
@@ -104,9 +131,42 @@ def simulate(  # noqa: PLR0913 - a command's options are its arguments
         list[str] | None,
         typer.Option(
             metavar="URL",
-            help="mqtt://[user[:password]@]host[:port]; repeat it to spread the gateways over several. "
-            f"In the user name, {{gateway}} stands for the gateway's code. [default: {DEFAULT_BROKER}]",
+            help="mqtt://[user[:password]@]host[:port], or mqtts://host[:port] for gateways with certificates; "
+            "repeat it to spread the gateways over several. In the user name, {gateway} stands for the gateway's code. "
+            f"[default: {DEFAULT_BROKER}, with --box {DEFAULT_TLS_BROKER}]",
             show_default=False,
+        ),
+    ] = None,
+    box: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="A folder as `./tds provision` fills it: each gateway shows its own certificate, and renews it by EST "
+            "when two thirds of its time are over.",
+        ),
+    ] = None,
+    est_url: Annotated[
+        str | None,
+        typer.Option(
+            "--est",
+            metavar="URL",
+            help="Who renews certificates: https://host[:port]. [default: port 8070 of the broker's host]",
+            show_default=False,
+        ),
+    ] = None,
+    renew: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE", help="This gateway of the box renews its certificate now, whatever its age; repeat it."
+        ),
+    ] = None,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE:CLAIM",
+            help=f"First have this gateway enrol by EST with a claim code, which is good for once; DIR/CODE/{CA_FILE} "
+            "says whom to trust. Repeat it.",
         ),
     ] = None,
     faults: Annotated[
@@ -143,20 +203,29 @@ def simulate(  # noqa: PLR0913 - a command's options are its arguments
     Temperature, humidity, energy (a counter) and voltage of every device. A gateway keeps what the broker has not
     acknowledged and sends it again, and after each reconnect also what was acknowledged in the last 90 s.
 
-    Ends with 0 when all was acknowledged, 1 when something was not or was dropped, 2 when the broker can't be used.
+    Ends with 0 when all was acknowledged, 1 when something was not or was dropped, 2 when the broker or the box can't
+    be used.
     """
+    errors = Console(stderr=True)
     spans = {
         "history": _span(history),
         "step": _span(history_step),
         "live": None if duration is None else _span(duration),
     }
-    first, *more = map(_broker, broker or [DEFAULT_BROKER])
+    first, *more = map(_broker, broker or [DEFAULT_BROKER if box is None else DEFAULT_TLS_BROKER])
+    server = None if box is None else _server(est_url or first.est_url)
+    with _ending_with_a_sentence(errors):
+        _enrol(box, server, [_claim(text) for text in claim or ()])
+        codes = tuple(gateway) if gateway else _codes(box, gateways, prefix)
     try:
         config = FleetConfig(
-            gateways=tuple(gateway) if gateway else gateway_codes(prefix, gateways),
+            gateways=codes,
             devices=device_codes(devices),
             broker=first,
             more_brokers=tuple(more),
+            box=box,
+            est=server,
+            renew_now=frozenset(renew or ()),
             interval_ms=round(interval * 1000),
             history_ms=spans["history"] or 0,
             history_step_ms=spans["step"] or 0,
@@ -167,15 +236,44 @@ def simulate(  # noqa: PLR0913 - a command's options are its arguments
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    errors = Console(stderr=True)
-    try:
+    with _ending_with_a_sentence(errors):
         summary = _run(config, errors, report)
-    except (BrokerError, OSError) as error:
-        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(EXIT_NO_BROKER) from error
     typer.echo(json.dumps(asdict(summary)) if as_json else in_words(summary))
     if summary.unacknowledged or summary.dropped:
         raise typer.Exit(EXIT_UNACKNOWLEDGED)
+
+
+@contextmanager
+def _ending_with_a_sentence(errors: Console) -> Iterator[None]:
+    try:
+        yield
+    except (BrokerError, CredentialError, OSError) as error:
+        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_NO_BROKER) from error
+
+
+def _codes(box: Path | None, wanted: int | None, prefix: str) -> tuple[str, ...]:
+    if box is None:
+        return gateway_codes(prefix, wanted or DEFAULT_GATEWAYS)
+    found = gateways_in(box)
+    if wanted is None and len(found) > MAX_GATEWAYS:
+        raise typer.BadParameter(
+            f"The box has {len(found):,} gateways, and one process simulates {MAX_GATEWAYS}: "
+            f"say which with --gateway, or how many with --gateways."
+        )
+    return found[:wanted]
+
+
+def _enrol(box: Path | None, server: est.Server | None, claims: Sequence[tuple[str, str]]) -> None:
+    if claims and (box is None or server is None):
+        raise typer.BadParameter("A claim needs the box that the certificate goes into: --box DIR.")
+    for code, secret in claims:
+        if box is not None and server is not None:
+            try:
+                issued = est.claim(server, code, secret, box / code / CA_FILE)
+            except est.EnrolmentError as error:
+                raise CredentialError(f"{code} is not enrolled: {error}.") from error
+            keep(box / code, issued.key_pem, issued.chain_pem)
 
 
 def in_words(summary: Summary) -> str:
@@ -187,6 +285,10 @@ def in_words(summary: Summary) -> str:
         f"  resent        {summary.resent:>12,}",
         f"  dropped       {summary.dropped:>12,}",
     ]
+    if summary.renewed:
+        lines.append(f"  renewed       {summary.renewed:>12,} certificates")
+    if summary.never_connected:
+        lines.append(f"  out of reach  {summary.never_connected:>12,} gateways that the broker never took in")
     if summary.unacknowledged:
         lines.append(
             f"  given up      {summary.unacknowledged:>12,} that nobody acknowledged; is a consumer subscribed?"

@@ -1,9 +1,11 @@
 """What a simulated fleet is to do, checked once."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from tds.simulator.broker import Broker
+from tds.simulator.est import Server
 from tds.simulator.faults import Fault
 from tds.simulator.message import CODE
 from tds.simulator.outbox import MAX_WAITING_MESSAGES, RESEND_WINDOW_S
@@ -14,6 +16,7 @@ MIN_INTERVAL_S: Final = 0.01
 MAX_MOMENTS: Final = 10_000_000  # of history, a gateway: more is a slip of the finger
 
 DEFAULT_BROKER: Final = "mqtt://127.0.0.1:1883"
+DEFAULT_TLS_BROKER: Final = "mqtts://127.0.0.1:8883"
 DEFAULT_GATEWAYS: Final = 3
 DEFAULT_DEVICES: Final = 3
 DEFAULT_INTERVAL_S: Final = 5.0
@@ -31,6 +34,9 @@ class FleetConfig:
     devices: tuple[str, ...]
     broker: Broker
     more_brokers: tuple[Broker, ...] = ()  # the gateways are spread over all
+    box: Path | None = None  # a folder for each gateway, with its key and certificate
+    est: Server | None = None  # who renews the certificates; None: nobody does
+    renew_now: frozenset[str] = frozenset()  # whatever the age of their certificates
     interval_ms: int = round(DEFAULT_INTERVAL_S * 1000)
     history_ms: int = 0
     history_step_ms: int = 900_000
@@ -55,12 +61,28 @@ class FleetConfig:
                 )
         if len(set(self.gateways)) < len(self.gateways):
             raise ValueError("A gateway is named twice: the broker would let only one of the two stay connected.")
+        self._refuse_brokers_of_another_kind()
         if self.interval_ms < MIN_INTERVAL_S * 1000:
             raise ValueError(f"The interval is too short: at least {MIN_INTERVAL_S} s.")
         if self.history_step_ms < 1 or self.history_ms // self.history_step_ms > MAX_MOMENTS:
             raise ValueError(f"The history has more than {MAX_MOMENTS:,} steps: take a longer --history-step.")
         if not 0 <= self.fault_rate <= 1:
             raise ValueError(f"The fault rate is {self.fault_rate}: a share from 0 to 1 is needed.")
+
+    def _refuse_brokers_of_another_kind(self) -> None:
+        for broker in self.brokers:
+            if broker.tls and self.box is None:
+                raise ValueError(
+                    f"mqtts://{broker.address} wants certificates: name the box that has them, with --box DIR."
+                )
+            if self.box is not None and not broker.tls:
+                raise ValueError(
+                    f"mqtt://{broker.address} asks for no certificate, so --box is of no use there; write mqtts://."
+                )
+        if self.renew_now and self.est is None:
+            raise ValueError("Only a gateway of a box can renew its certificate: name the box with --box DIR.")
+        if unknown := sorted(self.renew_now - set(self.gateways)):
+            raise ValueError(f"{unknown[0]} is to renew its certificate, and is none of the gateways of this run.")
 
     @property
     def brokers(self) -> tuple[Broker, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
 from typing import Final, Protocol
@@ -12,9 +13,11 @@ from typing import Final, Protocol
 from tds.simulator.config import FleetConfig
 from tds.simulator.gateway import Gateway, State
 from tds.simulator.message import Message
+from tds.simulator.renewer import MAX_AT_ONCE
 
 DRAIN_LIMIT_S: Final = 60.0  # after the last reading: for what is not yet acknowledged
 STOP_LIMIT_S: Final = 5.0  # the same after a signal: people wait
+_FIRST_TRIES: Final = 10  # gateways turned away one after another: then it is not they who are wrong
 _ROUND_S: Final = 0.02  # each gateway looks at its clock this often; one whose socket is ready, at once
 _WATCH_EVERY_S: Final = 0.1
 
@@ -37,6 +40,8 @@ class Summary:
     unacknowledged: int  # messages given up at the end
     connections: int
     seconds: float
+    renewed: int = 0  # certificates
+    never_connected: int = 0  # gateways
 
 
 class Watcher(Protocol):
@@ -87,8 +92,10 @@ class Fleet:
         stop = stop or Event()
         started_s = self._monotonic_s()
         started_ms = self._wall_ms()
+        renewals = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="renewal")
         self._gateways = [
-            Gateway(code, self._config, started_ms, self._selector, self._watcher) for code in self._config.gateways
+            Gateway(code, self._config, started_ms, self._selector, self._watcher, renewals=renewals)
+            for code in self._config.gateways
         ]
         self._history_total = sum(gateway.history_messages for gateway in self._gateways)
         try:
@@ -101,14 +108,26 @@ class Fleet:
             for gateway in self._gateways:
                 gateway.abandon()
             self._selector.close()
+            renewals.shutdown(wait=False, cancel_futures=True)
 
     def _make_contact(self, stop: Event) -> None:
-        """With the first gateway alone: a broker that is not there is said once, not once a gateway."""
-        first = self._gateways[0]
-        while not stop.is_set() and first.connections == 0:
-            self._turn([first])
-            if first.failure is not None:
-                raise first.failure
+        """With the first gateway alone: a broker that is not there is said once, not once a gateway.
+
+        A gateway that is turned away is another matter: the next one may be welcome.
+        """
+        turned_away: list[Gateway] = []
+        for first in self._gateways:
+            while not stop.is_set() and first.connections == 0 and first.failure is None:
+                self._turn([first])
+            if first.failure is None:
+                break
+            if not first.failure_is_its_own or len(turned_away) + 1 == min(_FIRST_TRIES, len(self._gateways)):
+                raise (turned_away[0].failure if turned_away else None) or first.failure
+            turned_away.append(first)
+        for gateway in turned_away:
+            self._watcher.notice(gateway.code, str(gateway.failure))
+        for gateway in self._gateways:
+            gateway.has_begun = True
 
     def _send_all(self, stop: Event) -> None:
         give_up_s: float | None = None
@@ -120,7 +139,8 @@ class Fleet:
                     gateway.stop_measuring()
             if not all(gateway.has_measured_all for gateway in self._gateways):
                 continue
-            if all(gateway.outbox.is_empty for gateway in self._gateways):
+            is_done = all(gateway.outbox.is_empty for gateway in self._gateways)
+            if is_done and (stop.is_set() or not any(gateway.is_to_renew for gateway in self._gateways)):
                 return
             limit_s = now_s + (STOP_LIMIT_S if stop.is_set() else DRAIN_LIMIT_S)
             give_up_s = limit_s if give_up_s is None else min(give_up_s, limit_s)
@@ -174,4 +194,6 @@ class Fleet:
             unacknowledged=sum(gateway.outbox.unacknowledged() for gateway in self._gateways),
             connections=sum(gateway.connections for gateway in self._gateways),
             seconds=round(self._monotonic_s() - started_s, 3),
+            renewed=sum(gateway.renewals for gateway in self._gateways),
+            never_connected=sum(gateway.connections == 0 for gateway in self._gateways),
         )

@@ -1,5 +1,6 @@
 """One simulated gateway: measures, keeps what it owes, and reconnects. `step` never waits."""
 
+from concurrent.futures import Executor
 from enum import Enum, auto
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from socket import socket
@@ -8,11 +9,14 @@ from typing import Final, Protocol, assert_never
 from tds.simulator.backoff import Backoff
 from tds.simulator.broker import Broker, BrokerError
 from tds.simulator.config import FleetConfig
+from tds.simulator.credential import Credential, CredentialError, load
 from tds.simulator.faults import FaultPlan, payload
 from tds.simulator.link import Link
 from tds.simulator.message import Kind, Message, topic
 from tds.simulator.noise import noise_key
+from tds.simulator.opening import reason as reason_of
 from tds.simulator.outbox import NOBODY_SUBSCRIBED, Outbox, acknowledges
+from tds.simulator.renewer import NotRenewed, Renewed, Renewer, until
 from tds.simulator.timeline import Timeline, phase_ms
 
 CONNACK_TIMEOUT_S: Final = 10.0
@@ -48,13 +52,23 @@ def refusal_notice(reason_code: int, reason: str) -> str:
 
 
 class Gateway:
-    def __init__(
-        self, code: str, config: FleetConfig, started_ms: int, selector: BaseSelector, observer: Observer
+    def __init__(  # noqa: PLR0913  # what a gateway is, and what a fleet gives to all of its gateways
+        self,
+        code: str,
+        config: FleetConfig,
+        started_ms: int,
+        selector: BaseSelector,
+        observer: Observer,
+        *,
+        renewals: Executor,
     ) -> None:
         self.code = code
         self.state = State.WAITING
         self.failure: BrokerError | None = None  # of the latest try to connect
+        self.failure_is_its_own = False  # and says nothing about other gateways
+        self.has_begun = False  # else the fleet speaks for it
         self.connections = 0
+        self.renewals = 0
         self.outbox = Outbox(capacity=config.outbox_capacity, resend_window_s=config.resend_window_s)
         self._config = config
         # Spread by their place in the fleet, so that a few gateways use all brokers.
@@ -78,8 +92,15 @@ class Gateway:
         self._history_made = 0
         self._link: Link | None = None
         self._watched: tuple[socket, int] | None = None
+        self._tries = 0
+        self._credential: Credential | None = None
+        self._renewer = (
+            Renewer(code, config.est, renewals, config.seed, at_once=code in config.renew_now) if config.est else None
+        )
+        self._shows_old_certificate = False
         self._window = 1
         self._now_s = 0.0
+        self._wall_ms = started_ms
         self._deadline_s = 0.0  # of the state: next try, CONNACK, close
         self._paused_until_s = 0.0
         self._online_since_s = 0.0
@@ -105,6 +126,11 @@ class Gateway:
         return self._next_ms is None
 
     @property
+    def is_to_renew(self) -> bool:
+        """Whether somebody asked for a renewal that has not come."""
+        return self._renewer is not None and self._renewer.wanted
+
+    @property
     def can_send(self) -> bool:
         return (
             self.state is State.ONLINE
@@ -120,15 +146,18 @@ class Gateway:
 
     def step(self, now_s: float, wall_ms: int) -> None:
         self._now_s = now_s
+        self._wall_ms = wall_ms
         self._measure(wall_ms)
+        self._renew()
         match self.state:
             case State.WAITING:
                 if now_s >= self._deadline_s:
                     self._connect()
             case State.CONNECTING:
                 if now_s >= self._deadline_s:
+                    why = self._link.waits_for if self._link is not None else "no connection"
                     self._drop()
-                    self.on_lost("no answer to CONNECT")
+                    self.on_lost(why)
             case State.ONLINE:
                 self._work()
             case State.CLOSING:
@@ -150,7 +179,7 @@ class Gateway:
     def close(self) -> None:
         """Says goodbye when there is somebody to hear it."""
         if self.state is State.ONLINE and self._link is not None:
-            self._farewell = self._link.publish_presence(online=False)
+            self._farewell = self._link.publish_presence(online=False, at_ms=self._wall_ms)
             if self._farewell is not None:
                 self.state = State.CLOSING
                 self._deadline_s = self._now_s + CLOSE_TIMEOUT_S
@@ -172,12 +201,18 @@ class Gateway:
         self._window = max_in_flight
         self._paused_until_s = 0.0
         if self._link is not None:
-            self._link.publish_presence(online=True)
+            self._link.publish_presence(online=True, at_ms=self._wall_ms)
 
     def on_turned_away(self, why: str) -> None:
-        self.failure = self.broker.refused(why)
+        if self._credential is not None and self._credential.not_after_ms <= self._wall_ms:
+            why = f"{why}; the certificate was valid until {until(self._credential)}"
         self._drop()
-        self._wait(f"turned away: {why}")
+        self.outbox.connection_lost(self._now_s)
+        self._wait(f"turned away: {why}", self.broker.refused(why), its_own=True)
+
+    def on_untrusted(self, why: str) -> None:
+        self._drop()
+        self._wait(f"the broker is not trusted: {why}", self.broker.not_trusted(why))
 
     def on_puback(self, packet_id: int, reason_code: int, reason: str) -> None:
         if packet_id == self._farewell:
@@ -203,8 +238,7 @@ class Gateway:
         if self.state is State.CLOSING:
             self.state = State.CLOSED
             return
-        self.failure = self.broker.unreachable(why)
-        self._wait(f"connection lost: {why}")
+        self._wait(f"connection lost: {why}", self.broker.unreachable(why))
 
     # Steps.
 
@@ -224,16 +258,49 @@ class Gateway:
         self._caught_up = True
 
     def _connect(self) -> None:
+        self._tries += 1
+        context = None
         try:
-            self._link = Link(self.code, self.broker, self)
+            if self._config.box is not None:
+                # Anew each time: somebody may have provisioned the gateway anew.
+                self._credential = load(self._config.box, self.code)
+                context = self._credential.context()
+                self._shows_old_certificate = False
+            self._link = Link(self.code, self.broker, self, context, turn=self._tries - 1)
+        except CredentialError as error:
+            self._wait(str(error), BrokerError(str(error)), its_own=True)
+            return
         except OSError as error:
-            self.failure = self.broker.unreachable(error.strerror or error)
-            self._wait(f"no connection: {error.strerror or error}")
+            self._wait(f"no connection: {reason_of(error)}", self.broker.unreachable(reason_of(error)))
             return
         self.state = State.CONNECTING
         self._deadline_s = self._now_s + CONNACK_TIMEOUT_S
 
+    def _renew(self) -> None:
+        if self._renewer is None or self._credential is None or self.state in {State.CLOSING, State.CLOSED}:
+            return
+        match self._renewer.step(self._credential, self._wall_ms):
+            case Renewed(credential):
+                self._shows_old_certificate = credential.certificate != self._credential.certificate
+                self._credential = credential
+                self.renewals += 1
+                self._observer.notice(self.code, f"renewed its certificate, valid until {until(credential)}")
+            case NotRenewed(why):
+                self._observer.notice(self.code, why)
+
+    def _show_new_certificate(self) -> None:
+        """As with every reconnect, what was acknowledged within the window is sent again."""
+        self._unwatch()
+        if self._link is not None:
+            self._link.disconnect()
+            self._link = None
+        self.outbox.connection_lost(self._now_s)
+        self._connect()
+
     def _work(self) -> None:
+        if self._shows_old_certificate:
+            self._show_new_certificate()
+            return
         if self.outbox.is_empty:
             self._cut_spacing_s = self._config.cut_spacing_s
         if (self._cut_due or self._move_due) and self._now_s - self._online_since_s >= self._cut_spacing_s:
@@ -245,7 +312,7 @@ class Gateway:
             self._cut_spacing_s *= 2
             self._drop()
             self.outbox.connection_lost(self._now_s)
-            self._wait("connection cut, as asked for")
+            self._wait("connection cut, as asked for", None)
             return
         if self._link is not None:
             self._link.keep_alive()
@@ -266,10 +333,11 @@ class Gateway:
                 return
             self.outbox.sent(packet_id, entry)
 
-    def _wait(self, why: str) -> None:
+    def _wait(self, why: str, failure: BrokerError | None, *, its_own: bool = False) -> None:
         self.state = State.WAITING
+        self.failure, self.failure_is_its_own = failure, its_own
         self._deadline_s = self._now_s + self._reconnect.after_failure()
-        if self.connections:  # otherwise the fleet has not begun, and says so itself
+        if self.has_begun:
             self._observer.notice(self.code, why)
 
     def _hang_up(self) -> None:
@@ -290,6 +358,8 @@ class Gateway:
         sock = self._link.socket if self._link is not None else None
         if sock is None or self._link is None:
             return
+        if self._watched is not None and self._watched[0] is not sock:
+            self._unwatch()  # TLS took the socket over, or another address is tried
         events = EVENT_READ | (EVENT_WRITE if self._link.wants_write else 0)
         if self._watched is None:
             self._selector.register(sock, events, self)
