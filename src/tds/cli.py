@@ -1,9 +1,11 @@
 """`./tds`: the command line. Django is loaded by the commands that need it, so that help comes at once."""
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg
 import typer
@@ -11,11 +13,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
 from tds.environment import MAX_BROKERS
-from tds.fleet.commands import database_failure, gateway_app, tenant_app, token_app, user_app
+from tds.fleet.commands import database_failure, tenant_app, token_app, user_app
 from tds.fleet.metric_commands import metric_app
+from tds.gateway_commands import gateway_app
+from tds.identity.ca_commands import ca_app
+from tds.identity.certificate_commands import certificate_app
+from tds.identity.claim_commands import claim_app
+from tds.identity.password_commands import password_app
 from tds.ingest.ledger_commands import ledger_app
 from tds.ingest.ledger_commands import main as ledger_main
 from tds.local.refusal import CannotStartError
+from tds.provision_command import provision
 from tds.quarantine_commands import quarantine_app
 from tds.readings_commands import readings_app
 from tds.simulator.command import simulate
@@ -35,6 +43,8 @@ class Part(StrEnum):
     WEB = "web"
     CONSUMER = "consumer"
     WORKER = "worker"
+    AGENT = "agent"
+    OTA = "ota"
 
 
 @app.callback()
@@ -67,13 +77,14 @@ def up(
         list[Part] | None, typer.Option(metavar="PART", help=f"Leave a part out: {', '.join(Part)}. May be repeated.")
     ] = None,
 ) -> None:
-    """Run the whole platform on this machine until Ctrl-C: database, broker, web, consumer and worker."""
+    """Run the platform on this machine until Ctrl-C: database, broker, web, consumer, worker, firmware server."""
     from tds.up import up as run
 
     run(demo=demo, brokers=brokers, without=frozenset(map(str, without or [])))
 
 
 app.command("simulate")(simulate)
+app.add_typer(ca_app, name="ca")
 
 
 def load_django() -> None:
@@ -91,13 +102,40 @@ def load_django() -> None:
 for name, group in (
     ("tenant", tenant_app),
     ("user", user_app),
-    ("gateway", gateway_app),
     ("token", token_app),
+    ("claim", claim_app),
+    ("password", password_app),
     ("metric", metric_app),
     ("readings", readings_app),
     ("quarantine", quarantine_app),
 ):
     app.add_typer(group, name=name, callback=load_django)
+
+
+def load_brokers(context: typer.Context) -> None:
+    """The callback of a group whose commands wait until the brokers act on what was done."""
+    load_django()
+    from tds.identity.in_force import follow
+
+    context.obj = follow
+
+
+app.add_typer(gateway_app, name="gateway", callback=load_brokers)
+app.add_typer(certificate_app, name="certificate", callback=load_brokers)
+
+
+def with_django(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of no group that uses the database."""
+
+    @functools.wraps(command)  # typer reads the options from it
+    def run(**options: Any) -> None:  # as typer gives them
+        load_django()
+        command(**options)
+
+    return run
+
+
+app.command("provision")(with_django(provision))
 
 
 def load_store(context: typer.Context) -> None:

@@ -1,29 +1,43 @@
 """The composition root: which store is in use, and what the processes are made of."""
 
-from datetime import timedelta
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 import psycopg
 from django.conf import settings
 from django.db import connection as django_connection
 
+from tds.devicelink.ignored import Unheeded
+from tds.devicelink.keeper import Keeper as PresenceKeeper
+from tds.devicelink.link import DeviceLink, Handlers, LinkConfig
 from tds.disk import Limits, Watch, free_by_disk
-from tds.environment import MAX_BROKERS, kept_secret
+from tds.environment import MAX_BROKERS, Plain, broker_ports, kept_secret, plain_at, server_names
 from tds.fleet.directory import Directory
+from tds.identity import broker_rules
 from tds.ingest.consumer import CLIENT_ID, ConsumerConfig
 from tds.ingest.quarantine import Bounds
 from tds.ingest.room import Room
 from tds.ingest.topics import TELEMETRY_FILTER
 from tds.ingest.writer import Writer
-from tds.local.ports import is_loopback
-from tds.processes import consumer_name
+from tds.local.broker_config import PID_FILE
+from tds.local.ports import LOOPBACK, is_loopback, reachable
+from tds.processes import broker_name, consumer_name
 from tds.readings.budget import Budget
 from tds.readings.chosen import ChosenStore
 from tds.readings.store import ReadingStore
+from tds.service_access import broker_known_as, broker_url, password_of, services_port
 from tds.settings import ENV
+
+if TYPE_CHECKING:
+    from tds.identity.agent import Keeper
+    from tds.identity.broker_files import Passwords
+    from tds.identity.revoking import Revoking
+    from tds.ota_server.server import Config as OtaConfig
 
 SHARED_GROUP: Final = "mqtt_shared_group"
 SHARED_GROUP_BYTES: Final = 16
@@ -51,14 +65,18 @@ def writer() -> Writer:
 
 
 def consumer_config(broker_number: int, slot: int = 0, *, drains: bool = False) -> ConsumerConfig:
-    """Of the consumer of a broker (from 1), or of one slot (from 1) of its shared subscription."""
+    """Of the consumer of a broker (from 1), or of one slot (from 1) of its shared subscription.
+
+    Raises IndexError when there is no such broker.
+    """
     name = consumer_name(broker_number, slot)
     return ConsumerConfig(
         client_id=f"{CLIENT_ID}-s{slot}" if slot else CLIENT_ID,
         filters=(shared_filter() if slot else TELEMETRY_FILTER,),
         slot=slot,
         drains=drains,
-        broker_url=ENV.mqtt_urls[broker_number - 1],
+        broker_url=broker_url(ENV, broker_number, broker_rules.CONSUMER),
+        known_as=broker_known_as(ENV, broker_number),
         database=settings.DATABASES["default"],
         bounds=quarantine_bounds(),
         retention=retention(),
@@ -98,6 +116,76 @@ def disk_watch() -> Watch:
 def room() -> Room:
     """Of this process."""
     return Room(disk_folders(), ENV.disk_reserve_bytes)
+
+
+def ota_config(beat: Callable[[dict[str, Any]], None]) -> "OtaConfig":
+    """Of the firmware server. What it needs is loaded here, so that the other processes do without."""
+    from django.utils import timezone
+
+    from tds.identity.folder import AuthorityFolder
+    from tds.ota_server import est_routes
+    from tds.ota_server.files import Files
+    from tds.ota_server.server import Config
+
+    hosts = server_names(ENV, socket.gethostname())
+    files = Files(ENV.home / "tls", AuthorityFolder(ENV.ca_folder), hosts, timezone.now)
+    return Config(ENV.bind, ENV.ports.ota, (est_routes.routes,), files, timezone.now, beat)
+
+
+def revoking() -> "Revoking":
+    """The worker's lane that signs revocation lists."""
+    from django.utils import timezone
+
+    from tds.identity.folder import AuthorityFolder
+    from tds.identity.revoking import Revoking
+
+    return Revoking(AuthorityFolder(ENV.ca_folder), timezone.now)
+
+
+def device_links(now: Callable[[], datetime]) -> list[DeviceLink]:
+    """One a broker: the worker's lanes that hear gateways tell of themselves."""
+    return [_device_link(number, now) for number in range(1, len(ENV.mqtt_urls) + 1)]
+
+
+def _device_link(number: int, now: Callable[[], datetime]) -> DeviceLink:
+    broker = broker_name(number)
+    unheeded = Unheeded(broker)
+    # Who handles which event. A kind that nobody handles is not asked for: Report is of the updates to come.
+    handlers: Handlers = PresenceKeeper(broker, unheeded).handlers()
+    url = broker_url(ENV, number, broker_rules.DEVICELINK)
+    return DeviceLink(LinkConfig(broker, url, handlers, unheeded), now=now)
+
+
+def keeper(number: int) -> "Keeper":
+    """Of the access to the private broker of that number, from 1, whose folder is in this home."""
+    from django.utils import timezone
+
+    from tds.identity.agent import Broker, Keeper
+    from tds.identity.services_listener import ServicesListener
+
+    name, folder = broker_name(number), (ENV.home / broker_name(number)).resolve()
+    services = ServicesListener(
+        LOOPBACK, services_port(ENV, number), broker_rules.AGENT, password_of(ENV.home, broker_rules.AGENT)
+    )
+    [*_, places] = broker_ports(ENV.ports, ENV.more_ports, number)
+    broker = Broker(name, folder / "tls", folder / "data" / PID_FILE, services, reachable(ENV.bind), places.mqtt_tls)
+    return Keeper(broker, passwords_at, timezone.now)
+
+
+def renew_certificates(_connection: psycopg.Connection[Any], now: datetime) -> list[str]:
+    """The worker's chore: those of the private brokers, long before they end."""
+    from tds.local.certificates import renew
+
+    return renew(ENV, now)
+
+
+def passwords_at(now: datetime) -> "Passwords":
+    """Whether gateways come in with passwords at that moment."""
+    from tds.identity.broker_files import Passwords
+
+    if ENV.mqtt_plain is not Plain.PASSWORD:
+        return Passwords.NONE
+    return Passwords.TAKEN if plain_at(ENV, now) is Plain.PASSWORD else Passwords.OVER
 
 
 def shared_filter() -> str:

@@ -112,6 +112,15 @@ def test_every_command_in_a_document_exists(document: Path) -> None:
             assert sub in commands_of(commands[name]), f"./tds {words}"
 
 
+def test_every_test_that_a_document_names_exists() -> None:
+    """A claim that a threat is stopped stands on a test."""
+    files = (ROOT / "tests").rglob("test_*.py")
+    known = {name for file in files for name in re.findall(r"^def (test_\w+)", text_of(file), re.MULTILINE)}
+    named = {name for document in DOCUMENTS for name in re.findall(r"`(test_\w+)`", text_of(document))}
+    assert len(named) > 40
+    assert not named - known
+
+
 def test_both_readmes_show_the_same_commands_under_as_many_headings() -> None:
     english, portuguese = (blocks(path) for path in READMES)
     assert english
