@@ -19,7 +19,7 @@ up: ## run the platform until Ctrl-C; options as in make up ARGS="--no-demo"
 test: ## set-up, lint, types, and all tests on a real broker, database and browser
 	@scripts/setup test
 	@$(MAKE) --no-print-directory check
-	$(python) -m pytest $(ARGS)
+	$(python) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: ## lint, format, types, import rules
 	$(python) -m ruff check

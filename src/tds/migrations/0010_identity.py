@@ -22,14 +22,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "gateway",
             "family",
-            models.CharField(blank=True, max_length=32, verbose_name="family", default=""),
-            preserve_default=False,
+            models.CharField(blank=True, db_default="", default="", max_length=32, verbose_name="family"),
         ),
         migrations.AddField(
             "gateway",
             "hardware",
-            models.CharField(blank=True, max_length=32, verbose_name="hardware revision", default=""),
-            preserve_default=False,
+            models.CharField(blank=True, db_default="", default="", max_length=32, verbose_name="hardware revision"),
         ),
         migrations.AlterField(
             "gateway",
