@@ -167,7 +167,7 @@ class Reader:
 
     def host_names(self, name: str) -> tuple[str, ...]:
         words = self.text(name).split()
-        if len(words) <= MAX_TLS_NAMES and all(_is_address(word) or HOST_NAME.match(word) for word in words):
+        if len(words) <= MAX_TLS_NAMES and all(is_address(word) or HOST_NAME.match(word) for word in words):
             return tuple(words)
         raise ImproperlyConfigured(
             f"{name} is {self.text(name)[:MAX_SHOWN_CHARS]!r}; set it to at most {MAX_TLS_NAMES} host names or IP "
@@ -297,7 +297,7 @@ def server_names(environment: Environment, machine: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *own, *bind, *environment.tls_names)))
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
     try:
         ip_address(text)
     except ValueError:

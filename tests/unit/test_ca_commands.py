@@ -1,6 +1,7 @@
 """`tds ca` as a person uses it."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,18 @@ def test_a_rotation_says_until_when_the_old_one_is_trusted(home: Path) -> None:
     assert issues == {"root": False, "device-1": False, "device-2": True, "service-1": True}
     until = {each["name"]: each["trusted_until"] for each in document["authorities"]}
     assert until["device-1"] < until["device-2"]
+
+
+def test_a_server_of_somebodys_own_gets_a_certificate(home: Path) -> None:
+    tds("init")
+    out = home / "proxy"
+    assert "no host name" in tds("issue-server", "tds.example.org", "a b", "--out", str(out)).stderr
+    assert tds("issue-server", "tds.example.org", "192.0.2.7", "--out", str(out)).exit_code == 0
+    assert (out / "server.key").stat().st_mode & 0o777 == 0o600
+    words = ["-CAfile", f"{out}/server-ca.pem", "-verify_hostname", "tds.example.org", "-purpose", "sslserver"]
+    checked = subprocess.run(["openssl", "verify", *words, f"{out}/server.crt"], capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert "there already" in tds("issue-server", "tds.example.org", "--out", str(out)).stderr
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(home: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tds.identity import crl, keys
 from tds.identity.authority import SERVER_DAYS
@@ -45,16 +46,24 @@ def fit(folder: Path, authorities: AuthorityFolder, hosts: Sequence[str], now: d
 def write(folder: Path, authorities: AuthorityFolder, hosts: Sequence[str], now: datetime) -> None:
     """Make all files anew; a revocation list that is there stays. Raises FolderUnusableError, OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    service = authorities.service()
     key = keys.new_key()
-    certificate = service.issue_server(key.public_key(), hosts, now)
+    chain = chain_pem(authorities, key.public_key(), hosts, now)
     keys.write_private(folder / KEY, keys.pem(key))
-    keys.write_public(folder / CHAIN, _pem(certificate) + _pem(service.certificate))
+    keys.write_public(folder / CHAIN, chain)
     write_trust(folder, authorities, now)
     keys.write_public(folder / REVOKED, _lists(folder / REVOKED, authorities, now))
-    renew_at = certificate.not_valid_after_utc - timedelta(days=RENEW_DAYS_BEFORE)
+    ends = x509.load_pem_x509_certificate(chain).not_valid_after_utc
+    renew_at = ends - timedelta(days=RENEW_DAYS_BEFORE)
     stamp = {"hosts": list(hosts), "authorities": authorities.stamp(), "renew_at": renew_at.isoformat()}
     keys.write_public(folder / STAMP, json.dumps(stamp).encode("ascii"))
+
+
+def chain_pem(
+    authorities: AuthorityFolder, public_key: ec.EllipticCurvePublicKey, hosts: Sequence[str], now: datetime
+) -> bytes:
+    """A new certificate of a server, and behind it its authority's. Raises FolderUnusableError."""
+    service = authorities.service()
+    return _pem(service.issue_server(public_key, hosts, now)) + _pem(service.certificate)
 
 
 def write_trust(folder: Path, authorities: AuthorityFolder, now: datetime) -> None:
