@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -15,6 +16,9 @@ from tests.running import PASSWORD, ROLE, RunningBroker, RunningCluster, running
 
 
 def pytest_configure() -> None:
+    # A busy machine says nothing of a property, nor does the moment at which the first example is made.
+    hypothesis.settings.register_profile("here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.load_profile("here")
     # Neither a manifest of hashed files nor slow hashing says anything about the code under test.
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     # WhiteNoise warns when it is not there, and a warning fails a test.
