@@ -59,10 +59,10 @@ def provision(  # noqa: PLR0913  # one option each
         boxes.check(out, [unit.code for unit in units])
         making = _making(read(os.environ), units, broker)
         if dry_run:
-            _say_plan(out, _plan(units, boxes.Box(out), reissue=reissue), as_json=as_json)
+            _say_plan(out, _plan(units, boxes.Box(out), making, reissue=reissue), as_json=as_json)
             return
         with boxes.opened(out) as box:
-            run = _Run(box, _plan(units, box, reissue=reissue), making, LANGUAGES[language.lower()])
+            run = _Run(box, _plan(units, box, making, reissue=reissue), making, LANGUAGES[language.lower()])
             _say_outcome(out, run, run.carry_out(), as_json=as_json)
     except boxes.BoxRefusedError as error:
         fail(str(error))
@@ -105,21 +105,22 @@ def _making(environment: "Environment", units: "tuple[Unit, ...]", given: str) -
         typer.echo(f"Warning: {doubt}", err=True)
     folder = AuthorityFolder(environment.ca_folder)
     try:
-        making = Making(folder.device(), folder.server_ca_pem(timezone.now()), broker, COMMAND_LINE)
+        trusted = frozenset(authority.name for authority in folder.devices(timezone.now()))
+        making = Making(folder.device(), folder.server_ca_pem(timezone.now()), broker, COMMAND_LINE, trusted)
         making.check_room()
     except (FolderUnusableError, nvs.ImageTooLargeError) as error:
         fail(str(error))
     return making
 
 
-def _plan(units: "tuple[Unit, ...]", box: "Box", *, reissue: bool) -> "Plan":
+def _plan(units: "tuple[Unit, ...]", box: "Box", making: "Making", *, reissue: bool) -> "Plan":
     from django.utils import timezone
 
     from tds.identity.provisioning import plan
     from tds.identity.units import UnitsRefusedError
 
     try:
-        return plan(units, box, now=timezone.now(), reissue=reissue)
+        return plan(units, box, trusted=making.trusted, now=timezone.now(), reissue=reissue)
     except UnitsRefusedError as error:
         _refuse(error)
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from tds.environment import ROOT
 from tds.fleet.models import AuditAction, AuditEntry, Gateway, GatewayStatus, Site, Tenant
 from tds.identity import box as boxes
-from tds.identity import box_page, journal, keys, provisioning, unit_folder
+from tds.identity import box_page, issuing, journal, keys, provisioning, unit_folder
 from tds.identity.authority import Kind
 from tds.identity.factory_records import Records
 from tds.identity.models import Certificate, How
@@ -300,17 +300,69 @@ def test_a_revoked_certificate_is_not_replaced_without_a_word(factory: Factory) 
     assert (report["made"], report["kept"], report["superseded"]) == (1, 1, 0)
 
 
-def test_a_gateway_that_renewed_since_is_left_alone(factory: Factory) -> None:
+@pytest.mark.parametrize("box_is", ["good", "run out", "of an authority that is no longer trusted"])
+def test_a_gateway_that_renewed_since_is_left_alone(factory: Factory, box_is: str) -> None:
     factory.done(rows(1))
-    Certificate.objects.update(revoked_at=timezone.now(), revocation_reason="superseded")
-    gateway = Gateway.objects.get()
-    key = keys.new_key()
-    from tds.identity.issuing import issue
-
-    issue(factory.authorities.device(), gateway, key.public_key(), How.RENEWAL, now=timezone.now())
+    if box_is == "run out":
+        Certificate.objects.update(not_after=timezone.now() - timedelta(days=1))
+    elif box_is != "good":
+        factory.authorities.rotate(Kind.DEVICE, timezone.now(), overlap_days=0)
+    given(factory, How.RENEWAL)
     before = factory.contents()
     assert factory.done(None)["kept"] == 1
     assert factory.contents()["GW-0001/gateway.key"] == before["GW-0001/gateway.key"]
+
+
+def given(factory: Factory, how: How) -> str:
+    """The serial number of a certificate that the one gateway got by another way than a box."""
+    authority, gateway = factory.authorities.device(), Gateway.objects.get()
+    issuing.issue(authority, gateway, keys.new_key().public_key(), how, now=timezone.now())
+    return Certificate.objects.filter(how=how).latest("pk").serial
+
+
+@pytest.mark.parametrize("how", [How.RENEWAL, How.CLAIM])
+def test_a_revoked_certificate_in_the_box_is_not_done_although_the_gateway_has_a_good_one(
+    factory: Factory, how: How
+) -> None:
+    factory.done(rows(1))
+    Certificate.objects.update(revoked_at=timezone.now(), revocation_reason="keyCompromise")
+    serial = given(factory, how)
+    said = factory.refused(None)
+    assert "Line 2: the certificate of gateway 'GW-0001' in this box was revoked" in said
+    assert f"Certificate {serial}, which it has now, is revoked then." in said
+    report = factory.done(None, "--reissue")
+    assert (report["made"], report["kept"], report["superseded"]) == (1, 0, 1)
+    assert serials() == {"GW-0001": [factory.entries()["GW-0001"]["serial"]]}
+
+
+def test_a_box_that_another_box_replaced_is_not_done(factory: Factory, tmp_path: Path) -> None:
+    factory.done(rows(1))
+    first, factory.box = factory.box, tmp_path / "another box"
+    factory.done(None, "--reissue")
+    factory.box = first
+    assert "in this box was revoked" in factory.refused(None)
+
+
+def test_a_broken_folder_takes_nothing_from_the_box_that_has_the_good_certificate(
+    factory: Factory, tmp_path: Path
+) -> None:
+    factory.done(rows(1))
+    first, factory.box = factory.box, tmp_path / "another box"
+    factory.done(None, "--reissue")
+    good, factory.box = serials(), first
+    (first / "GW-0001" / "gateway.key").unlink()
+    assert "Line 2: gateway 'GW-0001' has a certificate already" in factory.refused(None)
+    assert serials() == good
+
+
+def test_a_box_of_an_authority_that_is_no_longer_trusted_is_not_done(factory: Factory) -> None:
+    factory.done(rows(1))
+    factory.authorities.rotate(Kind.DEVICE, timezone.now(), overlap_days=0)
+    assert "or its authority is no longer trusted; with --reissue it gets another." in factory.refused(None)
+    assert factory.done(None, "--reissue")["made"] == 1
+    serial = factory.entries()["GW-0001"]["serial"]
+    assert Certificate.objects.get(serial=serial).issuer == "device-2"
+    assert factory.done(None)["kept"] == 1
 
 
 def test_a_wrong_list_is_told_line_by_line_and_nothing_is_written(factory: Factory) -> None:
@@ -515,6 +567,42 @@ def assert_whole(factory: Factory, count: int) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_keys_of_units_that_a_shorter_list_leaves_out_are_not_lost(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        cut(patched, unit_folder, "write", 2)
+        assert isinstance(factory.tds(rows(5)).exception, PowerCutError)
+    given = serials()
+    report = factory.done(rows(3))
+    assert (report["made"], report["completed"], report["kept"]) == (0, 2, 1)
+    waiting = journal.Journal(factory.box).read()
+    assert {code: [own.serial] for code, own in waiting.items()} == {
+        code: given[code] for code in ("GW-0004", "GW-0005")
+    }
+    for path in factory.box.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+    report = factory.done(rows(5))
+    assert (report["made"], report["completed"], report["kept"]) == (0, 2, 3)
+    assert serials() == given
+    assert_whole(factory, 5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reissue_that_was_cut_off_is_completed_over_the_folder_with_the_revoked_certificate(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.done(rows(1))
+    Certificate.objects.update(revoked_at=timezone.now(), revocation_reason="keyCompromise")
+    with monkeypatch.context() as patched:
+        cut(patched, unit_folder, "write", 1)
+        assert isinstance(factory.tds(None, "--reissue").exception, PowerCutError)
+    report = factory.done(None)
+    assert (report["made"], report["completed"], report["kept"]) == (0, 1, 0)
+    assert_whole(factory, 1)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_run_that_is_killed_at_random_moments_is_gone_on_with(factory: Factory) -> None:
     count = 300
     written(factory.list, rows(count))
@@ -588,6 +676,24 @@ def test_a_gateway_that_somebody_disables_meanwhile_ends_the_run_with_a_sentence
     result = factory.tds(rows(3))
     assert result.exit_code == 1
     assert "Line 3: gateway 'GW-0002' was changed by somebody meanwhile" in result.stderr
+
+
+def test_a_gateway_that_claims_meanwhile_ends_the_run_with_a_sentence_and_has_one_certificate(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeding.gateway(Tenant.objects.get(slug="acme"), "GW-0001")
+    real = Records.give
+
+    def meanwhile(records: Any, issues: Any, *, now: datetime) -> Any:
+        given(factory, How.CLAIM)
+        return real(records, issues, now=now)
+
+    monkeypatch.setattr(Records, "give", meanwhile)
+    result = factory.tds(rows(1))
+    assert result.exit_code == 1
+    assert "Line 2: gateway 'GW-0001' was given a certificate, or lost one, meanwhile" in result.stderr
+    assert list(Certificate.objects.values_list("how", "revoked_at")) == [(How.CLAIM, None)]
+    assert not factory.box.exists()
 
 
 def test_a_disk_that_fails_is_a_sentence(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ box-42/
     index.html   the labels, to look at and to print; of many units also index-2.html …
     units.json   what is in the box, without any secret
     GW-0001/     a unit (unit_folder.py)
-    .journal/    only while a run is under way, or after one that was cut off
+    .journal/    while a run is under way, or after one that was cut off, until all that it gave has its folder
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from typing import Any, Final
 from tds.fleet.codes import is_code
 from tds.identity import keys, unit_folder
 from tds.identity.journal import JOURNAL, Journal, sync_folders
+from tds.identity.unit_folder import Credentials
 
 LIST: Final = "units.json"
 FORMAT: Final = "tds-box-1"
@@ -46,6 +47,7 @@ class Box:
         self.path = path
         self.name = path.resolve().name
         self.journal = Journal(path)
+        self.settled: set[str] = set()  # codes of the units that this run made, completed or kept
 
     def entries(self) -> dict[str, Entry]:
         """What the list says, by code. Of a list that can't be read: nothing, and the folders speak for themselves."""
@@ -65,7 +67,10 @@ class Box:
         unit_folder.clear_drafts(self.path)
 
     def finish(self, entries: Sequence[Entry], pages: Iterable[tuple[str, str]]) -> None:
-        """Write the list and the pages, have all on the disk, and only then forget the journal. Raises OSError."""
+        """Write the list and the pages, have all on the disk, and only then forget what the journal has of it.
+
+        Raises OSError.
+        """
         self.write_list(entries)
         written = set()
         for name, page in pages:
@@ -76,7 +81,12 @@ class Box:
                 old.unlink()
         os.sync()  # one call for thousands of small files
         sync_folders([self.path])
-        self.journal.remove()
+        self.journal.keep(self._missing())
+
+    def _missing(self) -> dict[str, Credentials]:
+        """What a run that was cut off had given, and this one, with another list, made no folder for."""
+        journaled = self.journal.read(without=self.settled)
+        return {code: own for code, own in journaled.items() if unit_folder.look(self.path, code).serial != own.serial}
 
 
 def check(path: Path, codes: Iterable[str]) -> None:

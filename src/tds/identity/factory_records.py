@@ -1,5 +1,6 @@
 """What the database is told of a few hundred units: gateways, sites, certificates, the audit trail. One transaction."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,6 +49,7 @@ class Records:
             with transaction.atomic():
                 self._make_sites(issues)
                 gateways = self._register(issues)
+                _check_certificates(issues)
                 wanted = [issuing.Wanted(gateways[code], key.public_key()) for code, key in private.items()]
                 certificates = issuing.issue_many(self.authority, wanted, How.FACTORY, now=now)
                 given = {
@@ -113,6 +115,24 @@ class Records:
             (gateway, {"serial": given.serial, "reason": reason}) for gateway, given in old
         ]
         audit.note_many(AuditAction.CERTIFICATE_REVOKED, told, by=self.by)
+
+
+def _check_certificates(issues: Issues) -> None:
+    """Whether the gateways, which are locked, have the certificates that they were judged by: one may have claimed.
+
+    Raises ChangedMeanwhileError.
+    """
+    judged = {decision.gateway_id: (unit, decision) for unit, decision in issues if decision.gateway_id is not None}
+    unrevoked: dict[int, set[str]] = defaultdict(set)
+    rows = Certificate.objects.filter(gateway__in=list(judged), revoked_at=None)
+    for gateway_id, serial in rows.values_list("gateway", "serial"):
+        unrevoked[gateway_id].add(serial)
+    for gateway_id, (unit, decision) in judged.items():
+        if unrevoked[gateway_id] != decision.unrevoked:
+            raise ChangedMeanwhileError(
+                f"Line {unit.line}: gateway {shown(unit.code)} was given a certificate, or lost one, meanwhile; run it "
+                "again to see which."
+            )
 
 
 def _locked(issues: Iterable[tuple[Unit, Issue]]) -> Iterator[Gateway]:

@@ -6,7 +6,7 @@ certificate without its key: what a killed run had given is found here by the ne
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,13 +23,16 @@ class Journal:
     def __init__(self, box: Path) -> None:
         self.folder = box / JOURNAL
 
-    def read(self) -> dict[str, Credentials]:
-        """By code, the newest of each. A last line that a power cut tore was never committed, and is left out."""
+    def read(self, without: Collection[str] = ()) -> dict[str, Credentials]:
+        """By code, the newest of each. A last line that a power cut tore was never committed, and is left out.
+
+        Codes of `without` are passed over unread: to look at a key takes a good part of a millisecond.
+        """
         found: dict[str, Credentials] = {}
         for path in sorted(self.folder.glob("*.jsonl")):
             with path.open("rb") as file:
                 while line := file.readline(MAX_LINE_BYTES):
-                    entry = _entry(line)
+                    entry = _entry(line, without)
                     if entry is not None:
                         code, own = entry
                         found[code] = own
@@ -46,10 +49,18 @@ class Journal:
         keys.write_private(self.folder / f"{number:06}.jsonl", "".join(f"{line}\n" for line in lines).encode("ascii"))
         sync_folders([self.folder, self.folder.parent])
 
-    def remove(self) -> None:
-        """When all folders are on the disk."""
-        if self.folder.exists():
+    def keep(self, missing: Mapping[str, Credentials]) -> None:
+        """When all other folders are on the disk: forget all but these. Raises OSError.
+
+        A unit that was given its certificate, and is not in the list of the run that goes on, has its key here alone.
+        """
+        before = list(self.folder.glob("*.jsonl"))
+        if not missing:
             remove(self.folder)
+            return
+        self.write(missing)
+        for path in before:
+            path.unlink()
 
 
 def sync_folders(folders: Iterable[Path]) -> None:
@@ -62,10 +73,12 @@ def sync_folders(folders: Iterable[Path]) -> None:
             os.close(descriptor)
 
 
-def _entry(line: bytes) -> tuple[str, Credentials] | None:
+def _entry(line: bytes, without: Collection[str]) -> tuple[str, Credentials] | None:
     try:
         document = json.loads(line)
         code = str(document["code"])
+        if code in without:
+            return None
         own = fitting(code, document["key"].encode("ascii"), document["chain"].encode("ascii"))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

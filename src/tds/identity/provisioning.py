@@ -6,7 +6,7 @@ folders come after it. Wherever a run is cut off, the next one finds what there 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -50,6 +50,7 @@ class Making:
     server_ca: bytes  # PEM: what units trust in servers
     broker: str  # for rows that name none
     by: str  # for the audit trail
+    trusted: frozenset[str]  # names of the device authorities whose gateways are let in
 
     def check_room(self) -> None:
         """Raises ImageTooLargeError: before the first certificate is given, and not at the first image."""
@@ -70,13 +71,16 @@ class Outcome:
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
-def plan(units: Sequence[Unit], box: Box, *, now: datetime, reissue: bool) -> Plan:
-    """Judge every row against database and box. Writes nothing. Raises UnitsRefusedError."""
+def plan(units: Sequence[Unit], box: Box, *, trusted: Collection[str], now: datetime, reissue: bool) -> Plan:
+    """Judge every row against database and box. Writes nothing. Raises UnitsRefusedError.
+
+    `trusted` names the device authorities whose gateways are let in.
+    """
     findings = Findings()
     tenants = _tenants(units, findings)
     findings.refuse()
     journaled, listed = box.journal.read(), box.entries()
-    registered = _registered([unit.code for unit in units])
+    registered = _registered([unit.code for unit in units], trusted)
     folded = {code.casefold(): code for code in listed}
     rows: list[tuple[Unit, Decision]] = []
     for unit in units:
@@ -121,6 +125,7 @@ def fill(
             own = decision.credentials if isinstance(decision, Resume) else given.get(unit.code)
             entry = _keep(unit, box, making, outcome) if own is None else _make(unit, own, box, making)
             outcome.entries[unit.code] = entry
+            box.settled.add(unit.code)
             outcome.made += isinstance(decision, Issue)
             outcome.completed += isinstance(decision, Resume)
             done(1)
@@ -173,7 +178,7 @@ def _tenants(units: Iterable[Unit], findings: Findings) -> dict[str, int]:
     return there
 
 
-def _registered(codes: Sequence[str]) -> dict[str, Registered]:
+def _registered(codes: Sequence[str], trusted: Collection[str]) -> dict[str, Registered]:
     found: dict[str, Registered] = {}
     for start in range(0, len(codes), CODES_AT_ONCE):
         gateways = list(
@@ -181,17 +186,17 @@ def _registered(codes: Sequence[str]) -> dict[str, Registered]:
             .exclude(status=GatewayStatus.RETIRED)
             .values_list("pk", "code", "tenant__slug", "status", "last_seen_at")
         )
-        certificates = _certificates([pk for pk, *_rest in gateways])
+        certificates = _certificates([pk for pk, *_rest in gateways], trusted)
         for pk, code, slug, status, seen_at in gateways:
             found[code] = Registered(pk, slug, status, seen_at is not None, certificates[pk])
     return found
 
 
-def _certificates(gateway_ids: Sequence[int]) -> dict[int, list[Given]]:
+def _certificates(gateway_ids: Sequence[int], trusted: Collection[str]) -> dict[int, list[Given]]:
     found: dict[int, list[Given]] = defaultdict(list)
     rows = Certificate.objects.filter(gateway__in=gateway_ids).order_by("pk")
-    for gateway_id, pk, serial, how, not_after, revoked_at in rows.values_list(
-        "gateway", "pk", "serial", "how", "not_after", "revoked_at"
+    for gateway_id, pk, serial, how, not_after, revoked_at, issuer in rows.values_list(
+        "gateway", "pk", "serial", "how", "not_after", "revoked_at", "issuer"
     ):
-        found[gateway_id].append(Given(pk, serial, how, not_after, revoked_at is not None))
+        found[gateway_id].append(Given(pk, serial, how, not_after, revoked_at is not None, issuer in trusted))
     return found
