@@ -32,6 +32,7 @@ from tds.identity.folder import AuthorityFolder
 from tds.identity.models import BrokerAccess, GatewayPassword, RevocationList
 from tds.identity.revoking import Revoking
 from tds.identity.services_listener import ServicesListener
+from tds.local import certificates
 from tests import certified, connecting, seeding
 from tests import revoking as revoking_parts
 from tests.certified import Unit, gets_in, session
@@ -458,3 +459,47 @@ def test_a_password_that_is_taken_away_and_one_whose_last_day_is_over_end_the_se
         assert not third.ended.is_set()
         over.append(True)
         assert third.ended.wait(PROMISE_S)
+
+
+def test_whoever_came_in_while_the_list_was_not_in_force_is_cut_off_when_it_is(
+    broker: RunningBroker,
+    authorities: AuthorityFolder,
+    unit: Unit,
+    gateway: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also one that was refused long before, by a list that was in force then."""
+    other = seeding.gateway(gateway.tenant, "GW-OTHER")
+    provision(broker.broker.folder, authorities.device(), other, broker)
+    give(gateway, GatewayStatus.DISABLED)
+    with running([revoking.Revoking(authorities, timezone.now).turn]):
+        with running([keeper(broker).turn]):
+            wait_until(up_to_date, "the list in force")
+        BrokerAccess.objects.update(settled=BrokerAccess.objects.get().revision)  # nobody is waited for any more
+        with running([keeper(broker).turn]):
+            monkeypatch.setitem(broker_files.MODES, server_files.REVOKED, 0o000)
+            give(other, GatewayStatus.DISABLED)
+            wait_until(lambda: "could not read" in BrokerAccess.objects.get().detail, "the trouble", PROMISE_S)
+            with session(unit, broker) as slipped_in:
+                (broker.broker.tls / server_files.REVOKED).unlink()
+                monkeypatch.setitem(broker_files.MODES, server_files.REVOKED, 0o644)
+                wait_cut(slipped_in, monotonic(), 4 * PROMISE_S)
+    assert not gets_in(unit, broker)
+
+
+def test_whoever_came_in_over_a_list_that_was_lost_is_cut_off_when_it_is_back(
+    broker: RunningBroker, authorities: AuthorityFolder, unit: Unit, gateway: Gateway
+) -> None:
+    give(gateway, GatewayStatus.DISABLED)
+    with running([revoking.Revoking(authorities, timezone.now).turn]):
+        with running([keeper(broker).turn]):
+            wait_until(up_to_date, "the list in force")
+        BrokerAccess.objects.update(settled=BrokerAccess.objects.get().revision)
+        broker.stop()
+        (broker.broker.tls / server_files.REVOKED).unlink()
+        certificates.make(broker.broker.tls, authorities, ["localhost", "127.0.0.1"], timezone.now())  # as a start does
+        broker.broker.create()
+        broker.start()
+        with session(unit, broker) as slipped_in, running([keeper(broker).turn]):
+            wait_cut(slipped_in, monotonic(), 4 * PROMISE_S)
+    assert not gets_in(unit, broker)

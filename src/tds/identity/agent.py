@@ -24,7 +24,7 @@ from tds.identity.canary import NotEnforcedError
 from tds.identity.held_back import HeldBack
 from tds.identity.notices import ACCESS, FLEET, Notices
 from tds.identity.reached import Reached
-from tds.identity.server_files import DEVICE_ANCHORS
+from tds.identity.server_files import DEVICE_ANCHORS, REVOKED
 from tds.identity.services_listener import BrokerSilentError, ServicesListener
 
 logger = logging.getLogger("tds.agent")
@@ -138,7 +138,9 @@ class Keeper:
         self._reload()
         self._ask(access)
         # Folder and row do not know of one another: one of them was put back, and nobody knows who has come in.
-        since = far.revision if marked == far.revision else 0
+        # Or the list on disk was not the one that was put there: whoever it did not name may have come in.
+        damaged = bool(digest) and marked == access.revision and REVOKED in differing
+        since = far.revision if marked == far.revision and not damaged else 0
         codes = refused.listed(connection, after=since, up_to=access.revision)
         codes += broker_files.marked_leaving(self.broker.folder)
         if DEVICE_ANCHORS in differing or not digest:
@@ -178,7 +180,8 @@ class Keeper:
             for each in access.canaries:
                 canary.ask(each, host, port)
         except NotEnforcedError:
-            broker_files.mark_begun(self.broker.folder)  # then it is told again
+            # Then it is told again; and whoever came in meanwhile, of all that are refused, is cut off.
+            broker_files.mark_unknown(self.broker.folder)
             raise
         except OSError as error:
             raise BrokerTroubleError(

@@ -98,6 +98,11 @@ def mark_begun(folder: Path, leaving: Collection[str] = ()) -> None:
     _mark(folder, marked(folder)[0], "", sorted({*leaving, *marked_leaving(folder)}))
 
 
+def mark_unknown(folder: Path) -> None:
+    """To be called when the broker let in whom it must refuse: nobody knows since when. Raises OSError."""
+    _mark(folder, UNKNOWN, "", marked_leaving(folder))
+
+
 def marked_leaving(folder: Path) -> list[str]:
     """Codes that had a password before what is under way began, and are to be cut off."""
     try:

@@ -27,8 +27,10 @@ class HeldBack:
     next_at: float = 0.0
 
     def add(self, codes: Iterable[str], now: float) -> None:
-        self.next_at = max(self.next_at, now + EVERY_S) if self.until else now + EVERY_S
-        for code in codes:
+        coming = list(codes)
+        if coming and not self.until:  # lists that come often must not put off those who are waited for
+            self.next_at = now + EVERY_S
+        for code in coming:
             self.until[code] = now + HELD_S
 
     def turn(self, now: float) -> list[str]:
