@@ -28,7 +28,7 @@ from tds.identity import claims, enrolment, issuing, keys, requests
 from tds.identity.attempts import OF_A_CODE
 from tds.identity.authority import Kind
 from tds.identity.folder import AuthorityFolder
-from tds.identity.models import Certificate, ClaimCode, How
+from tds.identity.models import Certificate, ClaimCode, GatewayPassword, How
 from tests import seeding
 from tests.enrolling import (
     EST,
@@ -115,10 +115,12 @@ def test_a_board_enrols_with_its_claim_code_and_renews_with_its_certificate(boar
 def test_a_board_that_was_replaced_is_the_gateway_no_more(board: Board, gateway: Gateway, tmp_path: Path) -> None:
     """Stolen, or broken and mended by somebody else: its certificate is good until the next board takes its place."""
     board.keep(board.enroll(claim_for(gateway)))
+    GatewayPassword.objects.create(gateway=gateway, hash="$7$x")
     successor = Board(board.server, tmp_path / "successor", gateway.code)
     successor.keep(successor.enroll(claim_for(gateway)))
     refused(board.reenroll(), 403, "revoked")
     assert successor.reenroll().status == 200
+    assert not GatewayPassword.objects.filter(gateway=gateway).exists()
     former = Certificate.objects.filter(gateway=gateway).earliest("id")
     assert former.revocation_reason == "superseded"
     assert audit.of_gateway(gateway).filter(action=AuditAction.CERTIFICATE_REVOKED).count() == 1
@@ -460,6 +462,31 @@ def test_a_gateway_that_renews_without_end_is_held_up(board: Board, gateway: Gat
     answer = board.reenroll()
     refused(answer, 429, "it should keep the last one")
     assert int(answer.headers["retry-after"]) == pytest.approx(23 * 3600, abs=60)
+
+
+def test_a_disabled_gateway_that_knocks_without_end_is_held_up_and_others_of_its_address_are_not(
+    board: Board, gateway: Gateway, tmp_path: Path
+) -> None:
+    device = board.server.authorities.device()
+    board.given(device, gateway)
+    change(gateway, GatewayStatus.DISABLED)
+    request = board.request()
+    assert {board.reenroll(request).status for _ in range(OF_A_CODE.tries)} == {403}
+    limited = board.reenroll(request)
+    refused(limited, 429, "wait before the next")
+    assert 0 < int(limited.headers["retry-after"]) <= OF_A_CODE.every_s
+    other = Board(board.server, tmp_path / "other", new_gateway().code)
+    other.source = board.source
+    other.given(device, Gateway.objects.get(code=other.code))
+    assert other.reenroll().status == 200
+
+
+def test_renewals_that_succeed_are_not_counted_as_tries(board: Board, gateway: Gateway) -> None:
+    board.given(board.server.authorities.device(), gateway)
+    request = board.request()
+    assert OF_A_CODE.tries <= enrolment.MAX_RENEWALS
+    assert {board.reenroll(request).status for _ in range(enrolment.MAX_RENEWALS)} == {200}
+    refused(board.reenroll(request), 429, "it should keep the last one")
 
 
 def test_a_gateway_that_is_disabled_is_refused_on_the_connection_that_it_has(board: Board, gateway: Gateway) -> None:

@@ -80,6 +80,13 @@ def test_a_certificate_holds_from_five_minutes_ago_to_its_end(folder: AuthorityF
     assert "expired" in openssl(tmp_path, leaf, anchors, at=NOW + 731 * DAY)
 
 
+def test_no_certificate_outlives_its_authority(folder: AuthorityFolder) -> None:
+    """Two thirds of its life would else be over after its authority's end, when nobody lets it in to renew."""
+    end = folder.device().certificate.not_valid_after_utc
+    assert device(folder.device(), now=end - 100 * DAY).not_valid_after_utc == end
+    assert device(folder.device(), now=end - 800 * DAY).not_valid_after_utc < end
+
+
 def test_a_revoked_certificate_is_on_the_list_with_its_reason(folder: AuthorityFolder, tmp_path: Path) -> None:
     authority, anchors = folder.device(), folder.anchors_pem(NOW)
     good, bad = device(authority, "GW-1"), device(authority, "GW-2")
@@ -139,6 +146,28 @@ def test_a_second_authority_is_not_made_over_the_first(folder: AuthorityFolder) 
     with pytest.raises(FolderUnusableError, match="already"):
         folder.init(NOW)
     assert folder.anchors_pem(NOW) == before
+
+
+def test_authorities_whose_list_was_lost_are_not_overwritten(folder: AuthorityFolder) -> None:
+    before = (folder.path / "device-1.key").read_bytes()
+    (folder.path / STATE).unlink()
+    with pytest.raises(FolderUnusableError, match="backup"):
+        folder.init(NOW)
+    assert (folder.path / "device-1.key").read_bytes() == before
+
+
+def test_a_first_try_that_was_cut_off_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = AuthorityFolder(tmp_path / "ca")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AuthorityFolder, "_write_state", full)
+        with pytest.raises(FolderUnusableError, match="No space left"):
+            made.init(NOW)
+    made.init(NOW)
+    assert made.device().name == "device-1"
 
 
 def test_keys_are_readable_by_their_owner_alone(folder: AuthorityFolder) -> None:

@@ -64,7 +64,7 @@ class Authority:
     ) -> x509.Certificate:
         """For a gateway: its code is the common name, and it may only be a TLS client. Raises NameRefusedError."""
         subject = _name(names.gateway_name(code))
-        return self._sign(_leaf(public_key, subject, now, days), ExtendedKeyUsageOID.CLIENT_AUTH)
+        return self._sign(_leaf(public_key, subject, now, self._end(now, days)), ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def issue_server(
         self, public_key: ec.EllipticCurvePublicKey, hosts: Sequence[str], now: datetime, *, days: float = SERVER_DAYS
@@ -72,7 +72,7 @@ class Authority:
         """For a server that is reached by these names and addresses (RFC 6125). It may not be a TLS client."""
         alternatives = x509.SubjectAlternativeName([_host(host) for host in hosts])
         subject = _name(hosts[0][:64])  # RFC 5280, ub-common-name: clients look at the alternative names
-        builder = _leaf(public_key, subject, now, days).add_extension(alternatives, critical=False)
+        builder = _leaf(public_key, subject, now, self._end(now, days)).add_extension(alternatives, critical=False)
         return self._sign(builder, ExtendedKeyUsageOID.SERVER_AUTH)
 
     def issue_service(
@@ -80,7 +80,11 @@ class Authority:
     ) -> x509.Certificate:
         """For one of the platform's own processes, as a TLS client. Raises NameRefusedError."""
         subject = _name(names.service_name(name))
-        return self._sign(_leaf(public_key, subject, now, days), ExtendedKeyUsageOID.CLIENT_AUTH)
+        return self._sign(_leaf(public_key, subject, now, self._end(now, days)), ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def _end(self, now: datetime, days: float) -> datetime:
+        """A certificate that outlived its authority would be refused before its gateway thought of renewing it."""
+        return min(now + timedelta(days=days), self.certificate.not_valid_after_utc)
 
     def _sign(self, builder: x509.CertificateBuilder, usage: x509.ObjectIdentifier) -> x509.Certificate:
         return (
@@ -145,7 +149,7 @@ def _authority_name(name: str, label: str) -> x509.Name:
 
 
 def _leaf(
-    public_key: ec.EllipticCurvePublicKey, subject: x509.Name, now: datetime, days: float
+    public_key: ec.EllipticCurvePublicKey, subject: x509.Name, now: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -153,7 +157,7 @@ def _leaf(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + timedelta(days=days))
+        .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
         .add_extension(_subject_identifier(public_key), critical=False)

@@ -74,7 +74,7 @@ def rotate(
         typer.Option(
             min=0,
             max=MAX_OVERLAP_DAYS,
-            help="Trust the old one for so many days more, best as many as its certificates last; 0: it was stolen.",
+            help="Trust the old one for so many days more, best as many as its certificates last.",
         ),
     ] = 730,
     as_json: Json = False,
@@ -86,14 +86,16 @@ def rotate(
         fail(f"There is no authority {kind!r}; say device or service.")
     folder = _folder()
     with _sentences():
+        before = getattr(folder, kind)().name
         name = folder.rotate(Kind(kind), _now(), overlap_days=overlap_days)
         document = _described(folder)
+    until = {each["name"]: each["trusted_until"][:10] for each in document["authorities"]}.get(before, "this moment")
     what = (
         "Gateways that renew from now on get theirs from it; brokers trust it within a minute."
         if kind == Kind.DEVICE
         else "Servers get theirs from it at their next start; gateways accept it by the root they know."
     )
-    sentence = f"Authority {name} issues from now on; the old one is trusted {overlap_days} days more. {what}"
+    sentence = f"Authority {name} issues from now on; {before} is trusted until {until}. {what}"
     say(document, sentence, as_json=as_json)
 
 

@@ -14,13 +14,13 @@ from django.db import transaction
 
 from tds.fleet import audit
 from tds.fleet.models import AuditAction, Gateway, GatewayStatus
-from tds.identity import callers, claims, issuing, requests
+from tds.identity import callers, certificates, claims, issuing, requests
 from tds.identity.authority import Authority, serial_text
 from tds.identity.callers import Caller
 from tds.identity.crl import Reason
 from tds.identity.est import Credentials, unauthorized
 from tds.identity.http_refusal import RefusedError
-from tds.identity.models import Certificate, ClaimCode, How
+from tds.identity.models import Certificate, ClaimCode, GatewayPassword, How
 from tds.identity.names import shown
 
 # A device renews once in a year or two. More are for answers that got lost on the way; each stays valid, and would have
@@ -121,16 +121,9 @@ def _supersede(gateway: Gateway, now: datetime) -> None:
 
     Two that both were would turn each other off the broker for ever.
     """
-    former = list(Certificate.objects.filter(gateway=gateway, revoked_at=None, not_after__gt=now))
-    for certificate in former:
-        certificate.revoked_at, certificate.revocation_reason = now, Reason.superseded.value
-        audit.note(
-            AuditAction.CERTIFICATE_REVOKED,
-            gateway,
-            by=audit.THE_GATEWAY,
-            detail={"serial": certificate.serial, "reason": certificate.revocation_reason},
-        )
-    Certificate.objects.bulk_update(former, ["revoked_at", "revocation_reason"])
+    for former in Certificate.objects.select_related("gateway").filter(gateway=gateway, revoked_at=None):
+        certificates.revoke(former, Reason.superseded.value, by=audit.THE_GATEWAY, now=now)
+    GatewayPassword.objects.filter(gateway=gateway).delete()
 
 
 def _issue(  # noqa: PLR0913  # all of what is written down

@@ -24,6 +24,7 @@ from tds.identity.authority import DEVICE_DAYS, Authority, Kind, Root, make_issu
 STATE: Final = "authorities.json"
 ROOT_CERTIFICATE: Final = "root.crt"
 ROOT_KEY: Final = "root.key"
+BEGUN: Final = ".begun"  # there while the first authorities are made: what a cut-off try left may be overwritten
 LABEL_BYTES: Final = 4
 MAX_AUTHORITIES: Final = 64  # of a kind, ever
 OVERLAP_DAYS: Final = DEVICE_DAYS  # after a rotation both are trusted: whatever the old one signed ends by itself
@@ -63,11 +64,19 @@ class AuthorityFolder:
                     f"{self.path} holds certificate authorities already; ./tds ca show lists them. Making others would "
                     "turn every gateway away."
                 )
+            left = sorted(file.name for file in self.path.glob("*.key"))
+            if left and not (self.path / BEGUN).exists():
+                raise FolderUnusableError(
+                    f"{self.path} has keys of authorities ({', '.join(left)}) and no {STATE}; take that from a backup. "
+                    "New authorities would overwrite them, and turn every gateway away."
+                )
+            keys.write_private(self.path / BEGUN, b"")
             label = secrets.token_hex(LABEL_BYTES)
             root = make_root(keys.new_key(), label, now)
             self._write_root(root)
             known = [self._make(root, kind, 1, label, now) for kind in Kind]
             self._write_state(label, known)
+            (self.path / BEGUN).unlink(missing_ok=True)
 
     def rotate(self, kind: Kind, now: datetime, *, overlap_days: float = OVERLAP_DAYS) -> str:
         """Make the next authority of a kind; those before it stay trusted until the overlap ends. Its name.
