@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -14,9 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from tds.devicelink.models import BrokerLink, GatewayPresence
-from tds.fleet import lifecycle
+from tds.fleet import audit, lifecycle
 from tds.fleet.models import (
     ApiToken,
+    AuditAction,
     AuditEntry,
     Device,
     Gateway,
@@ -120,6 +122,13 @@ class GatewayAdmin(admin.ModelAdmin[Gateway]):
                 changed += lifecycle.change(gateway, status, by=request.user, now=timezone.now())
         said = ngettext("%(count)d gateway was changed.", "%(count)d gateways were changed.", changed)
         self.message_user(request, said % {"count": changed})
+
+    def save_model(self, request: HttpRequest, obj: Gateway, form: ModelForm[Gateway], change: bool) -> None:
+        """In the transaction of the form: /admin/ opens one."""
+        super().save_model(request, obj, form, change)
+        if isinstance(request.user, User) and (form.changed_data or not change):
+            action = AuditAction.CHANGED if change else AuditAction.REGISTERED
+            audit.note(action, obj, by=request.user, detail={"fields": ", ".join(form.changed_data)} if change else {})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> tuple[str, ...]:
         # A gateway never changes tenant or code: it is retired and made anew, so that history never moves.

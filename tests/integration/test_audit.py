@@ -6,6 +6,8 @@ from typing import Any, Final
 import psycopg
 import pytest
 from django.db import ProgrammingError, connection, transaction
+from django.test import Client
+from django.urls import reverse
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -154,6 +156,19 @@ def test_the_command_line_leaves_entries_too(gateway: Gateway) -> None:
         ("command line", "gateway.disabled"),
         ("command line", "gateway.enabled"),
         ("command line", "gateway.retired"),
+    ]
+
+
+def test_a_registration_and_a_change_leave_entries(admin_client: Client) -> None:
+    tenant = seeding.tenant("acme")
+    assert CliRunner().invoke(gateway_app, ["add", "GW-NEW", "--tenant", tenant.slug]).exit_code == 0
+    gateway = Gateway.objects.get(code="GW-NEW")
+    form = {"code": "GW-NEW", "tenant": tenant.pk, "name": "Roof", "family": "", "hardware": "", "auto_devices": "on"}
+    answer = admin_client.post(reverse("admin:tds_new_gateway_change", args=[gateway.pk]), form)
+    assert answer.status_code == 302, answer.content.decode()
+    assert [(entry.action, entry.actor, entry.detail) for entry in audit.of_gateway(gateway).order_by("id")] == [
+        (AuditAction.REGISTERED, audit.COMMAND_LINE, {}),
+        (AuditAction.CHANGED, "admin", {"fields": "name"}),
     ]
 
 

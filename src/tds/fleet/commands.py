@@ -106,7 +106,10 @@ def add_gateway(
     as_json: Json = False,
 ) -> None:
     """Register a gateway."""
-    from tds.fleet.models import Gateway
+    from django.db import transaction
+
+    from tds.fleet import audit
+    from tds.fleet.models import AuditAction, Gateway
 
     gateway = Gateway(tenant=find_tenant(tenant), code=code, name=name, auto_devices=auto_devices)
     with sentences(
@@ -114,7 +117,9 @@ def add_gateway(
         f"If it changes owner, retire it first: ./tds gateway retire {code}"
     ):
         gateway.full_clean()
-        gateway.save()
+        with transaction.atomic():
+            gateway.save()
+            audit.note(AuditAction.REGISTERED, gateway, by=audit.COMMAND_LINE)
     say(described(gateway), f"Gateway {code} of {tenant} is registered.", as_json=as_json)
 
 

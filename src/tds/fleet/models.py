@@ -249,6 +249,8 @@ MAX_AUDITED_NAME_CHARS: Final = 200
 class AuditAction(models.TextChoices):
     """What was done to a gateway, in the words of the commands that do it."""
 
+    REGISTERED = "gateway.registered", _("registered")
+    CHANGED = "gateway.changed", _("changed")
     DISABLED = "gateway.disabled", _("disabled")
     ENABLED = "gateway.enabled", _("enabled")
     RETIRED = "gateway.retired", _("retired")

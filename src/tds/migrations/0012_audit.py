@@ -7,6 +7,8 @@ from django.db import migrations, models
 from tds.environment import ROOT
 
 ACTIONS = [
+    ("gateway.registered", "registered"),
+    ("gateway.changed", "changed"),
     ("gateway.disabled", "disabled"),
     ("gateway.enabled", "enabled"),
     ("gateway.retired", "retired"),
