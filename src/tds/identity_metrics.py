@@ -1,12 +1,14 @@
 """What `/metrics` says of certificates, revocation lists and gateways' presence. It names no gateway and no tenant."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from django.core.cache import cache
 from prometheus_client.core import GaugeMetricFamily
+from redis import RedisError
 
 from tds.devicelink import fleet_health
 from tds.devicelink.health import Session
@@ -39,13 +41,17 @@ def own(tls_folder: Path, *, now: datetime) -> GaugeMetricFamily:
 
 
 def of_gateways(*, now: datetime) -> Iterator[GaugeMetricFamily]:
-    """Raises DatabaseError. The counts are up to COUNTED_EVERY_S old."""
-    counted = cache.get_or_set(COUNTED, lambda: _count(now), COUNTED_EVERY_S) or {}
+    """Raises DatabaseError. The counts are up to COUNTED_EVERY_S old, and left out while Redis is away."""
+    counted: dict[str, float] = {}
+    with suppress(RedisError):  # without it every scrape would count the whole fleet
+        counted = cache.get_or_set(COUNTED, lambda: _count(now), COUNTED_EVERY_S) or {}
     for name, what in GAUGES.items():
-        yield GaugeMetricFamily(name, what, value=counted[name])
+        if name in counted:
+            yield GaugeMetricFamily(name, what, value=counted[name])
     sessions = GaugeMetricFamily("tds_gateways", "In use, by their session with a broker", labels=["session"])
     for session in Session:
-        sessions.add_metric([str(session)], counted[str(session)])
+        if str(session) in counted:  # an earlier version may have counted others
+            sessions.add_metric([str(session)], counted[str(session)])
     yield sessions
     yield from _lists(now)
 

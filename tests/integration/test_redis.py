@@ -151,6 +151,9 @@ def test_while_redis_is_away_pages_say_so_and_devices_notice_nothing(server: Run
     seeding.gateway(tenant, "GW-1")
     _token, secret = tokens.create(tenant)
     assert client.get("/healthz").status_code == 200
+    metrics = client.get("/metrics")
+    assert metrics.status_code == 200
+    assert "tds_database_up 1.0" in metrics.content.decode()
     response = Client().post(
         f"{DASHBOARD}api/leituras/", b"{}", "application/json", headers={"Authorization": f"Bearer {secret}"}
     )
