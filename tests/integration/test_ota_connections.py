@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,7 +18,8 @@ from django.utils import timezone
 
 from tds.identity.folder import AuthorityFolder
 from tds.identity.http_refusal import RefusedError
-from tds.ota_server.connections import Limits
+from tds.ota_server.application import MAX_FIELD_BYTES, MAX_FIELDS, MAX_LINE_BYTES
+from tds.ota_server.connections import Connections, Limits
 from tds.ota_server.desk import BUSY_RETRY_S, Desk
 from tds.ota_server.files import Files
 from tds.ota_server.log import FewLines
@@ -42,13 +44,13 @@ class Served:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: asyncio.Event = field(default_factory=asyncio.Event)  # what GET /work waits for
 
-    def plain(self) -> socket.socket:
-        connected = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+    def plain(self, source: str = "127.0.0.1") -> socket.socket:
+        connected = socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connected
 
-    def tls(self) -> ssl.SSLSocket:
-        return self.context.wrap_socket(self.plain(), server_hostname="localhost")
+    def tls(self, source: str = "127.0.0.1") -> ssl.SSLSocket:
+        return self.context.wrap_socket(self.plain(source), server_hostname="localhost")
 
     def set(self, event: asyncio.Event) -> None:
         assert self.loop
@@ -151,10 +153,63 @@ def test_a_body_within_the_bounds_is_taken_and_one_beyond_is_not(server: Served)
         assert answer(connected, head % 65_537).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize(
+    ("line", "fields", "status"),
+    [
+        (b"/healthz", [b"X: y"] * (MAX_FIELDS - 1), b"200"),
+        (b"/healthz", [b"X: y"] * MAX_FIELDS, b"400"),
+        (b"/healthz", [b"X: " + b"y" * (MAX_FIELD_BYTES + 1)], b"400"),
+        (b"/healthz", [b"X" * (MAX_FIELD_BYTES + 1) + b": y"], b"400"),
+        (b"/healthz?" + b"x" * MAX_LINE_BYTES, [], b"400"),
+    ],
+    ids=["within the bounds", "fields", "value", "name", "line"],
+)
+def test_a_head_beyond_its_bounds_is_refused(server: Served, line: bytes, fields: list[bytes], status: bytes) -> None:
+    head = b"\r\n".join([b"GET " + line + b" HTTP/1.1", b"Host: localhost", *fields, b"\r\n"])
+    with closing(server.tls()) as connected:
+        assert answer(connected, head).split(b" ")[1] == status
+
+
+def test_one_host_with_many_quick_connections_does_not_push_out_the_others(server: Served) -> None:
+    with ExitStack() as stack:
+        other = stack.enter_context(closing(server.tls("127.0.0.2")))
+        assert answer(other).startswith(OK)
+        for _ in range(2 * FEW.connections):
+            stack.enter_context(closing(server.tls()))
+        assert answer(other).startswith(OK)
+
+
+def test_who_goes_is_the_one_of_the_source_with_most_places_that_waited_longest() -> None:
+    def no_handler() -> web.RequestHandler:
+        raise AssertionError
+
+    async def gone_of(*names: str) -> list[str]:
+        connections: Connections = Connections(no_handler, FEW)
+        gone: list[str] = []
+        for name in names:
+            connection = connections.admit(name[0])
+            assert connection
+            connection.shakes_hands(partial(gone.append, name))
+        await asyncio.sleep(0)
+        assert len(connections) == FEW.connections
+        return gone
+
+    come = "a1", "b1", "c1", "b2", "b3", "b4", "c2"
+    assert asyncio.run(gone_of(*come)) == ["b1", "b2"]  # and not a1, which has waited longest of all
+    assert asyncio.run(gone_of(*come, "d1")) == ["b1", "b2", "c1"]  # of two that have two places each
+
+
+def test_a_newcomer_is_served_however_many_never_shake_hands(server: Served) -> None:
+    with ExitStack() as stack:
+        for _ in range(2 * FEW.connections):
+            stack.enter_context(closing(server.plain()))
+        with closing(server.tls()) as newcomer:
+            assert answer(newcomer).startswith(OK)
+
+
 def test_a_newcomer_is_served_however_many_are_silent_and_the_one_longest_silent_goes(server: Served) -> None:
     with ExitStack() as stack:
-        ways = [server.tls, *[server.plain] * (FEW.connections - 1)]
-        silent = [stack.enter_context(closing(connect())) for connect in ways]
+        silent = [stack.enter_context(closing(server.tls())) for _ in range(FEW.connections)]
         with closing(server.tls()) as newcomer:
             assert answer(newcomer).startswith(OK)
         silent[0].settimeout(LIMIT_S / 3)

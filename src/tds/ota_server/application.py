@@ -23,6 +23,11 @@ from tds.ota_server.service import SERVICE, Service
 logger = logging.getLogger("tds.ota")
 
 MAX_BODY_BYTES: Final = 65_536
+# Of a head, which is held in memory while the rest of it is awaited. aiohttp applies the second to a field's name and
+# to its value, so it is 130 KiB at most, and not 2 MiB as by its defaults.
+MAX_LINE_BYTES: Final = 2_048
+MAX_FIELD_BYTES: Final = 2_048
+MAX_FIELDS: Final = 32
 KEPT_ALIVE_S: Final = WAIT_S
 LINGER_S: Final = 5.0  # reading on after a body that was refused, so that its sender sees the answer
 STOP_LIMIT_S: Final = 2.0  # for requests that are under way
@@ -51,6 +56,9 @@ def runner(app: web.Application) -> web.AppRunner:
         keepalive_timeout=KEPT_ALIVE_S,
         lingering_time=LINGER_S,
         shutdown_timeout=STOP_LIMIT_S,
+        max_line_size=MAX_LINE_BYTES,
+        max_field_size=MAX_FIELD_BYTES,
+        max_headers=MAX_FIELDS,
         auto_decompress=False,  # a body of 64 KiB may not become one of 64 MiB
     )
 

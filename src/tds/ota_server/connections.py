@@ -2,17 +2,20 @@
 
 aiohttp bounds a request's head, its queue of pipelined requests and a body that it was asked to read, but neither how
 many connections there are nor how long one takes to send its first line. Here a connection either waits for its peer
-or works for it. Waiting has a deadline, and when there are too many connections, whoever has waited longest goes: a
-thousand that drip a byte a minute cost a newcomer nothing.
+or works for it. Waiting has a deadline. When there are too many connections, whoever has waited longest goes, of the
+source that has the most: a thousand that drip a byte a minute cost a newcomer nothing, and one host that comes again
+and again pushes out itself alone.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+
+from tds.identity.attempts import source_of
 
 MAX_CONNECTIONS: Final = 1_000
 WAIT_S: Final = 15.0  # NB-IoT takes seconds for a round trip
@@ -20,7 +23,7 @@ WAIT_S: Final = 15.0  # NB-IoT takes seconds for a round trip
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Beyond `connections`, who has waited longest goes. Beyond a time, the connection ends without an answer."""
+    """Beyond `connections`, one that waits goes (see `Connections.admit`); beyond a time, without an answer."""
 
     connections: int = MAX_CONNECTIONS
     handshake_s: float = WAIT_S
@@ -32,7 +35,8 @@ class Limits:
 class Connection(asyncio.Protocol):
     """One connection from its acceptance to its end; aiohttp's handler of HTTP sits inside it."""
 
-    def __init__(self, owner: "Connections") -> None:
+    def __init__(self, owner: "Connections", source: str) -> None:
+        self.source = source
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._http: web.RequestHandler | None = None
@@ -73,12 +77,20 @@ class Connection(asyncio.Protocol):
         self._owner.forget(self)
         if self._transport is not None:
             self._transport.abort()
+        else:  # not before the handshake has begun: a task that is cancelled earlier never closes its socket
+            asyncio.get_running_loop().call_soon(self._give_up)
+
+    def _give_up(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
         else:
             self._end_handshake()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # of TCP and TLS it always is
         self._transport = transport
+        if peer := transport.get_extra_info("peername"):
+            self._owner.comes_from(self, source_of(str(peer[0])))
         self._http = self._owner.new_handler()
         self._http.connection_made(transport)
         self.waits_for_head()
@@ -126,20 +138,31 @@ class Connections:
         self.crowded_out = 0
         self._open: set[Connection] = set()
         self._waiting: OrderedDict[Connection, None] = OrderedDict()  # longest first
+        self._places: Counter[str] = Counter()  # of each source that has any
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def admit(self) -> Connection | None:
-        """A place for one more; None when all are at work."""
+    def admit(self, source: str = "") -> Connection | None:
+        """A place for one more; None when all are at work. `source` is empty while the handshake has not told it.
+
+        When there is none, one of the source with the most places goes: the one of them that has waited longest.
+        """
         if len(self._open) >= self.limits.connections:
             self.crowded_out += 1
             if not self._waiting:
                 return None
-            next(iter(self._waiting)).drop()
-        connection = Connection(self)
+            max(self._waiting, key=lambda one: self._places[one.source]).drop()  # the first of several
+        connection = Connection(self, source)
         self._open.add(connection)
+        self._places[source] += 1
         return connection
+
+    def comes_from(self, connection: Connection, source: str) -> None:
+        if connection in self._open:
+            self._leave(connection.source)
+            self._places[source] += 1
+        connection.source = source
 
     def waits(self, connection: Connection) -> None:
         if connection in self._open:
@@ -151,7 +174,14 @@ class Connections:
 
     def forget(self, connection: Connection) -> None:
         self._waiting.pop(connection, None)
-        self._open.discard(connection)
+        if connection in self._open:
+            self._open.remove(connection)
+            self._leave(connection.source)
+
+    def _leave(self, source: str) -> None:
+        self._places[source] -= 1
+        if not self._places[source]:
+            del self._places[source]
 
 
 def of(request: web.Request) -> Connection | None:

@@ -1,5 +1,8 @@
 """Enrolment over Secure Transport (RFC 7030) at /.well-known/est/: how a board in the field gets its certificate."""
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from aiohttp import web
@@ -35,21 +38,10 @@ async def enroll(request: web.Request) -> web.Response:
     of = service.of(request)
     given = est.credentials(request.headers.get("Authorization"))
     source = service.source(request)
-    if wait_s := of.attempts.take(source, given.user, of.monotonic()):
-        of.counts["limited"] += 1
-        raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY_TRIES, retry_after_s=wait_s)
-    try:
+    with _counted(of, source, given.user):
         der = await _certification_request(request)
         now, issuing = of.now(), of.authorities().issuing
         issued = await of.desk.run(lambda: enrolment.by_claim(given, der, issuing, now))
-    except RefusedError as refusal:
-        if not refusal.clients_fault:
-            of.attempts.give_back(source, given.user)
-        raise
-    except Exception:
-        of.attempts.give_back(source, given.user)
-        raise
-    of.attempts.give_back(source, given.user)
     of.counts["claimed"] += 1
     return _given(of, given.user, issued, f"with a claim code, to {source}")
 
@@ -61,16 +53,38 @@ async def reenroll(request: web.Request) -> web.Response:
     presented = service.presented(request)
     if presented is None:
         callers.refuse_without_certificate()
-    der = await _certification_request(request)
     now, authorities = of.now(), of.authorities()
 
     def renew() -> tuple[str, x509.Certificate]:
         caller = callers.find(presented, authorities.trusted, now)
         return caller.code, enrolment.by_renewal(caller, der, authorities.issuing, authorities.trusted, now)
 
-    code, issued = await of.desk.run(renew)
+    # By the certificate, for whose it is only the database knows; and apart from claims, so that gateways that are
+    # disabled take no tries from a board that enrols from the same address.
+    shown = hashlib.sha256(presented).hexdigest()
+    with _counted(of, f"{service.source(request)} renewing", shown):
+        der = await _certification_request(request)
+        code, issued = await of.desk.run(renew)
     of.counts["renewed"] += 1
     return _given(of, code, issued, "for its former one")
+
+
+@contextmanager
+def _counted(of: Service, source: str, who: str) -> Iterator[None]:
+    """A try that ends badly by the client's own fault counts. Raises RefusedError when there were too many."""
+    if wait_s := of.attempts.take(source, who, of.monotonic()):
+        of.counts["limited"] += 1
+        raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY_TRIES, retry_after_s=wait_s)
+    try:
+        yield
+    except RefusedError as refusal:
+        if not refusal.clients_fault:
+            of.attempts.give_back(source, who)
+        raise
+    except Exception:
+        of.attempts.give_back(source, who)
+        raise
+    of.attempts.give_back(source, who)
 
 
 async def _certification_request(request: web.Request) -> bytes:

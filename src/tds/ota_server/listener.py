@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from tds.identity.attempts import source_of
 from tds.ota_server import tls
 from tds.ota_server.connections import Connection, Connections
 
@@ -37,18 +38,18 @@ class Listener:
         try:
             while True:
                 try:
-                    accepted, _address = await loop.sock_accept(listening)
+                    accepted, address = await loop.sock_accept(listening)
                 except OSError as error:  # the peer was gone, or the machine lacks something
                     if error.errno in EXHAUSTED:
                         await asyncio.sleep(EXHAUSTED_PAUSE_S)
                     continue
-                self._begin(accepted)
+                self._begin(accepted, source_of(str(address[0])))
         finally:
             for task in list(self._shaking):
                 task.cancel()
 
-    def _begin(self, accepted: socket.socket) -> None:
-        connection = self._connections.admit()
+    def _begin(self, accepted: socket.socket, source: str) -> None:
+        connection = self._connections.admit(source)
         if connection is None:
             accepted.close()
             return
