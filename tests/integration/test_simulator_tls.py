@@ -333,15 +333,77 @@ def test_a_server_of_another_authority_gets_no_request(maker: Maker, est_there: 
             est.renew(est.Server("localhost", port), load(maker.box, "GW-1"))
         # Nor does anybody else get the claim code.
         with pytest.raises(est.EnrolmentError, match="unable to get local issuer certificate"):
-            est.claim(est.Server("localhost", port), "GW-1", "secret", maker.box / "GW-1" / "ca.pem")
+            est.claim(est.Server("localhost", port), "GW-1", "secret", maker.box / "GW-1")
+
+
+def unclaimed(maker: Maker, code: str) -> Path:
+    """The folder of a gateway that knows its platform and has no certificate."""
+    folder = maker.box / code
+    folder.mkdir()
+    (folder / "ca.pem").write_bytes((maker.box / "GW-1" / "ca.pem").read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("days", [-10_000, 30])
+def test_a_gateway_whose_clock_is_wrong_keeps_what_its_claim_code_brought(
+    maker: Maker, est_there: EstServer, days: int
+) -> None:
+    folder = unclaimed(maker, f"GW-CLOCK{abs(days)}")
+    est_there.clock = lambda: datetime.now(UTC) + timedelta(days=days)
+    est.claim(est.Server.parse(est_there.url), folder.name, "s3cret", folder)
+    certificate = load(maker.box, folder.name).certificate
+    assert not certificate.not_valid_before_utc <= datetime.now(UTC) < certificate.not_valid_after_utc
+    assert sorted(file.name for file in folder.iterdir()) == ["ca.pem", "gateway.crt", "gateway.key"]
+
+
+class Filling:
+    """A disk on which nothing new can be begun from some moment on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, full: bool) -> None:
+        self.full, self._open = full, os.open
+        monkeypatch.setattr(os, "open", self._maybe)
+
+    def _maybe(self, path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if self.full and flags & os.O_CREAT:
+            raise OSError(28, "No space left on device")
+        return self._open(path, flags, *more, **named)
+
+
+def test_a_full_disk_is_found_before_the_claim_code_is_used(
+    maker: Maker, est_there: EstServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = unclaimed(maker, "GW-FULL")
+    Filling(monkeypatch, full=True)
+    with pytest.raises(est.EnrolmentError, match=r"takes no key \(No space left on device\).* still good"):
+        est.claim(est.Server.parse(est_there.url), "GW-FULL", "s3cret", folder)
+    assert est_there.asked == []
+
+
+def test_a_disk_that_fills_up_while_a_claim_is_asked_for_loses_neither_key_nor_certificate(
+    maker: Maker, est_there: EstServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = unclaimed(maker, "GW-FILLING")
+    disk, seen = Filling(monkeypatch, full=False), []
+
+    def asked() -> datetime:
+        seen.append((folder / "claiming.pem").stat().st_mode & 0o777)
+        assert b"PRIVATE KEY" in (folder / "claiming.pem").read_bytes()
+        disk.full = True
+        return datetime.now(UTC)
+
+    est_there.clock = asked
+    est.claim(est.Server.parse(est_there.url), "GW-FILLING", "s3cret", folder)
+    assert set(seen) == {0o600}
+    load(maker.box, "GW-FILLING").context()
+    disk.full = False
+    load(maker.box, "GW-FILLING").context()
+    assert sorted(file.name for file in folder.iterdir()) == ["ca.pem", "gateway.crt", "gateway.key"]
 
 
 def test_a_gateway_without_a_certificate_enrols_with_its_claim_code(
     broker: RunningBroker, maker: Maker, est_there: EstServer
 ) -> None:
-    folder = maker.box / "GW-NEW"
-    folder.mkdir()
-    (folder / "ca.pem").write_bytes((maker.box / "GW-1" / "ca.pem").read_bytes())
+    unclaimed(maker, "GW-NEW")
     with subscriber(broker):
         words = ["--est", est_there.url, "--claim", "GW-NEW:s3cret", "--gateway", "GW-NEW", "--json"]
         code, said = command(broker, maker, *words, "--history", "1h", "--history-only")
@@ -360,6 +422,7 @@ def test_a_claim_that_is_refused_is_a_sentence_without_the_claim(
     assert code == 2
     assert said.endswith("(status 401: This claim code was used.).")
     assert "s3cret" not in said
+    assert not (maker.box / "GW-1" / "claiming.pem").exists()
 
 
 def test_the_command_takes_all_gateways_of_a_box(broker: RunningBroker, maker: Maker, tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ def test_a_box_that_was_provisioned_at_once_does_not_renew_at_once() -> None:
         (DAY_MS, 30.0, 30_000),
         (40_000, 3_600.0, 10_000),  # a quarter of what is left
         (40_000, 0.0, MIN_PAUSE_MS),
-        (0, 3_600.0, MIN_PAUSE_MS),
-        (-DAY_MS, 3_600.0, MIN_PAUSE_MS),
+        (0, 3_600.0, 3_600_000),  # nothing is left to hurry for
+        (-DAY_MS, 3_600.0, 3_600_000),
     ],
 )
 def test_after_a_failure_it_tries_the_sooner_the_less_time_is_left(
@@ -162,20 +162,34 @@ def test_a_failure_is_told_and_tried_again_later(maker: Maker, monkeypatch: pyte
     assert isinstance(gateway.step(present, due_ms + 120_000), Renewed)
 
 
-def test_of_a_certificate_that_ran_out_it_is_said_what_to_do(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> est.Issued:
-        raise est.EnrolmentError("host:8070 can't be asked for a certificate (certificate expired)")
-
+@pytest.mark.parametrize("at_once", [False, True])
+def test_with_a_certificate_that_ran_out_no_renewal_is_asked_for_and_it_is_said_once_what_to_do(
+    maker: Maker, at_once: bool
+) -> None:
     maker.provision(CODE, now=datetime.now(UTC) - timedelta(days=10), days=3)
-    present = load(maker.box, CODE)
-    monkeypatch.setattr(est, "renew", refuse)
-    gateway = Renewer(CODE, SERVER, AtOnce(), seed=1)
-    now_ms = int(datetime.now(UTC).timestamp() * 1000)
-    gateway.step(present, now_ms)
-    outcome = gateway.step(present, now_ms)
+    present, pool = load(maker.box, CODE), Never()
+    gateway = Renewer(CODE, SERVER, pool, seed=1, at_once=at_once)
+    outcome = gateway.step(present, present.not_after_ms)
     assert isinstance(outcome, NotRenewed)
-    assert "ran out" in outcome.why
-    assert "provision it anew" in outcome.why
+    assert "ran out at " in outcome.why
+    assert "provision it anew, or have it enrol with a claim code" in outcome.why
+    for later_ms in range(0, 30 * DAY_MS, DAY_MS // 4):
+        assert gateway.step(present, present.not_after_ms + later_ms) is None
+    assert pool.asked == 0
+    maker.provision(CODE)  # somebody did
+    assert gateway.step(load(maker.box, CODE), present.not_after_ms + 7 * DAY_MS) is None
+    assert pool.asked == int(at_once)
+
+
+def test_a_renewal_under_way_when_the_certificate_runs_out_is_still_taken(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker.provision(CODE)
+    present = load(maker.box, CODE)
+    monkeypatch.setattr(est, "renew", lambda *_: issued(maker))
+    gateway = Renewer(CODE, SERVER, AtOnce(), seed=1)
+    gateway.step(present, present.not_after_ms - 1)
+    assert isinstance(gateway.step(present, present.not_after_ms), Renewed)
 
 
 class Cutting:

@@ -31,7 +31,7 @@ from tds.simulator.config import (
     device_codes,
     gateway_codes,
 )
-from tds.simulator.credential import CA_FILE, CredentialError, gateways_in, keep
+from tds.simulator.credential import CA_FILE, CredentialError, gateways_in
 from tds.simulator.faults import Fault
 from tds.simulator.fleet import Fleet, Summary
 from tds.simulator.message import CODE
@@ -270,10 +270,9 @@ def _enrol(box: Path | None, server: est.Server | None, claims: Sequence[tuple[s
     for code, secret in claims:
         if box is not None and server is not None:
             try:
-                issued = est.claim(server, code, secret, box / code / CA_FILE)
+                est.claim(server, code, secret, box / code)
             except est.EnrolmentError as error:
                 raise CredentialError(f"{code} is not enrolled: {error}.") from error
-            keep(box / code, issued.key_pem, issued.chain_pem)
 
 
 def in_words(summary: Summary) -> str:

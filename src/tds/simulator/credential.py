@@ -23,8 +23,10 @@ KEY_FILE: Final = "gateway.key"
 CERTIFICATE_FILE: Final = "gateway.crt"  # the gateway's own, then its issuer's
 CA_FILE: Final = "ca.pem"  # the servers' authorities
 RENEWED_FILE: Final = "renewed.pem"  # key and certificates of a renewal that is not in its two files yet
+CLAIMING_FILE: Final = "claiming.pem"  # the key that a certificate is being asked for, and room for that
 
 MAX_FILE_BYTES: Final = 65_536  # a chain has a few kilobytes; anything larger is another file
+ROOM_BYTES: Final = 16_384  # on the disk, for a chain that comes for a claim code
 _SECRET: Final = 0o600
 _PUBLIC: Final = 0o644
 
@@ -117,6 +119,30 @@ def keep(folder: Path, key_pem: bytes, chain_pem: bytes) -> None:
         _settle(folder, key_pem, chain_pem)
 
 
+def reserve(folder: Path, key_pem: bytes) -> None:
+    """On the disk before a claim code is used, which is good for once: the key, and room for what comes. OSError."""
+    _replace(folder / CLAIMING_FILE, key_pem + b"\n" * ROOM_BYTES, _SECRET)
+
+
+def release(folder: Path) -> None:
+    """Nothing came."""
+    with contextlib.suppress(OSError):
+        (folder / CLAIMING_FILE).unlink()
+
+
+def keep_reserved(folder: Path, key_pem: bytes, chain_pem: bytes) -> None:
+    """As `keep`, in the room that was reserved for it: a disk that is full by now is no reason to lose it."""
+    with (folder / CLAIMING_FILE).open("r+b") as file:
+        file.write(key_pem + chain_pem)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(folder / CLAIMING_FILE, folder / RENEWED_FILE)  # noqa: PTH105  # as below
+    _sync(folder)
+    with contextlib.suppress(OSError):
+        _settle(folder, key_pem, chain_pem)
+
+
 def _settle(folder: Path, key_pem: bytes, chain_pem: bytes) -> None:
     _replace(folder / KEY_FILE, key_pem, _SECRET)
     _replace(folder / CERTIFICATE_FILE, chain_pem, _PUBLIC)
@@ -138,11 +164,15 @@ def _replace(path: Path, contents: bytes, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)  # noqa: PTH105  # the one call whose success is the promise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _pair(folder: Path, key_name: str, certificate_name: str) -> Credential | None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs7
 from cryptography.x509.oid import NameOID
 
-from tds.simulator.credential import Credential, trusting
+from tds.simulator.credential import CA_FILE, Credential, keep_reserved, release, reserve, trusting
 from tds.simulator.opening import reason
 
 PATH: Final = "/.well-known/est/"
@@ -74,17 +74,42 @@ def renew(server: Server, present: Credential) -> Issued:
         request = request.add_extension(names.value, critical=names.critical)
     key = ec.generate_private_key(ec.SECP256R1())
     answer = _post(server, "simplereenroll", present.context(), request.sign(key, hashes.SHA256()))
-    return _taken(answer, key, present.code, present.issuers)
+    issued, leaf = _taken(answer, key, present.code, present.issuers)
+    _refuse_out_of_time(leaf, datetime.now(UTC))
+    return issued
 
 
-def claim(server: Server, code: str, secret: str, ca_file: Path) -> Issued:
-    """`simpleenroll`, with a claim code, good for once. Waits for the server. EnrolmentError, CredentialError."""
+def claim(server: Server, code: str, secret: str, folder: Path) -> None:
+    """`simpleenroll`, with a claim code: what comes is the gateway's from here on, in its folder.
+
+    The code is good for once. So a disk that takes no more is found before it is used, and what comes is kept whatever
+    the clock says: a board that was never connected may have any. Waits for the server.
+
+    Raises EnrolmentError, CredentialError.
+    """
+    context = trusting(folder / CA_FILE)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, code)])
     key = ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     basic = base64.b64encode(f"{code}:{secret}".encode()).decode()
-    answer = _post(server, "simpleenroll", trusting(ca_file), request, {"Authorization": f"Basic {basic}"})
-    return _taken(answer, key, code)
+    try:
+        reserve(folder, _pem(key))
+    except OSError as error:
+        raise EnrolmentError(
+            f"{str(folder)!r} takes no key ({reason(error)}); make room for it, the claim code is still good"
+        ) from error
+    try:
+        answer = _post(server, "simpleenroll", context, request, {"Authorization": f"Basic {basic}"})
+        issued, _leaf = _taken(answer, key, code)
+    except EnrolmentError:
+        release(folder)
+        raise
+    try:
+        keep_reserved(folder, issued.key_pem, issued.chain_pem)
+    except OSError as error:
+        raise EnrolmentError(
+            f"its certificate came, but {str(folder)!r} does not take it ({reason(error)}); ask for a new claim code"
+        ) from error
 
 
 def _post(
@@ -121,7 +146,7 @@ def _post(
 
 def _taken(
     answer: bytes, key: ec.EllipticCurvePrivateKey, code: str, known_issuers: Sequence[x509.Certificate] = ()
-) -> Issued:
+) -> tuple[Issued, x509.Certificate]:
     """Ours, and what came with it. What is for another key or another name is not ours, whoever signed it."""
     try:
         certificates = pkcs7.load_der_pkcs7_certificates(base64.b64decode(answer))
@@ -131,13 +156,13 @@ def _taken(
     names = [name.value for one in ours[:1] for name in one.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [code]:
         raise EnrolmentError("the certificate that came is not of this gateway")
-    _refuse_out_of_time(ours[0], datetime.now(UTC))
     issuers = [one for one in certificates if one not in ours]
     chain = [ours[0], *(issuers or [one for one in known_issuers if _issued(one, ours[0])])]
-    return Issued(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        b"".join(one.public_bytes(Encoding.PEM) for one in chain),
-    )
+    return Issued(_pem(key), b"".join(one.public_bytes(Encoding.PEM) for one in chain)), ours[0]
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _refuse_out_of_time(leaf: x509.Certificate, now: datetime) -> None:

@@ -20,6 +20,13 @@ def renew_at_ms(not_before_ms: int, not_after_ms: int, place: float) -> int:
 
 
 def try_again_at_ms(not_after_ms: int, pause_s: float, *, now_ms: int) -> int:
-    """After a failure: when the pause is over, and sooner the less time is left."""
-    left_ms = max(0, not_after_ms - now_ms)
-    return now_ms + max(MIN_PAUSE_MS, min(int(pause_s * 1000), int(left_ms * OF_WHAT_IS_LEFT)))
+    """After a failure: when the pause is over, and sooner the less time is left. With none left there is no hurry."""
+    pause_ms = int(pause_s * 1000)
+    if not has_run_out(not_after_ms, now_ms=now_ms):
+        pause_ms = min(pause_ms, int((not_after_ms - now_ms) * OF_WHAT_IS_LEFT))
+    return now_ms + max(MIN_PAUSE_MS, pause_ms)
+
+
+def has_run_out(not_after_ms: int, *, now_ms: int) -> bool:
+    """No server lets such a certificate in (RFC 5280, 6.1.3), so nothing can be renewed with it."""
+    return not_after_ms <= now_ms

@@ -9,7 +9,7 @@ from tds.simulator import est
 from tds.simulator.backoff import Backoff
 from tds.simulator.credential import Credential, CredentialError, keep, load
 from tds.simulator.noise import noise_key, unit
-from tds.simulator.renewal import MIN_BETWEEN_MS, renew_at_ms, try_again_at_ms
+from tds.simulator.renewal import MIN_BETWEEN_MS, has_run_out, renew_at_ms, try_again_at_ms
 
 FAILED_FIRST_S: Final = 30.0
 FAILED_MAX_S: Final = 3_600.0
@@ -37,10 +37,13 @@ class Renewer:
         self._pause = Backoff(FAILED_FIRST_S, FAILED_MAX_S, noise_key("renewal-failed", seed, code))
         self._not_before_ms = 0  # of the next try
         self._asking: Future[Credential] | None = None
+        self._said_over: Credential | None = None  # that it ran out; once is enough
 
     def step(self, present: Credential, now_ms: int) -> Renewed | NotRenewed | None:
-        """Never waits."""
+        """Never waits. A certificate that ran out is not renewed with, and said once."""
         if self._asking is None:
+            if has_run_out(present.not_after_ms, now_ms=now_ms):
+                return self._is_over(present)
             if self._is_due(present, now_ms):
                 self._asking = self._pool.submit(_renew, self._server, present)
             return None
@@ -54,13 +57,20 @@ class Renewer:
             if isinstance(error, est.EnrolmentError) and error.retry_after_s is not None:
                 pause_s = error.retry_after_s
             self._not_before_ms = try_again_at_ms(present.not_after_ms, pause_s, now_ms=now_ms)
-            if present.not_after_ms <= now_ms:
-                return NotRenewed(f"its certificate ran out, and {error}; provision it anew")
             return NotRenewed(f"its certificate was not renewed: {error}; trying again")
         self.wanted = False
         self._pause.succeeded()
         self._not_before_ms = now_ms + MIN_BETWEEN_MS
         return Renewed(credential)
+
+    def _is_over(self, present: Credential) -> NotRenewed | None:
+        if present == self._said_over:
+            return None
+        self._said_over = present
+        return NotRenewed(
+            f"its certificate ran out at {until(present)}, and can't be renewed any more; "
+            "provision it anew, or have it enrol with a claim code"
+        )
 
     def _is_due(self, present: Credential, now_ms: int) -> bool:
         if now_ms < self._not_before_ms:
