@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from tds import status, worker
 from tds.devicelink import events, fleet_health, keeper, link, openings
-from tds.devicelink.commands import NO_SUBSCRIBER, Commands, Outcome
+from tds.devicelink.commands import CHECK_NOW_EXPIRY_S, NO_SUBSCRIBER, Commands, Outcome
 from tds.devicelink.events import Changed, Report, Said
 from tds.devicelink.health import CONFIRM_WITHIN, BrokerHeard, Health, Session, Trouble
 from tds.devicelink.ignored import Unheeded
@@ -29,6 +29,7 @@ from tds.devicelink.link import DeviceLink, LinkConfig
 from tds.devicelink.models import BrokerLink, GatewayPresence
 from tds.devicelink.openings import CLIENT_ID
 from tds.devicelink.presence import Ignored
+from tds.fleet.lifecycle import change
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
 from tds.gateway_commands import gateway_app
 from tds.heartbeat import Heartbeat
@@ -375,7 +376,7 @@ def test_a_gateway_that_moved_while_nobody_listened_is_where_it_is(
 
 
 def test_the_retained_presence_of_a_retired_gateway_is_cleared_once(one: RunningBroker, tenant: Tenant) -> None:
-    seeding.gateway(tenant, "GW-RETIRED", status=GatewayStatus.RETIRED, retired_at=timezone.now())
+    seeding.gateway(tenant, "GW-RETIRED", status=GatewayStatus.RETIRED, retired_at=timezone.now() - HOUR)
     seeding.gateway(tenant, "GW-OFF", status=GatewayStatus.DISABLED)
     seeding.gateway(tenant, "GW-1")
     for code in ("GW-RETIRED", "GW-NOBODY", "GW-OFF", "GW-1"):
@@ -402,7 +403,9 @@ def test_a_gateway_that_is_retired_while_it_is_connected_goes_with_its_session(
         wait_online("GW-1")
         gateway.status, gateway.retired_at = GatewayStatus.RETIRED, timezone.now()
         gateway.save()
-        assert health("GW-1").troubles == (Trouble.DISABLED_YET_CONNECTED,)
+        assert (health("GW-1").session, health("GW-1").put_out) == (Session.UNCERTAIN, True)
+        present["GW-1"].say(presence("GW-1"))
+        wait_until(lambda: health("GW-1").troubles == (Trouble.DISABLED_YET_CONNECTED,), "its word after that")
         with watching(one.port, "status/GW-1") as seen:
             present["GW-1"].lose_power()
             wait_online("GW-1", online=False)
@@ -415,6 +418,73 @@ def test_a_new_gateway_of_a_retired_ones_code_has_a_presence_of_its_own(one: Run
     with linked(one), boards(one.port, "GW-1"):
         wait_online("GW-1")
         assert [found.gateway_id for found in GatewayPresence.objects.all()] == [present.pk] != [former.pk]
+
+
+def retired(gateway: Gateway) -> None:
+    assert change(gateway, GatewayStatus.RETIRED, by="tests", now=timezone.now())
+
+
+def test_of_a_gateway_that_was_off_when_it_was_retired_the_next_owner_inherits_no_presence(
+    one: RunningBroker, tenant: Tenant
+) -> None:
+    former = seeding.gateway(tenant, "GW-1")
+    other = seeding.gateway(tenant, "GW-2")
+    with linked(one) as ours, watching(one.port, "status/+") as seen:
+        for code in ("GW-1", "GW-2"):
+            retain(one.port, (f"status/{code}", presence(code, online=False)))
+        wait_online("GW-1", "GW-2", online=False)
+        heard_all(one, ours)
+        for gateway in (former, other):
+            retired(gateway)
+        seeding.gateway(tenant, "GW-1")
+        wait_until(
+            lambda: {topic for topic, payload, _ in seen if not payload} == {"status/GW-1", "status/GW-2"}, "both"
+        )
+    with linked(one) as ours:
+        heard_all(one, ours)
+        assert list(GatewayPresence.objects.values_list("gateway_id", flat=True)) == [former.pk, other.pk]
+
+
+def test_what_was_retained_of_a_gateway_retired_while_nobody_listened_is_not_the_next_owners(
+    one: RunningBroker, tenant: Tenant
+) -> None:
+    former = seeding.gateway(tenant, "GW-1")
+    with linked(one) as ours:
+        retain(one.port, ("status/GW-1", presence("GW-1")))
+        wait_online("GW-1")
+        heard_all(one, ours)
+    retired(former)
+    present = seeding.gateway(tenant, "GW-1")
+    with watching(one.port, "status/+") as seen, linked(one) as ours:
+        heard_all(one, ours)
+        assert not GatewayPresence.objects.filter(gateway=present).exists()
+        wait_until(lambda: any(not payload for _, payload, _ in seen), "the clearing")
+    with ExitStack() as stack:
+        with linked(one) as ours:
+            stack.enter_context(boards(one.port, "GW-1"))
+            wait_online("GW-1")
+            heard_all(one, ours)
+        # What is retained is its own word by now.
+        with linked(one) as ours:
+            heard_all(one, ours)
+            assert GatewayPresence.objects.get(gateway=present).online
+    assert not GatewayPresence.objects.get(gateway=former).online
+
+
+def test_a_gateway_that_is_cut_off_without_a_will_is_not_connected_for_ever(one: RunningBroker, tenant: Tenant) -> None:
+    gateway = seeding.gateway(tenant, "GW-1")
+    with linked(one) as ours:
+        retain(one.port, ("status/GW-1", presence("GW-1")))
+        wait_online("GW-1")
+        heard_all(one, ours)
+        assert health("GW-1").session is Session.CONNECTED
+        assert change(gateway, GatewayStatus.DISABLED, by="tests", now=timezone.now())
+        [(_, walked)] = fleet_health.walk(Gateway.objects.all(), now=timezone.now())
+        for found in (health("GW-1"), walked):
+            assert (found.session, found.put_out, found.troubles) == (Session.UNCERTAIN, True, ())
+        # It is let in again, and its session may have lasted.
+        assert change(gateway, GatewayStatus.ACTIVE, by="tests", now=timezone.now())
+        assert health("GW-1").session is Session.CONNECTED
 
 
 def test_a_disabled_gateways_presence_is_kept_and_is_not_well(one: RunningBroker, tenant: Tenant) -> None:
@@ -530,6 +600,24 @@ def test_what_waits_in_this_process_did_not_happen_when_it_is_looked_at(
         assert [health(code).since_exact for code in ("GW-1", "GW-2")] == [True, False]
 
 
+def test_a_gateway_that_never_stops_sending_does_not_stop_the_others_from_being_heard(
+    one: RunningBroker, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "STALL_S", 0.5)
+    monkeypatch.setattr(link, "BATCH_MESSAGES", 50)
+    seeding.gateway(tenant, "GW-1")
+    with linked(one) as ours:
+        session = ours._session
+        assert session is not None
+        # Something always waits, less than a batch.
+        monkeypatch.setattr(type(session.inbox), "__len__", lambda _inbox: 5)
+        threading.Event().wait(0.7)
+        assert ours.facts()["caught"]
+        with boards(one.port, "GW-1"):
+            wait_online("GW-1")
+            assert health("GW-1").since_exact
+
+
 def waits(connection: psycopg.Connection[Any]) -> bool:
     return bool(connection.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone())
 
@@ -592,6 +680,19 @@ def test_an_update_reaches_the_gateway_that_subscribed_and_nobody_else(
             commands.update("GW-1", b"x" * 3_073, expiry_s=60)
     [failed, _] = commands.update("GW-1", b"{}", expiry_s=60)
     assert (failed.outcome, failed.detail) == (Outcome.FAILED, "There is no session with broker.")
+
+
+def test_who_is_away_is_not_told_to_ask_now_when_it_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    expiries: list[int | None] = []
+
+    def publish(_topic: str, _payload: bytes, *, timeout_s: float, expiry_s: int | None = None) -> int:
+        expiries.append(expiry_s)
+        return 0
+
+    made = DeviceLink(LinkConfig(FIRST, "mqtt://localhost:1883", {}, Unheeded(FIRST)), now=timezone.now)
+    monkeypatch.setattr(made, "publish", publish)
+    Commands([made]).check_now()
+    assert expiries == [CHECK_NOW_EXPIRY_S]
 
 
 # The process

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tds.dashboard import gateway_facts
 from tds.devicelink import words
 from tds.devicelink.health import (
     CLOCK_OFF,
     CONFIRM_WITHIN,
+    KEPT,
     LINK_PATIENCE,
     SILENT_AFTER,
     BrokerHeard,
@@ -47,11 +49,12 @@ def health(
     admitted: bool = True,
     started: timedelta | None = DAY,
     heard: timedelta = 5 * SECOND,
+    put_out: timedelta | None = None,
 ) -> Health:
     """Times are ages, but for `behind`: how much older than its arrival the last message's own time is."""
     message_at = NOW - message if message is not None else None
     said_at = message_at - behind if message_at else None
-    facts = Facts(admitted, known, message_at, said_at, said_at)
+    facts = Facts(admitted, known, message_at, said_at, said_at, NOW - put_out if put_out is not None else None)
     return judge(facts, {A: BrokerHeard(NOW - heard, NOW - started if started is not None else None)}, now=NOW)
 
 
@@ -139,6 +142,19 @@ def test_what_it_said_as_it_came_tells_a_clock_that_is_behind_from_old_readings(
     assert health(right, behind=3 * HOUR).troubles == (Trouble.OLD_READINGS,)
 
 
+def test_a_clock_of_1970_is_wrong_and_what_it_sends_is_said_to_be_quarantined() -> None:
+    behind = NOW - datetime(1970, 1, 1, tzinfo=UTC)
+    for known in (None, presence(), presence(clock_ahead=-behind, clock_at=NOW - HOUR)):
+        found = health(known, behind=behind)
+        assert (found.troubles, found.wrong_clock, found.too_old) == ((Trouble.CLOCK_BEHIND,), True, True)
+        assert words.notes(found, now=NOW) == ["its clock is 20502 d behind, and what it sends is quarantined"]
+        said = gateway_facts.last_reading(found, now=NOW).sentence
+        assert "quarantined" in said
+        assert "stored" not in said
+    # Within what is kept it may be either.
+    assert health(presence(), behind=KEPT).troubles == (Trouble.OLD_READINGS,)
+
+
 def test_a_clock_that_was_set_right_is_right() -> None:
     wrong = presence(clock_ahead=3 * HOUR, clock_at=NOW - HOUR)
     assert health(wrong).troubles == ()
@@ -193,6 +209,21 @@ def test_a_disabled_gateway_that_is_connected_is_not_well() -> None:
     found = health(presence(), DAY, admitted=False)
     assert (found.online, found.troubles) == (True, (Trouble.DISABLED_YET_CONNECTED,))
     assert health(presence(online=False), DAY, admitted=False).troubles == ()
+
+
+@pytest.mark.parametrize("put_out", [MINUTE, DAY])
+def test_a_gateway_that_was_put_out_is_not_said_to_be_connected_by_what_was_before(put_out: timedelta) -> None:
+    found = health(presence(since=2 * DAY), put_out + SECOND, admitted=False, put_out=put_out)
+    assert (found.session, found.uncertain_since, found.troubles) == (Session.UNCERTAIN, NOW - put_out, ())
+    assert "nothing has been heard of it since" in gateway_facts.session(found, now=NOW).sentence
+    assert words.notes(found, now=NOW) == [f"put out at {words.moment(NOW - put_out)} and not heard since"]
+
+
+def test_a_gateway_that_came_or_sent_after_it_was_put_out_is_still_there() -> None:
+    came = health(presence(since=MINUTE), DAY, admitted=False, put_out=HOUR)
+    sent = health(presence(since=DAY), MINUTE, admitted=False, put_out=HOUR)
+    for found in (came, sent):
+        assert (found.session, found.troubles) == (Session.CONNECTED, (Trouble.DISABLED_YET_CONNECTED,))
 
 
 ages = st.timedeltas(timedelta(0), 500 * DAY)

@@ -56,6 +56,11 @@ def _session_sentence(health: Health, now: datetime) -> str:
         return _("It is connected although it is not admitted; the brokers are about to cut it off.")
     if Trouble.NOT_CONNECTED_YET_SENDS in health.troubles:
         return _("It said that it left, and yet messages of it come. See what its firmware says when it connects.")
+    if health.put_out and health.uncertain_since:
+        return _(
+            "It was put out %(span)s ago, and nothing has been heard of it since: the brokers cut it off, or will at "
+            "once."
+        ) % {"span": span(now - health.uncertain_since)}
     if health.session is Session.UNCERTAIN:
         unknown = {"span": span(now - health.uncertain_since) if health.uncertain_since else "?"}
         return (
@@ -109,6 +114,12 @@ def _clock(health: Health) -> tuple[str, str] | None:
         return (
             _("%(span)s ahead") % length,
             _("Its clock is %(span)s ahead: what it sends is quarantined. See that it reaches a time server.") % length,
+        )
+    if Trouble.CLOCK_BEHIND in health.troubles and health.too_old:
+        return (
+            _("%(span)s behind") % length,
+            _("Its clock is %(span)s behind: what it sends is quarantined. See that it reaches a time server.")
+            % length,
         )
     if Trouble.CLOCK_BEHIND in health.troubles:
         return (

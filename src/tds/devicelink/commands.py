@@ -11,6 +11,7 @@ from tds.mqtt.session import SendError
 
 MAX_COMMAND_BYTES: Final = 3_072  # what a gateway's buffer holds
 PATIENCE_S: Final = 5.0
+CHECK_NOW_EXPIRY_S: Final = 5  # who is away then asks when it comes
 NO_SUBSCRIBER: Final = 0x10  # MQTT 5, 3.4.2.1
 REFUSED_FROM: Final = 0x80
 
@@ -56,7 +57,7 @@ class Commands:
 
     def check_now(self) -> list[Sent]:
         """Tell all gateways to ask for updates, those that are connected."""
-        return self._publish(UPDATE_ALL_TOPIC, b"{}", (), 0)
+        return self._publish(UPDATE_ALL_TOPIC, b"{}", (), CHECK_NOW_EXPIRY_S)
 
     def _publish(self, topic: str, payload: bytes, brokers: Sequence[str], expiry_s: int) -> list[Sent]:
         named = [link for link in self._links if link.broker in brokers] or self._links
@@ -65,7 +66,7 @@ class Commands:
 
 def _publish(link: Sender, topic: str, payload: bytes, expiry_s: int) -> Sent:
     try:
-        code = link.publish(topic, payload, timeout_s=PATIENCE_S, expiry_s=expiry_s or None)
+        code = link.publish(topic, payload, timeout_s=PATIENCE_S, expiry_s=expiry_s)
     except SendError as error:
         return Sent(link.broker, Outcome.FAILED, str(error))
     if code == NO_SUBSCRIBER:

@@ -19,6 +19,7 @@ CONFIRM_WITHIN: Final = timedelta(minutes=5)
 START_MARGIN: Final = timedelta(seconds=2)  # a broker tells whole seconds
 # It went, and messages came after that: not those that were on their way.
 AFTERWARDS: Final = timedelta(minutes=2)
+KEPT: Final = timedelta(days=90)  # TDS_RETENTION_DAYS where nothing else is set
 
 
 class Session(StrEnum):
@@ -62,12 +63,14 @@ class Facts:
     message_at: datetime | None  # when its last message came
     reading_at: datetime | None  # of when its newest reading is, by its own clock
     dated_at: datetime | None  # the newest time in its last messages, accepted or not
+    put_out_at: datetime | None = None  # when it was disabled or retired; None: it is active, or nobody wrote it down
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """`since`: of the session's state, exactly or (`since_exact` False) at the latest. `silent_since`: its last message
-    or, if that is later, when it connected. `clock_off`: positive is ahead. Certain until `uncertain_since`.
+    or, if that is later, when it connected. `clock_off`: positive is ahead. Certain until `uncertain_since`, which is
+    when it was disabled or retired if it was `put_out` while connected. `too_old`: what it dates is quarantined.
     """
 
     session: Session
@@ -81,6 +84,8 @@ class Health:
     uncertain_since: datetime | None
     firmware: str
     troubles: tuple[Trouble, ...]
+    put_out: bool = False
+    too_old: bool = False
 
     @property
     def online(self) -> bool | None:
@@ -102,11 +107,15 @@ class Counts:
     wrong_clock: int
 
 
-def judge(facts: Facts, brokers: Mapping[str, BrokerHeard], *, now: datetime) -> Health:
+def judge(facts: Facts, brokers: Mapping[str, BrokerHeard], *, now: datetime, kept: timedelta = KEPT) -> Health:
+    """`kept`: readings that are older are quarantined."""
     known = facts.known
     session, uncertain_since = _session(facts, brokers, now)
+    put_out_at = _put_out_at(facts, now) if session is Session.CONNECTED else None
+    if put_out_at is not None:
+        session, uncertain_since = Session.UNCERTAIN, put_out_at
     silent_since = _silent_since(facts, session, now)
-    clock_off, clock = _clock(facts)
+    clock_off, clock = _clock(facts, kept)
     return Health(
         session,
         known.changed_at if known else None,
@@ -119,6 +128,8 @@ def judge(facts: Facts, brokers: Mapping[str, BrokerHeard], *, now: datetime) ->
         uncertain_since,
         known.firmware if known else "",
         tuple(_troubles(facts, session, silent_since, clock, now)),
+        put_out=put_out_at is not None,
+        too_old=clock_off is not None and clock_off < -kept,
     )
 
 
@@ -144,6 +155,16 @@ def _session(facts: Facts, brokers: Mapping[str, BrokerHeard], now: datetime) ->
     return Session.CONNECTED, None
 
 
+def _put_out_at(facts: Facts, now: datetime) -> datetime | None:
+    """When it was put out, if nothing was heard of it since. The brokers cut it off, of which many leave no will."""
+    known, at = facts.known, facts.put_out_at
+    if known is None or at is None or facts.admitted:
+        return None
+    said = max(known.changed_at, known.heard_at or known.changed_at) > at
+    sent = facts.message_at is not None and facts.message_at - at > AFTERWARDS and _recent(facts.message_at, now)
+    return None if said or sent else at
+
+
 def _silent_since(facts: Facts, session: Session, now: datetime) -> datetime | None:
     known = facts.known
     if known is None or session is not Session.CONNECTED:
@@ -152,7 +173,7 @@ def _silent_since(facts: Facts, session: Session, now: datetime) -> datetime | N
     return since if now - since > SILENT_AFTER else None
 
 
-def _clock(facts: Facts) -> tuple[timedelta | None, Trouble | None]:
+def _clock(facts: Facts, kept: timedelta) -> tuple[timedelta | None, Trouble | None]:
     """By how much its clock was off when it last said something with a time in it, and what to call that."""
     known = facts.known
     said = known.clock_ahead if known else None
@@ -163,6 +184,9 @@ def _clock(facts: Facts) -> tuple[timedelta | None, Trouble | None]:
         return said, _off(said)
     if sent is None or sent >= -CLOCK_OFF:
         return sent, None if sent is None else _off(sent)
+    if said is None and sent < -kept:
+        # None keeps readings for so long: it started in 1970 and never reached a time server.
+        return sent, Trouble.CLOCK_BEHIND
     # Old readings. What it said as it came online tells whether that is its clock.
     behind = said is not None and -said > CLOCK_OFF
     return (said, Trouble.CLOCK_BEHIND) if behind else (sent, Trouble.OLD_READINGS)

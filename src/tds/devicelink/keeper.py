@@ -21,6 +21,7 @@ from tds.devicelink.topics import status_topic
 MAX_STRANGERS: Final = 1_000  # connected, of codes that nobody has; full: who comes is not remembered
 NOT_THE_SAME_START: Final = timedelta(seconds=30)  # what a broker says of its start is late by ten seconds at most
 ROWS_AT_ONCE: Final = 2_500  # of gateways that a broker has nothing of any more
+COMMIT_LAG: Final = timedelta(seconds=60)  # a row's own time is at most so much older than its commit, on any clock
 
 _COLUMNS: Final = (
     "gateway_id, online, brokers, broker, changed_at, witnessed, heard_at, firmware, clock_ahead, clock_at"
@@ -37,6 +38,7 @@ Handler = Callable[[Connection, Sequence[Any]], Iterable[Effect]]
 class _Found(NamedTuple):
     id: int
     retired: bool
+    took_over: bool  # the code of a retired one, since the link last heard all, and was not heard here itself
 
 
 class Keeper:
@@ -49,6 +51,10 @@ class Keeper:
         self._session_present = False
         self._mentioned: set[int] = set()  # gateways that the broker told of on this connection; 60 bytes each
         self._strangers: dict[str, Said] = {}
+        self._tick_at: datetime | None = None
+        self._retired_since: datetime | None = None  # whose topics this tick clears …
+        self._retired_next: datetime | None = None  # … and the one after it
+        self._cleared: dict[int, datetime] = {}  # by which tick
 
     def handlers(self) -> dict[type[Event], tuple[Handler, ...]]:
         """In the order in which events of one batch have to be told."""
@@ -68,6 +74,10 @@ class Keeper:
         self._session_present = events[-1].session_present
         self._mentioned.clear()
         self._strangers.clear()
+        caught_until = self._around.caught_until
+        self._tick_at = None
+        self._retired_next = caught_until - COMMIT_LAG if caught_until else None
+        self._cleared.clear()
         return ()
 
     def uptime(self, connection: Connection, events: Sequence[Uptime]) -> Iterable[Effect]:  # noqa: ARG002  # a handler's signature
@@ -101,6 +111,11 @@ class Keeper:
                 self.unheeded.note(Ignored.UNKNOWN_GATEWAY, code, len(said))
                 effects.append(Clear(status_topic(code)))
                 said = [one for one in said if not one.online or one.how is How.LIVE]  # noqa: PLW2901  # the rest of them
+            elif gateway.took_over and any(one.how is not How.LIVE for one in said):
+                # Nothing tells whether it or the retired one said this.
+                said = [one for one in said if one.how is How.LIVE]  # noqa: PLW2901  # the rest of them
+                if not said:
+                    effects.append(Clear(status_topic(code)))
             if said:
                 told[gateway.id] = said
         self._mentioned.update(told)
@@ -122,7 +137,9 @@ class Keeper:
 
     def tick(self, connection: Connection, events: Sequence[Tick]) -> Iterable[Effect]:
         tick = events[-1]
+        effects: list[Effect] = []
         if tick.live:
+            effects += self._clear_retired(connection, tick.at)
             self._around = replace(self._around, caught_until=tick.at)
             connection.execute(
                 """INSERT INTO tds_new_brokerlink (broker, heard_until, started_at) VALUES (%s, %s, %s)
@@ -131,13 +148,42 @@ class Keeper:
                 (self.broker, tick.at, self._around.started_at),
             )
         if not self._strangers:
-            return ()
+            return effects
         known = self._find(connection, self._strangers)
         registered = {found.id: [self._strangers[code]] for code, found in known.items() if not found.retired}
         changed = self._merge(connection, registered)
         for code in known:
             del self._strangers[code]
-        return changed
+        return [*effects, *changed]
+
+    def _clear_retired(self, connection: Connection, at: datetime) -> Iterable[Effect]:
+        """Of who was retired: one that was off then says nothing any more that would have its topic cleared.
+
+        Also when somebody has its code by now, but not once that one was heard here: then it is that one's word.
+        """
+        if self._tick_at != at:  # else the batch is told again
+            self._tick_at, self._retired_since = at, self._retired_next
+        since = self._retired_since
+        if since is None:  # a broker that was never heard: all that it retained has just been looked at
+            self._retired_next = at - COMMIT_LAG
+            return ()
+        self._cleared = {each: when for each, when in self._cleared.items() if when > since}
+        rows = connection.execute(
+            """SELECT id, code FROM tds_new_gateway AS g
+               WHERE retired_at > %s AND id <> ALL(%s) AND NOT EXISTS (
+                   SELECT FROM tds_new_gateway AS next JOIN tds_new_gatewaypresence AS p ON p.gateway_id = next.id
+                   WHERE next.code = g.code AND next.retired_at IS NULL AND p.brokers @> %s::jsonb)
+               ORDER BY retired_at, id LIMIT %s""",
+            (
+                since,
+                [each for each, when in self._cleared.items() if when != at],
+                json.dumps([self.broker]),
+                ROWS_AT_ONCE,
+            ),
+        ).fetchall()
+        self._retired_next = since if len(rows) == ROWS_AT_ONCE else max(since, at - COMMIT_LAG)
+        self._cleared |= {gateway_id: at for gateway_id, _ in rows}
+        return [Clear(status_topic(code)) for code in {code for _, code in rows}]
 
     def _stranger(self, code: str, said: Sequence[Said]) -> Iterable[Effect]:
         """It may be registered soon: a technician switches it on first."""
@@ -151,13 +197,19 @@ class Keeper:
 
     def _find(self, connection: Connection, codes: Iterable[str]) -> dict[str, _Found]:
         """The gateway of each code: the one that is not retired, else the one that was last."""
+        caught_until = self._around.caught_until
         rows = psycopg.Cursor(connection).execute(
-            """SELECT wanted.code, g.id, g.retired FROM unnest(%s::text[]) AS wanted (code) CROSS JOIN LATERAL (
-                   SELECT id, retired_at IS NOT NULL AS retired FROM tds_new_gateway
+            """SELECT wanted.code, g.id, g.retired,
+                   NOT g.retired AND g.created_at > coalesce(%s, '-infinity'::timestamptz)
+                   AND EXISTS (SELECT FROM tds_new_gateway WHERE code = wanted.code AND retired_at IS NOT NULL)
+                   AND NOT EXISTS (
+                       SELECT FROM tds_new_gatewaypresence WHERE gateway_id = g.id AND brokers @> %s::jsonb)
+               FROM unnest(%s::text[]) AS wanted (code) CROSS JOIN LATERAL (
+                   SELECT id, created_at, retired_at IS NOT NULL AS retired FROM tds_new_gateway
                    WHERE code = wanted.code ORDER BY retired_at DESC NULLS FIRST LIMIT 1) AS g""",
-            (list(codes),),
+            (caught_until - COMMIT_LAG if caught_until else None, json.dumps([self.broker]), list(codes)),
         )
-        return {code: _Found(gateway_id, retired) for code, gateway_id, retired in rows}
+        return {code: _Found(*found) for code, *found in rows}
 
     def _merge(self, connection: Connection, told: Mapping[int, Sequence[Said]]) -> list[Effect]:
         if not told:

@@ -71,7 +71,7 @@ class DeviceLink:
         self._opened = -1  # the connection whose beginning the handlers have been told of
         self._opened_at = 0.0
         self._caught = -1  # … and the one that is past its marker
-        self._fresh_at = monotonic()  # when nothing waited in the inbox
+        self._fresh_at = monotonic()  # when the inbox held no more than the next batch
         self._tick_at = 0.0
         self._said: dict[str, float] = {}
 
@@ -148,7 +148,8 @@ class DeviceLink:
         """The next messages, and whether they may have waited here."""
         late = monotonic() - self._fresh_at > STALL_S
         delivery = session.take(BATCH_MESSAGES, linger_s=LINGER_S, timeout_s=IDLE_S)
-        if not len(session.inbox):
+        # Not only when nothing is left: one gateway that never stops would have nobody else be heard.
+        if len(session.inbox) < BATCH_MESSAGES:
             self._fresh_at = monotonic()
         return delivery, late
 
@@ -188,7 +189,7 @@ class DeviceLink:
         session = self._session
         if session is None or not session.up.is_set():
             return False
-        return session.inbox.connection == self._caught and not len(session.inbox)
+        return session.inbox.connection == self._caught and monotonic() - self._fresh_at <= STALL_S
 
     # From events to handlers
 

@@ -22,6 +22,8 @@ SESSIONS: Final = {
 def notes(health: Health, *, now: datetime) -> list[str]:
     """What is worth a look, a clause each; empty when all is well."""
     found = [_note(trouble, health, now) for trouble in health.troubles]
+    if health.put_out and health.uncertain_since is not None:
+        return [f"put out at {moment(health.uncertain_since)} and not heard since", *found]
     if health.session is Session.UNCERTAIN and health.uncertain_since is not None:
         return [f"whether it is connected is not known since {moment(health.uncertain_since)}", *found]
     return found
@@ -82,7 +84,7 @@ def _note(trouble: Trouble, health: Health, now: datetime) -> str:
         case Trouble.CLOCK_AHEAD:
             return f"its clock is {off} ahead"
         case Trouble.CLOCK_BEHIND:
-            return f"its clock is {off} behind"
+            return f"its clock is {off} behind{', and what it sends is quarantined' if health.too_old else ''}"
         case Trouble.OLD_READINGS:
             return f"its readings are {off} old: its clock is behind, or it sends what it has kept"
         case Trouble.DISABLED_YET_CONNECTED:
