@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -148,7 +149,8 @@ def test_a_clock_of_1970_is_wrong_and_what_it_sends_is_said_to_be_quarantined() 
         found = health(known, behind=behind)
         assert (found.troubles, found.wrong_clock, found.too_old) == ((Trouble.CLOCK_BEHIND,), True, True)
         assert words.notes(found, now=NOW) == ["its clock is 20502 d behind, and what it sends is quarantined"]
-        said = gateway_facts.last_reading(found, now=NOW).sentence
+        with translation.override("en"):
+            said = gateway_facts.last_reading(found, now=NOW).sentence
         assert "quarantined" in said
         assert "stored" not in said
     # Within what is kept it may be either.
@@ -215,7 +217,8 @@ def test_a_disabled_gateway_that_is_connected_is_not_well() -> None:
 def test_a_gateway_that_was_put_out_is_not_said_to_be_connected_by_what_was_before(put_out: timedelta) -> None:
     found = health(presence(since=2 * DAY), put_out + SECOND, admitted=False, put_out=put_out)
     assert (found.session, found.uncertain_since, found.troubles) == (Session.UNCERTAIN, NOW - put_out, ())
-    assert "nothing has been heard of it since" in gateway_facts.session(found, now=NOW).sentence
+    with translation.override("en"):
+        assert "nothing has been heard of it since" in gateway_facts.session(found, now=NOW).sentence
     assert words.notes(found, now=NOW) == [f"put out at {words.moment(NOW - put_out)} and not heard since"]
 
 
