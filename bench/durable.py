@@ -88,7 +88,6 @@ def measure(platform: Platform, other_broker: RunningBroker) -> list[Figure]:
             if flow:
                 for way in (node_red, node_red_five):
                     way.ran(*nodered.rate(platform, flow, way.load))
-                    nodered.clear(database)
             time.sleep(SETTLE_S)
     ways = [ours, bare, baseline, five, *((node_red, node_red_five) if flow else ())]
     return [

@@ -12,9 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-
-import psycopg
+from typing import Final, NamedTuple
 
 from bench import load
 from bench.load import Load
@@ -72,6 +70,7 @@ def _node_red(platform: Platform, broker: RunningBroker) -> Iterator[int]:
         process = subprocess.Popen(command, cwd=PLACE, env=environment, stdout=log, stderr=log)
     try:
         _wait_until_it_stores(platform, broker, process)
+        _clear(platform)
         yield process.pid
     finally:
         process.terminate()
@@ -80,8 +79,6 @@ def _node_red(platform: Platform, broker: RunningBroker) -> Iterator[int]:
 
 def rate(platform: Platform, flow: Flow, wanted: Load) -> tuple[float, Use]:
     """Messages a second, from the first that is published to the last that is committed; and what it cost."""
-    with platform.database() as database:
-        clear(database)
     began = time.perf_counter()
     with watched(flow.processes) as use, load.loadgen(flow.broker.port, wanted) as publisher:
         while (done := _stored(platform)) < wanted.messages * wanted.readings:
@@ -90,12 +87,14 @@ def rate(platform: Platform, flow: Flow, wanted: Load) -> tuple[float, Use]:
             time.sleep(POLL_S)
         took_s = time.perf_counter() - began
         use.note(load.PUBLISHER, load.report_of(publisher))
+    _clear(platform)
     return wanted.messages / took_s, use
 
 
-def clear(database: psycopg.Connection[Any]) -> None:
+def _clear(platform: Platform) -> None:
     """What it stored goes before another way runs: autovacuum and checkpoints of half a million rows cost that one."""
-    database.execute("TRUNCATE bench_node_red_reading")
+    with platform.database() as database:
+        database.execute("TRUNCATE bench_node_red_reading")
 
 
 def _install() -> None:
