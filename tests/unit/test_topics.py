@@ -1,11 +1,11 @@
 import pytest
 
+from tds.fleet.codes import is_code
 from tds.ingest.topics import (
     MAX_CODE_CHARS,
     MAX_TOPIC_CHARS,
     TopicCodes,
     gateway_code_in,
-    is_code,
     parse_topic,
     telemetry_topic,
 )

@@ -3,15 +3,17 @@
 import re
 from typing import Final
 
-CODE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+CODE: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+CODE_PATTERN: Final = rf"^{CODE}\Z"
 # A gateway's code is its client id on the broker: with `tds-consumer` it would be handed what waits for the consumer.
 RESERVED_PREFIX: Final = "tds-"
 
-_CODE: Final = re.compile(CODE_PATTERN)
+_CODE: Final = re.compile(CODE)
 
 
 def is_code(text: str) -> bool:
-    return _CODE.match(text) is not None
+    # fullmatch, not match with `$`: `$` would let a final line feed through.
+    return _CODE.fullmatch(text) is not None
 
 
 def is_reserved(code: str) -> bool:

@@ -8,10 +8,11 @@ import unicodedata
 from datetime import datetime, timedelta
 from typing import Final
 
+from tds.fleet.codes import is_code
 from tds.ingest.messages import MAX_TIPO_CHARS, MAX_UNIDADE_CHARS, Message, Reading
 from tds.ingest.reasons import Reason
 from tds.ingest.timestamps import MAX_AHEAD, parse_timestamp
-from tds.ingest.topics import TopicCodes, is_code
+from tds.ingest.topics import TopicCodes
 
 MAX_READINGS: Final = 500
 MAX_QUOTED_CHARS: Final = 60  # of a device's text in a sentence of ours

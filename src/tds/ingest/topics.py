@@ -4,25 +4,20 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from tds.fleet.codes import CODE
+
 TELEMETRY_FILTER: Final = "telemetry/+/+/data"
 MAX_CODE_CHARS: Final = 64
 MAX_TOPIC_CHARS: Final = len("telemetry/") + MAX_CODE_CHARS + len("/") + MAX_CODE_CHARS + len("/data")
 TOPICS_REMEMBERED: Final = 16_384  # full: the one unused for longest goes. At most about 8 MB.
 
-CODE_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-_CODE: Final = re.compile(CODE_PATTERN)
-_TOPIC: Final = re.compile(f"telemetry/({CODE_PATTERN})/({CODE_PATTERN})/data")
-_GATEWAY_PART: Final = re.compile(f"telemetry/({CODE_PATTERN})/")
+_TOPIC: Final = re.compile(f"telemetry/({CODE})/({CODE})/data")
+_GATEWAY_PART: Final = re.compile(f"telemetry/({CODE})/")
 
 
 class TopicCodes(NamedTuple):
     gateway: str
     device: str
-
-
-def is_code(text: str) -> bool:
-    # fullmatch, not match with `$`: `$` would let a final line feed through.
-    return _CODE.fullmatch(text) is not None
 
 
 def telemetry_topic(gateway_code: str, device_code: str) -> str:

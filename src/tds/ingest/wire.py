@@ -11,12 +11,13 @@ from typing import Annotated, Any, Final
 from msgspec import DecodeError, Meta, Struct
 from msgspec.json import Decoder
 
+from tds.fleet.codes import is_code
 from tds.ingest.messages import Message, Reading, Refusal
 from tds.ingest.reasons import Reason
 from tds.ingest.rules import MAX_READINGS, RuleBrokenError, check_object, quoted
 from tds.ingest.strict_json import MAX_NESTING, NotJsonError, load_object, nested_within
 from tds.ingest.timestamps import MAX_AHEAD, parse_timestamp
-from tds.ingest.topics import TopicCodes, gateway_code_in, is_code, parse_topic
+from tds.ingest.topics import TopicCodes, gateway_code_in, parse_topic
 
 __all__ = [
     "MAX_PAYLOAD_BYTES",
