@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from tds.identity import server_files
+from tds.identity import tls_files
 from tests.boxes import Maker
 
 
@@ -71,8 +71,8 @@ def est_server(maker: Maker, tls: Path) -> Iterator[EstServer]:
             pass
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tls / server_files.CHAIN, tls / server_files.KEY)
-    context.load_verify_locations(tls / server_files.DEVICE_ANCHORS)
+    context.load_cert_chain(tls / tls_files.CHAIN, tls / tls_files.KEY)
+    context.load_verify_locations(tls / tls_files.DEVICE_ANCHORS)
     context.verify_mode = ssl.CERT_OPTIONAL
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)

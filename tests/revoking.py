@@ -23,8 +23,8 @@ from tds.identity.broker_files import Passwords
 from tds.identity.folder import AuthorityFolder
 from tds.identity.models import BrokerAccess, How, RevocationList
 from tds.identity.revoking import Revoking
-from tds.identity.server_files import SERVER_CA
 from tds.identity.services_listener import ServicesListener
+from tds.identity.tls_files import SERVER_CA
 from tds.ingest import database
 from tds.local.broker_config import PID_FILE
 from tests.certified import Session, Unit

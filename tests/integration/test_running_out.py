@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tds import health, status
 from tds.devicelink.models import BrokerLink, GatewayPresence
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
-from tds.identity import given, server_files
+from tds.identity import given, server_files, tls_files
 from tds.identity.authority import Kind
 from tds.identity.expiry import DAY
 from tds.identity.folder import AuthorityFolder
@@ -143,8 +143,8 @@ def test_the_ends_of_our_own_are_read_from_the_files_of_a_server(home: Path) -> 
 @pytest.mark.parametrize("contents", [b"", b"junk", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_a_file_that_holds_no_certificate_is_left_out(home: Path, contents: bytes) -> None:
     made(home, NOW)
-    (home / "tls" / server_files.CHAIN).write_bytes(contents)
-    (home / "tls" / server_files.DEVICE_ANCHORS).unlink()
+    (home / "tls" / tls_files.CHAIN).write_bytes(contents)
+    (home / "tls" / tls_files.DEVICE_ANCHORS).unlink()
     assert [each.name for each in own_certificates(home / "tls")] == ["root", "service-1"]
     assert own_certificates(home / "nowhere") == []
 

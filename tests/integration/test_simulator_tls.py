@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from typer.testing import CliRunner
 
-from tds.identity import crl, keys, server_files
+from tds.identity import crl, keys, tls_files
 from tds.simulator import Broker, BrokerError, Fault, Fleet, FleetConfig, est
 from tds.simulator import fleet as fleet_module
 from tds.simulator import gateway as gateway_module
@@ -476,7 +476,7 @@ def revoke(broker: RunningBroker, maker: Maker, code: str) -> None:
     now, folder = datetime.now(UTC), maker.box / code
     revoked = [crl.Revoked(load(maker.box, code).certificate.serial_number, now, crl.Reason.unspecified)]
     signed = crl.sign(maker.authorities.device(), revoked, number=2, now=now, next_update=now + timedelta(days=1))
-    (broker.broker.tls / server_files.REVOKED).write_bytes(signed.public_bytes(Encoding.PEM))
+    (broker.broker.tls / tls_files.REVOKED).write_bytes(signed.public_bytes(Encoding.PEM))
     broker.reload()
     shown = Credential(folder / "gateway.crt", folder / "gateway.key")
     wait_until(lambda: tls_alert(broker, shown), "the new list")
@@ -497,8 +497,8 @@ def impostor(maker: Maker, folder: Path, wrong: str) -> Path:
     else:
         hosts = ["elsewhere.example"] if wrong == "name" else ["localhost"]
         leaf, issuer = service.issue_server(key.public_key(), hosts, now, days=days), service.certificate
-    (folder / server_files.KEY).write_bytes(keys.pem(key))
-    (folder / server_files.CHAIN).write_bytes(leaf.public_bytes(Encoding.PEM) + issuer.public_bytes(Encoding.PEM))
+    (folder / tls_files.KEY).write_bytes(keys.pem(key))
+    (folder / tls_files.CHAIN).write_bytes(leaf.public_bytes(Encoding.PEM) + issuer.public_bytes(Encoding.PEM))
     return folder
 
 
@@ -529,7 +529,7 @@ def tcp_server(answer: Callable[[socket.socket], object]) -> Iterator[int]:
 def tls_server(files: Path, answer: Callable[[ssl.SSLSocket], object]) -> Iterator[int]:
     """`answer` is for what it says after the first bytes that come; then it waits until its client goes."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files / server_files.CHAIN, files / server_files.KEY)
+    context.load_cert_chain(files / tls_files.CHAIN, files / tls_files.KEY)
 
     def speak(connection: socket.socket) -> None:
         connection.settimeout(5)

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
-from tds.identity import crl, keys, names, server_files
+from tds.identity import crl, keys, names, server_files, tls_files
 from tds.identity.authority import BACKDATED, Authority, Kind, serial_text
 from tds.identity.folder import ROOT_KEY, STATE, AuthorityFolder, FolderUnusableError
 
@@ -240,18 +240,18 @@ def test_a_certificate_says_who_it_is_by_its_common_name_alone(folder: Authority
 
 def test_server_files_stay_until_hosts_authorities_or_time_change(folder: AuthorityFolder, tmp_path: Path) -> None:
     place, hosts = tmp_path / "tls", ["localhost", "127.0.0.1"]
-    assert not server_files.fit(place, folder, hosts, NOW)
+    assert not tls_files.fit(place, folder.stamp(), hosts, NOW)
     server_files.write(place, folder, hosts, NOW)
-    assert server_files.fit(place, folder, hosts, NOW)
-    assert not server_files.fit(place, folder, [*hosts, "tds.example.org"], NOW)
-    assert not server_files.fit(place, folder, hosts, NOW + 300 * DAY)
+    assert tls_files.fit(place, folder.stamp(), hosts, NOW)
+    assert not tls_files.fit(place, folder.stamp(), [*hosts, "tds.example.org"], NOW)
+    assert not tls_files.fit(place, folder.stamp(), hosts, NOW + 300 * DAY)
     folder.rotate(Kind.DEVICE, NOW)
-    assert not server_files.fit(place, folder, hosts, NOW)
-    before = (place / server_files.REVOKED).read_bytes()
+    assert not tls_files.fit(place, folder.stamp(), hosts, NOW)
+    before = (place / tls_files.REVOKED).read_bytes()
     server_files.write(place, folder, hosts, NOW)
-    assert server_files.fit(place, folder, hosts, NOW)
-    after = (place / server_files.REVOKED).read_bytes()
+    assert tls_files.fit(place, folder.stamp(), hosts, NOW)
+    after = (place / tls_files.REVOKED).read_bytes()
     assert after.startswith(before), "the list of the first authority is another process's"
     assert after.count(b"BEGIN X509 CRL") == 2
-    (place / server_files.CHAIN).unlink()
-    assert not server_files.fit(place, folder, hosts, NOW)
+    (place / tls_files.CHAIN).unlink()
+    assert not tls_files.fit(place, folder.stamp(), hosts, NOW)

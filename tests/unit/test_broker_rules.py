@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from tds.environment import ROOT
-from tds.identity import broker_rules, server_files
-from tds.identity.folder import STATE
+from tds.identity import broker_rules
 from tds.identity.names import gateway_name, service_name
-from tds.local import broker_config, broker_tls
 
 
 def test_a_hash_is_that_of_mosquittos_own_program(tmp_path: Path) -> None:
@@ -49,16 +47,6 @@ def test_our_services_are_none_that_a_gateway_could_be() -> None:
         assert service_name(name) == name
         with pytest.raises(Exception, match="no gateway code"):
             gateway_name(name)
-
-
-def test_the_start_and_the_authority_call_the_files_the_same() -> None:
-    """Each names them for itself: the start does not load what makes them."""
-    assert broker_config.SERVER_CHAIN == server_files.CHAIN
-    assert broker_config.SERVER_KEY == server_files.KEY
-    assert broker_config.DEVICE_ANCHORS == server_files.DEVICE_ANCHORS
-    assert broker_config.REVOKED == server_files.REVOKED
-    assert broker_tls.MADE_FOR == server_files.STAMP
-    assert broker_tls.AUTHORITIES == STATE
 
 
 def test_a_start_does_not_load_what_makes_certificates() -> None:

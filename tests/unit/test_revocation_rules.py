@@ -18,7 +18,7 @@ from tds.identity.held_back import EVERY_S, HELD_S, MAX_AT_ONCE, HeldBack
 from tds.identity.lists_in_force import Broker, List
 from tds.identity.refused import Held
 from tds.identity.revocation import Change, Listed, Standing
-from tds.identity.server_files import DEVICE_ANCHORS, REVOKED
+from tds.identity.tls_files import DEVICE_ANCHORS, REVOKED
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 400_000, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

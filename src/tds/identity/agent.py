@@ -24,8 +24,8 @@ from tds.identity.canary import NotEnforcedError
 from tds.identity.held_back import HeldBack
 from tds.identity.notices import ACCESS, FLEET, Notices
 from tds.identity.reached import Reached
-from tds.identity.server_files import DEVICE_ANCHORS, REVOKED
 from tds.identity.services_listener import BrokerSilentError, ServicesListener
+from tds.identity.tls_files import DEVICE_ANCHORS, REVOKED
 
 logger = logging.getLogger("tds.agent")
 

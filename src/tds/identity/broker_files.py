@@ -14,7 +14,7 @@ from typing import Any, Final
 import psycopg
 
 from tds.identity.broker_rules import GATEWAY_PASSWORDS, password_file
-from tds.identity.server_files import DEVICE_ANCHORS, REVOKED
+from tds.identity.tls_files import DEVICE_ANCHORS, REVOKED
 
 MARK: Final = "in-force.json"  # what the broker has taken in, as far as we saw it
 UNKNOWN: Final = -1

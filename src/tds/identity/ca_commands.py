@@ -107,27 +107,27 @@ def issue_server(
 ) -> None:
     """Make key and certificate of a server of yours, as the proxy in front of the web. Ours make their own."""
     from tds.environment import HOST_NAME, is_address
-    from tds.identity import keys, server_files
+    from tds.identity import keys, server_files, tls_files
 
     if wrong := next((host for host in hosts if not (is_address(host) or HOST_NAME.match(host))), None):
         fail(f"{wrong!r} is no host name and no IP address.")
     folder = _folder()
-    if (out / server_files.KEY).exists():
-        fail(f"{out / server_files.KEY} is there already; name another folder, or move it away.")
+    if (out / tls_files.KEY).exists():
+        fail(f"{out / tls_files.KEY} is there already; name another folder, or move it away.")
     with _sentences():
         key, now = keys.new_key(), _now()
         chain = server_files.chain_pem(folder, key.public_key(), hosts, now)
         trusted = folder.server_ca_pem(now)
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
-        keys.write_private(out / server_files.KEY, keys.pem(key))
-        keys.write_public(out / server_files.CHAIN, chain)
-        keys.write_public(out / server_files.SERVER_CA, trusted)
+        keys.write_private(out / tls_files.KEY, keys.pem(key))
+        keys.write_public(out / tls_files.CHAIN, chain)
+        keys.write_public(out / tls_files.SERVER_CA, trusted)
     except OSError as error:
         fail(f"{out} can't be written: {error.strerror}.")
     typer.echo(
-        f"{out} has {server_files.KEY}, {server_files.CHAIN} (good for 397 days; then make it again) and "
-        f"{server_files.SERVER_CA}, which browsers must be told to trust."
+        f"{out} has {tls_files.KEY}, {tls_files.CHAIN} (good for 397 days; then make it again) and "
+        f"{tls_files.SERVER_CA}, which browsers must be told to trust."
     )
 
 

@@ -18,10 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tds.identity import keys
+from tds.identity import keys, tls_files
 from tds.identity.authority import DEVICE_DAYS, Authority, Kind, Root, make_issuing, make_root
 
-STATE: Final = "authorities.json"
+STATE: Final = tls_files.AUTHORITIES
 ROOT_CERTIFICATE: Final = "root.crt"
 ROOT_KEY: Final = "root.key"
 BEGUN: Final = ".begun"  # there while the first authorities are made: what a cut-off try left may be overwritten

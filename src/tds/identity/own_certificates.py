@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from tds.identity.server_files import CHAIN, DEVICE_ANCHORS, SERVER_CA
+from tds.identity.tls_files import CHAIN, DEVICE_ANCHORS, SERVER_CA
 
 SERVER: Final = "server"
 PREFIX: Final = "TDS "  # of an authority's common name: "TDS device-1 5f3a"

@@ -16,31 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tds.identity import crl, keys
 from tds.identity.authority import SERVER_DAYS
 from tds.identity.folder import AuthorityFolder
+from tds.identity.tls_files import CHAIN, DEVICE_ANCHORS, KEY, REVOKED, SERVER_CA, STAMP
 
-KEY: Final = "server.key"
-CHAIN: Final = "server.crt"  # the server's certificate, then its issuing authority's
-DEVICE_ANCHORS: Final = "device-ca.pem"
-SERVER_CA: Final = "server-ca.pem"  # for gateways to pin
-REVOKED: Final = "device.crl"
-STAMP: Final = "made-for.json"  # what the files were made for: to see without reading them whether they still fit
 RENEW_DAYS_BEFORE: Final = SERVER_DAYS // 3
 CRL_END: Final = b"-----END X509 CRL-----\n"
 LIST_DAYS: Final = 30  # of an empty first list; the worker signs one each day
-
-
-def fit(folder: Path, authorities: AuthorityFolder, hosts: Sequence[str], now: datetime) -> bool:
-    """Whether the files of a folder are there, are for these hosts and authorities, and do not end soon. Reads one."""
-    try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="ascii"))
-        whole = all((folder / name).exists() for name in (KEY, CHAIN, DEVICE_ANCHORS, SERVER_CA, REVOKED))
-        return (
-            whole
-            and stamp["hosts"] == list(hosts)
-            and stamp["authorities"] == authorities.stamp()
-            and now < datetime.fromisoformat(stamp["renew_at"])
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def write(folder: Path, authorities: AuthorityFolder, hosts: Sequence[str], now: datetime) -> None:

@@ -16,9 +16,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tds.environment import Plain
-from tds.identity import broker_rules
+from tds.identity import broker_rules, tls_files
 from tds.local.accounts import Account, give
-from tds.local.broker_config import AUTOSAVE_S, LOOPBACK, RELOAD_END, SERVER_CHAIN, Listeners, configuration
+from tds.local.broker_config import AUTOSAVE_S, LOOPBACK, RELOAD_END, Listeners, configuration
 from tds.local.broker_tls import TLS
 from tds.local.processes import write_whole
 from tds.local.refusal import CannotStartError
@@ -92,7 +92,7 @@ class Broker:
             give(folder, self.account)
         self._write_rules()
         if not (self.tls / RELOAD_END).is_symlink():  # an agent that was killed may have moved it away
-            (self.tls / RELOAD_END).symlink_to(SERVER_CHAIN)
+            (self.tls / RELOAD_END).symlink_to(tls_files.CHAIN)
         write_whole(self.configuration, self.configuration_text(), mode=0o644)
         write_whole(self.folder / SERVICES_PORT, f"{self.listeners.services}\n", mode=0o644)
 

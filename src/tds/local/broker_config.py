@@ -9,6 +9,7 @@ from typing import Final
 
 from tds.environment import EVERY_ADDRESS, Plain
 from tds.identity import broker_rules
+from tds.identity.tls_files import CHAIN, DEVICE_ANCHORS, KEY, REVOKED
 
 LOOPBACK: Final = "127.0.0.1"
 EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104  # as a person said it
@@ -20,11 +21,6 @@ MAX_PAYLOAD_BYTES: Final = 262_144
 PID_FILE: Final = "mosquitto.pid"  # in `data`: it is written when the broker has dropped root's rights
 MAX_PACKET_BYTES: Final = 393_216  # a payload with a topic and properties of 64 KiB each; the sender is told or cut off
 
-# As identity/server_files.py names them, which would load more than a supervisor should.
-SERVER_CHAIN: Final = "server.crt"
-SERVER_KEY: Final = "server.key"
-DEVICE_ANCHORS: Final = "device-ca.pem"
-REVOKED: Final = "device.crl"
 RELOAD_END: Final = "reload-ends-here.crt"  # as identity/reloading.py does
 MAX_SOCKET_PATH_BYTES: Final = 107  # unix(7)
 
@@ -115,8 +111,8 @@ def _gateways(listeners: Listeners, tls: Path) -> str:
 {_listener(listeners.tls, listeners.bind)}
 tls_version tlsv1.2
 cafile {tls / DEVICE_ANCHORS}
-certfile {tls / SERVER_CHAIN}
-keyfile {tls / SERVER_KEY}
+certfile {tls / CHAIN}
+keyfile {tls / KEY}
 crlfile {tls / REVOKED}
 require_certificate true
 use_identity_as_username true
@@ -132,7 +128,7 @@ def _reload_end(tls: Path) -> str:
 # Has a reload end where the agent wants it to: the last of the listeners with TLS.
 listener 0 {socket_path(tls)}
 certfile {tls / RELOAD_END}
-keyfile {tls / SERVER_KEY}
+keyfile {tls / KEY}
 crlfile {tls / REVOKED}
 require_certificate true
 allow_anonymous false

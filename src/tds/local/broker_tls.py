@@ -4,7 +4,6 @@ What makes them is a program of its own (`certificates.py`), run when something 
 called otherwise than before: a second start does without.
 """
 
-import json
 import socket
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -12,12 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from tds.environment import Environment, Mode, server_names
-from tds.local.broker_config import DEVICE_ANCHORS, REVOKED, SERVER_CHAIN, SERVER_KEY
+from tds.identity import tls_files
+from tds.identity.tls_files import AUTHORITIES
 from tds.local.refusal import CannotStartError
 
-# As identity/folder.py and identity/server_files.py name them.
-AUTHORITIES: Final = "authorities.json"
-MADE_FOR: Final = "made-for.json"
 TLS: Final = "tls"  # of a broker's folder
 
 
@@ -44,17 +41,4 @@ def to_make(folders: Iterable[Path], authorities: Path, names: Sequence[str], *,
         stamp = (authorities / AUTHORITIES).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return list(folders)
-    return [folder for folder in folders if not _fits(folder, stamp, names, now)]
-
-
-def _fits(folder: Path, authorities: str, names: Sequence[str], now: datetime) -> bool:
-    try:
-        made_for = json.loads((folder / MADE_FOR).read_text(encoding="ascii"))
-        return (
-            all((folder / name).exists() for name in (SERVER_KEY, SERVER_CHAIN, DEVICE_ANCHORS, REVOKED))
-            and made_for["hosts"] == list(names)
-            and made_for["authorities"] == authorities
-            and now < datetime.fromisoformat(made_for["renew_at"])
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return [folder for folder in folders if not tls_files.fit(folder, stamp, names, now)]

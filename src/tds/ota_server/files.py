@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tds.identity import server_files
+from tds.identity import server_files, tls_files
 from tds.identity.folder import AuthorityFolder, FolderUnusableError
 from tds.ota_server import authorities, tls
 from tds.ota_server.authorities import Authorities
@@ -57,23 +57,24 @@ class Files:
 
     def _read(self, now: datetime) -> Held:
         """Raises FolderUnusableError, OSError."""
-        if not server_files.fit(self._folder, self._ca_folder, self._hosts, now):
+        if not tls_files.fit(self._folder, self._ca_folder.stamp(), self._hosts, now):
             server_files.write(self._folder, self._ca_folder, self._hosts, now)
         else:
             server_files.write_trust(self._folder, self._ca_folder, now)
         made_of = self._made_of(now)
         read = authorities.read(self._ca_folder, now)
-        chain, key = self._folder / server_files.CHAIN, self._folder / server_files.KEY
+        chain, key = self._folder / tls_files.CHAIN, self._folder / tls_files.KEY
         return Held(read, tls.server_context(chain, key, read.anchors_pem), made_of)
 
     def _made_of(self, now: datetime) -> tuple[object, ...]:
         """Cheap, and another whenever something else would be read: an overlap ends without any file changing."""
+        stamp = self._ca_folder.stamp()
         return (
-            self._ca_folder.stamp(),
+            stamp,
             self._ca_folder.anchors_pem(now),
-            self._modified(server_files.CHAIN),
-            self._modified(server_files.KEY),
-            server_files.fit(self._folder, self._ca_folder, self._hosts, now),
+            self._modified(tls_files.CHAIN),
+            self._modified(tls_files.KEY),
+            tls_files.fit(self._folder, stamp, self._hosts, now),
         )
 
     def _modified(self, name: str) -> int:
