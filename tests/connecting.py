@@ -31,6 +31,9 @@ NOBODY: Final = 0x10  # and nobody subscribed
 NEVER_EXPIRES: Final = 0xFFFFFFFF
 DAY: Final = timedelta(days=1)
 
+A: Final = "GW-A"  # two gateways of one broker
+B: Final = "GW-B"
+
 
 @dataclass(frozen=True)
 class Credential:

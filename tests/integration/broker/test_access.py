@@ -1,6 +1,5 @@
 """What a gateway may do on a broker: one real mosquitto, real certificates, and what is really delivered."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -16,60 +15,22 @@ from tds.local.broker import CONSUMER_CLIENT_ID, TELEMETRY_TOPIC
 from tests.connecting import (
     NOBODY,
     REFUSED,
+    A,
+    B,
     Client,
     Credential,
     client,
-    device,
     gateway,
     raw,
     service,
 )
-from tests.running import RunningBroker, running_broker, shared_folder, wait_until
+from tests.running import RunningBroker, wait_until
 
-A: Final = "GW-A"
-B: Final = "GW-B"
 ITS_TELEMETRY: Final = f"telemetry/{A}/D01/data"
 MARKER: Final = f"ota/{A}/update"  # what A may read: proof that all before it was dealt with
 # Of a gateway, what others must not write, and what others must not read.
 WRITES_OF_A: Final = (ITS_TELEMETRY, f"status/{A}", f"ota/{A}/status")
 READS_OF_A: Final = (f"ota/{A}/update", *WRITES_OF_A)
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with shared_folder("certificates") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def authorities(folder: Path) -> AuthorityFolder:
-    found = AuthorityFolder(folder / "ca")
-    found.init(datetime.now(UTC))
-    return found
-
-
-@pytest.fixture(scope="module")
-def broker(authorities: AuthorityFolder) -> Iterator[RunningBroker]:
-    with running_broker(authorities=authorities) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def a(folder: Path, authorities: AuthorityFolder) -> Credential:
-    return device(folder, authorities.device(), A)
-
-
-@pytest.fixture(scope="module")
-def b(folder: Path, authorities: AuthorityFolder) -> Credential:
-    return device(folder, authorities.device(), B)
-
-
-@pytest.fixture
-def everything(broker: RunningBroker) -> Iterator[Client]:
-    """Sees all that anybody publishes: on a desk nobody is asked for a name on the port without TLS."""
-    with client(broker.port) as found:
-        found.subscribe("#")
-        yield found
 
 
 def assert_only_these_come_through(

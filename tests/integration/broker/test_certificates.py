@@ -2,10 +2,8 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -20,6 +18,8 @@ from tds.local import broker_tls, certificates
 from tests.connecting import (
     DAY,
     NOBODY,
+    A,
+    B,
     Credential,
     context_for,
     device,
@@ -27,40 +27,7 @@ from tests.connecting import (
     raw,
     tls_alert,
 )
-from tests.running import RunningBroker, running_broker, shared_folder, wait_until
-
-A: Final = "GW-A"
-B: Final = "GW-B"
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with shared_folder("certificates") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def authorities(folder: Path) -> AuthorityFolder:
-    found = AuthorityFolder(folder / "ca")
-    found.init(datetime.now(UTC))
-    return found
-
-
-@pytest.fixture(scope="module")
-def broker(authorities: AuthorityFolder) -> Iterator[RunningBroker]:
-    with running_broker(authorities=authorities) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def a(folder: Path, authorities: AuthorityFolder) -> Credential:
-    return device(folder, authorities.device(), A)
-
-
-@pytest.fixture(scope="module")
-def b(folder: Path, authorities: AuthorityFolder) -> Credential:
-    return device(folder, authorities.device(), B)
-
+from tests.running import RunningBroker, running_broker, wait_until
 
 # Which certificates are taken
 

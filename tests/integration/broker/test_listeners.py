@@ -1,7 +1,6 @@
 """Who comes in by which port of a broker: the platform's own processes, boards with passwords, a desk."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,52 +13,19 @@ from tds.identity.folder import AuthorityFolder
 from tests.connecting import (
     NOBODY,
     REFUSED,
+    A,
+    B,
     Client,
     Credential,
     client,
-    device,
     gateway,
     service,
 )
-from tests.running import RunningBroker, running_broker, shared_folder, wait_until
+from tests.running import RunningBroker, running_broker, wait_until
 
-A: Final = "GW-A"
-B: Final = "GW-B"
 ITS_TELEMETRY: Final = f"telemetry/{A}/D01/data"
 MARKER: Final = f"ota/{A}/update"  # what A may read: proof that all before it was dealt with
 WRITES_OF_A: Final = (ITS_TELEMETRY, f"status/{A}", f"ota/{A}/status")
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with shared_folder("certificates") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def authorities(folder: Path) -> AuthorityFolder:
-    found = AuthorityFolder(folder / "ca")
-    found.init(datetime.now(UTC))
-    return found
-
-
-@pytest.fixture(scope="module")
-def broker(authorities: AuthorityFolder) -> Iterator[RunningBroker]:
-    with running_broker(authorities=authorities) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def b(folder: Path, authorities: AuthorityFolder) -> Credential:
-    return device(folder, authorities.device(), B)
-
-
-@pytest.fixture
-def everything(broker: RunningBroker) -> Iterator[Client]:
-    """Sees all that anybody publishes: on a desk nobody is asked for a name on the port without TLS."""
-    with client(broker.port) as found:
-        found.subscribe("#")
-        yield found
 
 
 # The platform's own

@@ -48,14 +48,6 @@ listener {port} 127.0.0.1
 
 
 @pytest.fixture(scope="module")
-def authorities() -> Iterator[AuthorityFolder]:
-    with shared_folder("certificates") as folder:
-        found = AuthorityFolder(folder / "ca")
-        found.init(datetime.now(UTC))
-        yield found
-
-
-@pytest.fixture(scope="module")
 def credential(authorities: AuthorityFolder) -> Credential:
     return device(authorities.path.parent, authorities.device(), CODE)
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,6 @@ from tds.fleet.models import AuditEntry, Gateway, GatewayStatus, Tenant
 from tds.gateway_commands import gateway_app
 from tds.identity import (
     in_force,
-    revoking,
 )
 from tds.identity.authority import Authority
 from tds.identity.certificate_commands import certificate_app
@@ -26,49 +25,9 @@ from tds.identity.models import BrokerAccess, Certificate, RevocationList
 from tests import seeding
 from tests.certified import Unit, gets_in, session
 from tests.revoking import PROMISE_S, give, guarded, provision
-from tests.running import RunningBroker, running_broker
+from tests.running import RunningBroker
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> AuthorityFolder:
-    folder = AuthorityFolder(tmp_path_factory.mktemp("ca"))
-    folder.init(timezone.now())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def device(authorities: AuthorityFolder) -> Authority:
-    return authorities.device()
-
-
-@pytest.fixture(scope="module")
-def broker(authorities: AuthorityFolder) -> Iterator[RunningBroker]:
-    with running_broker(authorities=authorities) as running_one:
-        yield running_one
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for the second that the worker leaves between two lists, but where a test says so."""
-    monkeypatch.setattr(revoking, "SIGNED_EVERY_S", 0.05)
-    monkeypatch.setattr(revoking, "WAIT_S", 0.1)  # the end of a test waits for it
-
-
-@pytest.fixture
-def acme() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
-def gateway(acme: Tenant) -> Gateway:
-    return seeding.gateway(acme, "GW-1")
-
-
-@pytest.fixture
-def unit(tmp_path: Path, device: Authority, gateway: Gateway, broker: RunningBroker) -> Unit:
-    return provision(tmp_path, device, gateway, broker)
 
 
 # Commands

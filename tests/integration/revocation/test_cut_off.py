@@ -1,7 +1,6 @@
 """Gateways that are put out: on a real broker and database, with others beside them that notice nothing."""
 
 import ssl
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
@@ -18,61 +17,19 @@ from tds.identity import (
     claims,
     held_back,
     in_force,
-    revoking,
 )
-from tds.identity.authority import Authority
 from tds.identity.folder import AuthorityFolder
 from tds.identity.models import Certificate, ClaimCode, GatewayPassword
 from tds.identity.services_listener import BrokerSilentError, ServicesListener
 from tests import certified, seeding
 from tests.certified import Unit, consumer, gets_in, opened, session
 from tests.revoking import PROMISE_S, give, guarded, keeper, provision, running, up_to_date, wait_cut
-from tests.running import RunningBroker, running_broker, wait_until
+from tests.running import RunningBroker, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 REGISTERED = 10_000
 AT_ONCE = 20
-
-
-@pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> AuthorityFolder:
-    folder = AuthorityFolder(tmp_path_factory.mktemp("ca"))
-    folder.init(timezone.now())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def device(authorities: AuthorityFolder) -> Authority:
-    return authorities.device()
-
-
-@pytest.fixture(scope="module")
-def broker(authorities: AuthorityFolder) -> Iterator[RunningBroker]:
-    with running_broker(authorities=authorities) as running_one:
-        yield running_one
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for the second that the worker leaves between two lists, but where a test says so."""
-    monkeypatch.setattr(revoking, "SIGNED_EVERY_S", 0.05)
-    monkeypatch.setattr(revoking, "WAIT_S", 0.1)  # the end of a test waits for it
-
-
-@pytest.fixture
-def acme() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
-def gateway(acme: Tenant) -> Gateway:
-    return seeding.gateway(acme, "GW-1")
-
-
-@pytest.fixture
-def unit(tmp_path: Path, device: Authority, gateway: Gateway, broker: RunningBroker) -> Unit:
-    return provision(tmp_path, device, gateway, broker)
 
 
 # Cut off, let in again

@@ -24,7 +24,7 @@ from tds.identity import (
     reached,
     reloading,
     revoking,
-    server_files,
+    tls_files,
 )
 from tds.identity.authority import Authority, Kind
 from tds.identity.broker_files import Passwords
@@ -41,46 +41,6 @@ from tests.revoking import PROMISE_S, give, guarded, keeper, provision, running,
 from tests.running import RunningBroker, RunningCluster, running_broker, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> AuthorityFolder:
-    folder = AuthorityFolder(tmp_path_factory.mktemp("ca"))
-    folder.init(timezone.now())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def device(authorities: AuthorityFolder) -> Authority:
-    return authorities.device()
-
-
-@pytest.fixture(scope="module")
-def broker(authorities: AuthorityFolder) -> Iterator[RunningBroker]:
-    with running_broker(authorities=authorities) as running_one:
-        yield running_one
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for the second that the worker leaves between two lists, but where a test says so."""
-    monkeypatch.setattr(revoking, "SIGNED_EVERY_S", 0.05)
-    monkeypatch.setattr(revoking, "WAIT_S", 0.1)  # the end of a test waits for it
-
-
-@pytest.fixture
-def acme() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
-def gateway(acme: Tenant) -> Gateway:
-    return seeding.gateway(acme, "GW-1")
-
-
-@pytest.fixture
-def unit(tmp_path: Path, device: Authority, gateway: Gateway, broker: RunningBroker) -> Unit:
-    return provision(tmp_path, device, gateway, broker)
 
 
 # What breaks meanwhile
@@ -239,12 +199,12 @@ def test_files_that_somebody_changed_are_put_right(
     with guarded(broker, authorities):
         give(gateway, GatewayStatus.DISABLED)
         assert in_force.follow(gateway).wait().in_force
-        listed = (broker.broker.tls / server_files.REVOKED).read_bytes()
-        (broker.broker.tls / server_files.REVOKED).unlink()
+        listed = (broker.broker.tls / tls_files.REVOKED).read_bytes()
+        (broker.broker.tls / tls_files.REVOKED).unlink()
         broker.reload()  # which lets everybody in: mosquitto has no list to look at
-        wait_until((broker.broker.tls / server_files.REVOKED).exists, "the list", PROMISE_S)
+        wait_until((broker.broker.tls / tls_files.REVOKED).exists, "the list", PROMISE_S)
         wait_until(lambda: not gets_in(unit, broker), "the refusal", PROMISE_S)
-        assert (broker.broker.tls / server_files.REVOKED).read_bytes() == listed
+        assert (broker.broker.tls / tls_files.REVOKED).read_bytes() == listed
 
 
 def test_a_list_that_the_broker_can_not_read_is_found_and_nothing_counts_as_done(
@@ -253,11 +213,11 @@ def test_a_list_that_the_broker_can_not_read_is_found_and_nothing_counts_as_done
     """mosquitto then lets everybody in, and says so in its log alone."""
     with guarded(broker, authorities):
         before = BrokerAccess.objects.get().revision
-        monkeypatch.setitem(broker_files.MODES, server_files.REVOKED, 0o000)
+        monkeypatch.setitem(broker_files.MODES, tls_files.REVOKED, 0o000)
         give(gateway, GatewayStatus.DISABLED)
         wait_until(lambda: "could not read" in BrokerAccess.objects.get().detail, "the trouble", PROMISE_S)
         assert BrokerAccess.objects.get().revision == before
-        (broker.broker.tls / server_files.REVOKED).unlink()
+        (broker.broker.tls / tls_files.REVOKED).unlink()
         monkeypatch.undo()
         wait_until(up_to_date, "the broker's being up to date", PROMISE_S)
         assert not gets_in(unit, broker)
@@ -477,12 +437,12 @@ def test_whoever_came_in_while_the_list_was_not_in_force_is_cut_off_when_it_is(
             wait_until(up_to_date, "the list in force")
         BrokerAccess.objects.update(settled=BrokerAccess.objects.get().revision)  # nobody is waited for any more
         with running([keeper(broker).turn]):
-            monkeypatch.setitem(broker_files.MODES, server_files.REVOKED, 0o000)
+            monkeypatch.setitem(broker_files.MODES, tls_files.REVOKED, 0o000)
             give(other, GatewayStatus.DISABLED)
             wait_until(lambda: "could not read" in BrokerAccess.objects.get().detail, "the trouble", PROMISE_S)
             with session(unit, broker) as slipped_in:
-                (broker.broker.tls / server_files.REVOKED).unlink()
-                monkeypatch.setitem(broker_files.MODES, server_files.REVOKED, 0o644)
+                (broker.broker.tls / tls_files.REVOKED).unlink()
+                monkeypatch.setitem(broker_files.MODES, tls_files.REVOKED, 0o644)
                 wait_cut(slipped_in, monotonic(), 4 * PROMISE_S)
     assert not gets_in(unit, broker)
 
@@ -496,7 +456,7 @@ def test_whoever_came_in_over_a_list_that_was_lost_is_cut_off_when_it_is_back(
             wait_until(up_to_date, "the list in force")
         BrokerAccess.objects.update(settled=BrokerAccess.objects.get().revision)
         broker.stop()
-        (broker.broker.tls / server_files.REVOKED).unlink()
+        (broker.broker.tls / tls_files.REVOKED).unlink()
         certificates.make(broker.broker.tls, authorities, ["localhost", "127.0.0.1"], timezone.now())  # as a start does
         broker.broker.create()
         broker.start()
