@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import serialization
 
 from bench.figures import Figure
 from bench.platform import TENANT, Platform
-from tds.identity import keys
-from tds.identity.authority import fingerprint_text, serial_text
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities import keys
+from tds.identity.authorities.authority import fingerprint_text, serial_text
+from tds.identity.authorities.folder import AuthorityFolder
 from tests import certified
 from tests.certified import Session, Unit
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tds.identity import keys, server_files
-from tds.identity.authority import DEVICE_DAYS
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities import keys, server_files
+from tds.identity.authorities.authority import DEVICE_DAYS
+from tds.identity.authorities.folder import AuthorityFolder
 
 HOSTS: Final = ("localhost", "127.0.0.1")
 

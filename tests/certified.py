@@ -19,7 +19,7 @@ import paho.mqtt.client as paho
 import psycopg
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tds.identity import broker_rules
+from tds.identity.access import broker_rules
 from tests.running import RunningBroker, wait_until
 
 ANSWER_S: Final = 5.0

@@ -21,8 +21,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tds.identity import keys
-from tds.identity.authority import Authority
+from tds.identity.authorities import keys
+from tds.identity.authorities.authority import Authority
 from tests.running import RunningBroker, wait_until
 
 LIMIT_S: Final = 10.0

@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from django.utils import timezone
 
 from tds.fleet.models import Gateway
-from tds.identity import claims, issuing, keys
-from tds.identity.authority import DEVICE_DAYS, Authority
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities import keys
+from tds.identity.authorities.authority import DEVICE_DAYS, Authority
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.enrolment import claims
+from tds.identity.issued import issuing
 from tds.identity.models import How
 from tests.consuming import Managed, managed
 from tests.running import free_port, wait_until

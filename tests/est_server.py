@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from tds.identity import tls_files
+from tds.identity.authorities import tls_files
 from tests.boxes import Maker
 
 

@@ -13,7 +13,7 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities.folder import AuthorityFolder
 from tds.provision_command import provision
 
 FILES: Final = {"gateway.key", "gateway.crt", "ca.pem", "nvs.bin", "label.svg"}

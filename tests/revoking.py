@@ -16,15 +16,17 @@ from django.utils import timezone
 from tds import worker
 from tds.fleet import audit, lifecycle
 from tds.fleet.models import Gateway, GatewayStatus
-from tds.identity import broker_rules, issuing, keys
-from tds.identity.agent import Broker, Keeper
-from tds.identity.authority import Authority
-from tds.identity.broker_files import Passwords
-from tds.identity.folder import AuthorityFolder
+from tds.identity.access import broker_rules
+from tds.identity.access.agent import Broker, Keeper
+from tds.identity.access.broker_files import Passwords
+from tds.identity.access.services_listener import ServicesListener
+from tds.identity.authorities import keys
+from tds.identity.authorities.authority import Authority
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.authorities.tls_files import SERVER_CA
+from tds.identity.issued import issuing
 from tds.identity.models import BrokerAccess, How, RevocationList
-from tds.identity.revoking import Revoking
-from tds.identity.services_listener import ServicesListener
-from tds.identity.tls_files import SERVER_CA
+from tds.identity.revocation.signing import Revoking
 from tds.ingest import database
 from tds.local.broker_config import PID_FILE
 from tests.certified import Session, Unit

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tds.environment import Plain
-from tds.identity import broker_rules
-from tds.identity.folder import AuthorityFolder
+from tds.identity.access import broker_rules
+from tds.identity.authorities.folder import AuthorityFolder
 from tds.local import certificates, processes
 from tds.local.accounts import service_account
 from tds.local.broker import Broker

@@ -16,10 +16,10 @@ from tds.environment import MAX_BROKERS
 from tds.fleet.commands import database_failure, tenant_app, token_app, user_app
 from tds.fleet.metric_commands import metric_app
 from tds.gateway_commands import gateway_app
-from tds.identity.ca_commands import ca_app
-from tds.identity.certificate_commands import certificate_app
-from tds.identity.claim_commands import claim_app
-from tds.identity.password_commands import password_app
+from tds.identity.access.password_commands import password_app
+from tds.identity.authorities.ca_commands import ca_app
+from tds.identity.enrolment.claim_commands import claim_app
+from tds.identity.issued.certificate_commands import certificate_app
 from tds.ingest.ledger_commands import ledger_app
 from tds.ingest.ledger_commands import main as ledger_main
 from tds.local.refusal import CannotStartError
@@ -115,7 +115,7 @@ for name, group in (
 def load_brokers(context: typer.Context) -> None:
     """The callback of a group whose commands wait until the brokers act on what was done."""
     load_django()
-    from tds.identity.in_force import follow
+    from tds.identity.revocation.in_force import follow
 
     context.obj = follow
 

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tds.environment import EVERY_ADDRESS, Environment, Mode, server_names
-from tds.identity.unit_cells import CellRefusedError, broker
+from tds.identity.factory.unit_cells import CellRefusedError, broker
 from tds.local.ports import is_loopback
 
 LOCALHOST: Final = "localhost"

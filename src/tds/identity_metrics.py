@@ -14,9 +14,9 @@ from tds.devicelink import fleet_health
 from tds.devicelink.health import Session
 from tds.fleet.models import Gateway
 from tds.fleet.probe import PROBE_TENANT
-from tds.identity import given
-from tds.identity.expiry import days_left
-from tds.identity.own_certificates import own_certificates
+from tds.identity.authorities.own_certificates import own_certificates
+from tds.identity.issued import given
+from tds.identity.issued.expiry import days_left
 
 # To judge 10,000 gateways takes most of a second: not at every scrape, and not in every process.
 COUNTED_EVERY_S: Final = 60

@@ -13,9 +13,9 @@ from tds.fleet.commands import Json, fail, say
 
 if TYPE_CHECKING:
     from tds.environment import Environment
-    from tds.identity.box import Box
-    from tds.identity.provisioning import Making, Outcome, Plan
-    from tds.identity.units import Unit, UnitsRefusedError
+    from tds.identity.factory.box import Box
+    from tds.identity.factory.provisioning import Making, Outcome, Plan
+    from tds.identity.factory.units import Unit, UnitsRefusedError
 
 INTERRUPTED: Final = 130  # as a shell tells it
 LANGUAGES: Final = {"": "", "pt-br": "pt-BR", "pt": "pt-BR", "en": "en"}
@@ -50,7 +50,7 @@ def provision(  # noqa: PLR0913  # one option each
     When it was cut off, do it again with the same list: it goes on where it stopped.
     """
     from tds.environment import read
-    from tds.identity import box as boxes
+    from tds.identity.factory import box as boxes
 
     if language.lower() not in LANGUAGES:
         fail(f"--language is {language!r}; use pt-BR or en.")
@@ -71,7 +71,7 @@ def provision(  # noqa: PLR0913  # one option each
 
 
 def _units(path: Path) -> "tuple[Unit, ...]":
-    from tds.identity.units import MAX_CSV_BYTES, UnitsRefusedError, units_of
+    from tds.identity.factory.units import MAX_CSV_BYTES, UnitsRefusedError, units_of
 
     try:
         with path.open("rb") as file:
@@ -89,9 +89,9 @@ def _making(environment: "Environment", units: "tuple[Unit, ...]", given: str) -
 
     from tds.factory_broker import default_broker, doubts
     from tds.fleet.audit import COMMAND_LINE
-    from tds.identity import nvs, unit_cells
-    from tds.identity.folder import AuthorityFolder, FolderUnusableError
-    from tds.identity.provisioning import Making
+    from tds.identity.authorities.folder import AuthorityFolder, FolderUnusableError
+    from tds.identity.factory import nvs, unit_cells
+    from tds.identity.factory.provisioning import Making
 
     machine = socket.gethostname()
     try:
@@ -116,8 +116,8 @@ def _making(environment: "Environment", units: "tuple[Unit, ...]", given: str) -
 def _plan(units: "tuple[Unit, ...]", box: "Box", making: "Making", *, reissue: bool) -> "Plan":
     from django.utils import timezone
 
-    from tds.identity.provisioning import plan
-    from tds.identity.units import UnitsRefusedError
+    from tds.identity.factory.provisioning import plan
+    from tds.identity.factory.units import UnitsRefusedError
 
     try:
         return plan(units, box, trusted=making.trusted, now=timezone.now(), reissue=reissue)
@@ -139,8 +139,8 @@ class _Run:
     seconds: float = 0.0
 
     def carry_out(self) -> "Outcome":
-        from tds.identity.factory_records import ChangedMeanwhileError
-        from tds.identity.nvs import ImageTooLargeError
+        from tds.identity.factory.nvs import ImageTooLargeError
+        from tds.identity.factory.records import ChangedMeanwhileError
 
         began = time.monotonic()
         try:
@@ -159,9 +159,9 @@ class _Run:
     def _fill(self) -> "Outcome":
         from django.utils import timezone
 
-        from tds.identity.box_page import pages
-        from tds.identity.provisioning import fill
-        from tds.identity.unit_folder import drawn_label
+        from tds.identity.factory.box_page import pages
+        from tds.identity.factory.provisioning import fill
+        from tds.identity.factory.unit_folder import drawn_label
         from tds.provision_progress import progress
 
         with progress("Provisioning", len(self.planned.rows)) as advance:
@@ -182,7 +182,7 @@ class _Run:
 
 
 def _say_plan(out: Path, planned: "Plan", *, as_json: bool) -> None:
-    from tds.identity.provisioning_rules import Issue, Keep, Resume
+    from tds.identity.factory.provisioning_rules import Issue, Keep, Resume
 
     units, issue, resume, keep = len(planned.rows), *map(planned.count, (Issue, Resume, Keep))
     say(

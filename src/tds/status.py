@@ -23,10 +23,12 @@ from tds.environment import Environment
 from tds.fleet.models import Device, DeviceMetric, Gateway, Tenant
 from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
 from tds.heartbeat import STALE_S, Heartbeat
-from tds.identity import broker_rules, findings, given, lists_in_force
-from tds.identity.expiry import Outlook
+from tds.identity.access import broker_rules
+from tds.identity.authorities.own_certificates import own_certificates
+from tds.identity.issued import findings, given
+from tds.identity.issued.expiry import Outlook
 from tds.identity.models import BrokerAccess, Certificate, RevocationList
-from tds.identity.own_certificates import own_certificates
+from tds.identity.revocation import lists_in_force
 from tds.ingest import loud_senders
 from tds.ingest.loud_senders import Loud
 from tds.ingest.models import SpoolState

@@ -18,7 +18,7 @@ from tds.devicelink.link import DeviceLink, Handlers, LinkConfig
 from tds.disk import Limits, Watch, free_by_disk
 from tds.environment import MAX_BROKERS, Plain, broker_ports, kept_secret, plain_at, server_names
 from tds.fleet.directory import Directory
-from tds.identity import broker_rules
+from tds.identity.access import broker_rules
 from tds.ingest.consumer import CLIENT_ID, ConsumerConfig
 from tds.ingest.quarantine import Bounds
 from tds.ingest.room import Room
@@ -34,9 +34,9 @@ from tds.service_access import broker_known_as, broker_url, password_of, service
 from tds.settings import ENV
 
 if TYPE_CHECKING:
-    from tds.identity.agent import Keeper
-    from tds.identity.broker_files import Passwords
-    from tds.identity.revoking import Revoking
+    from tds.identity.access.agent import Keeper
+    from tds.identity.access.broker_files import Passwords
+    from tds.identity.revocation.signing import Revoking
     from tds.ota_server.server import Config as OtaConfig
 
 SHARED_GROUP: Final = "mqtt_shared_group"
@@ -122,7 +122,7 @@ def ota_config(beat: Callable[[dict[str, Any]], None]) -> "OtaConfig":
     """Of the firmware server. What it needs is loaded here, so that the other processes do without."""
     from django.utils import timezone
 
-    from tds.identity.folder import AuthorityFolder
+    from tds.identity.authorities.folder import AuthorityFolder
     from tds.ota_server import est_routes
     from tds.ota_server.files import Files
     from tds.ota_server.server import Config
@@ -136,8 +136,8 @@ def revoking() -> "Revoking":
     """The worker's lane that signs revocation lists."""
     from django.utils import timezone
 
-    from tds.identity.folder import AuthorityFolder
-    from tds.identity.revoking import Revoking
+    from tds.identity.authorities.folder import AuthorityFolder
+    from tds.identity.revocation.signing import Revoking
 
     return Revoking(AuthorityFolder(ENV.ca_folder), timezone.now)
 
@@ -160,8 +160,8 @@ def keeper(number: int) -> "Keeper":
     """Of the access to the private broker of that number, from 1, whose folder is in this home."""
     from django.utils import timezone
 
-    from tds.identity.agent import Broker, Keeper
-    from tds.identity.services_listener import ServicesListener
+    from tds.identity.access.agent import Broker, Keeper
+    from tds.identity.access.services_listener import ServicesListener
 
     name, folder = broker_name(number), (ENV.home / broker_name(number)).resolve()
     services = ServicesListener(
@@ -181,7 +181,7 @@ def renew_certificates(_connection: psycopg.Connection[Any], now: datetime) -> l
 
 def passwords_at(now: datetime) -> "Passwords":
     """Whether gateways come in with passwords at that moment."""
-    from tds.identity.broker_files import Passwords
+    from tds.identity.access.broker_files import Passwords
 
     if ENV.mqtt_plain is not Plain.PASSWORD:
         return Passwords.NONE

@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tds.identity import label
-from tds.identity.box_page import pages
+from tds.identity.factory import label
+from tds.identity.factory.box_page import pages
 from tests.browsing import assert_accessible, assert_fits, chromium
 
 HOSTILE: Final = '<img src=x onerror="document.title=1">&amp;"'

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from tds.fleet import audit, lifecycle
 from tds.fleet.models import AuditAction, Gateway, GatewayStatus
-from tds.identity import claims
-from tds.identity.claim_commands import DEFAULT_DAYS, MAX_DAYS, claim_app
+from tds.identity.enrolment import claims
+from tds.identity.enrolment.claim_commands import DEFAULT_DAYS, MAX_DAYS, claim_app
 from tds.identity.models import ClaimCode
 from tests import seeding
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tds.fleet.models import Gateway, GatewayStatus
-from tds.identity.authority import Kind, serial_text
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities.authority import Kind, serial_text
+from tds.identity.authorities.folder import AuthorityFolder
 from tds.identity.models import Certificate
 from tds.local import demo_box
 from tds.simulator.credential import CredentialError, gateways_in, load

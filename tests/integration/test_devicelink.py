@@ -33,7 +33,7 @@ from tds.fleet.lifecycle import change
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
 from tds.gateway_commands import gateway_app
 from tds.heartbeat import Heartbeat
-from tds.identity.broker_rules import DEVICELINK
+from tds.identity.access.broker_rules import DEVICELINK
 from tds.ingest import database
 from tds.settings import ENV
 from tds.status import State

@@ -24,10 +24,12 @@ from pytest_django import DjangoDbBlocker
 from tds.fleet import audit, lifecycle
 from tds.fleet.models import AuditAction, Gateway, GatewayStatus, Tenant
 from tds.heartbeat import Heartbeat
-from tds.identity import claims, enrolment, issuing, keys, requests
-from tds.identity.attempts import OF_A_CODE
-from tds.identity.authority import Kind
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities import keys
+from tds.identity.authorities.authority import Kind
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.enrolment import claims, enrol, requests
+from tds.identity.enrolment.attempts import OF_A_CODE
+from tds.identity.issued import issuing
 from tds.identity.models import Certificate, ClaimCode, GatewayPassword, How
 from tests import seeding
 from tests.enrolling import (
@@ -457,7 +459,7 @@ def test_a_gateway_that_renews_without_end_is_held_up(board: Board, gateway: Gat
     board.given(device, gateway)
     request = requests.read_request(board.request())
     now = timezone.now()
-    for _ in range(enrolment.MAX_RENEWALS):
+    for _ in range(enrol.MAX_RENEWALS):
         issuing.issue(device, gateway, requests.public_key(request), How.RENEWAL, now=now - timedelta(hours=1))
     answer = board.reenroll()
     refused(answer, 429, "it should keep the last one")
@@ -484,8 +486,8 @@ def test_a_disabled_gateway_that_knocks_without_end_is_held_up_and_others_of_its
 def test_renewals_that_succeed_are_not_counted_as_tries(board: Board, gateway: Gateway) -> None:
     board.given(board.server.authorities.device(), gateway)
     request = board.request()
-    assert OF_A_CODE.tries <= enrolment.MAX_RENEWALS
-    assert {board.reenroll(request).status for _ in range(enrolment.MAX_RENEWALS)} == {200}
+    assert OF_A_CODE.tries <= enrol.MAX_RENEWALS
+    assert {board.reenroll(request).status for _ in range(enrol.MAX_RENEWALS)} == {200}
     refused(board.reenroll(request), 429, "it should keep the last one")
 
 

@@ -16,7 +16,7 @@ from tds.dashboard import gateways as pages
 from tds.devicelink.models import BrokerLink, GatewayPresence
 from tds.fleet import audit, lifecycle
 from tds.fleet.models import AuditEntry, Device, Gateway, GatewayStatus, Role, Site, Tenant, User
-from tds.identity import claims
+from tds.identity.enrolment import claims
 from tds.identity.models import BrokerAccess, Certificate, ClaimCode, GatewayPassword, How, RevocationList
 from tds.ingest.models import QuarantineCount
 from tests import seeding

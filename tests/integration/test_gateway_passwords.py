@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from tds.fleet import audit
 from tds.fleet.models import AuditAction, Gateway, GatewayStatus
-from tds.identity import broker_rules
+from tds.identity.access import broker_rules
+from tds.identity.access.password_commands import password_app
 from tds.identity.models import GatewayPassword
-from tds.identity.password_commands import password_app
 from tests import seeding
 
 pytestmark = pytest.mark.django_db

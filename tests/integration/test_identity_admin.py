@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tds.fleet import audit, lifecycle
 from tds.fleet.models import AuditEntry, Gateway, GatewayStatus, User
-from tds.identity import claims
+from tds.identity.enrolment import claims
 from tds.identity.models import BrokerAccess, Certificate, ClaimCode, GatewayPassword, How, RevocationList
 from tests import seeding
 

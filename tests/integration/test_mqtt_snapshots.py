@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from tds.identity.broker_rules import DEVICELINK
+from tds.identity.access.broker_rules import DEVICELINK
 from tds.mqtt import address
 from tds.mqtt.inbox import Received
 from tds.mqtt.sending import MAX_UNDER_WAY

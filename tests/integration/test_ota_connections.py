@@ -16,8 +16,8 @@ import pytest
 from aiohttp import web
 from django.utils import timezone
 
-from tds.identity.folder import AuthorityFolder
-from tds.identity.http_refusal import RefusedError
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.enrolment.http_refusal import RefusedError
 from tds.ota_server.application import MAX_FIELD_BYTES, MAX_FIELDS, MAX_LINE_BYTES
 from tds.ota_server.connections import Connections, Limits
 from tds.ota_server.desk import BUSY_RETRY_S, Desk

@@ -9,8 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from tds.heartbeat import Heartbeat
-from tds.identity.attempts import OF_A_CODE
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.enrolment.attempts import OF_A_CODE
 from tds.status import told_of_ota
 from tests.consuming import managed
 from tests.enrolling import EST, Board, running_server

@@ -18,12 +18,14 @@ from django.utils import timezone
 
 from tds.environment import ROOT
 from tds.fleet.models import AuditAction, AuditEntry, Gateway, GatewayStatus, Site, Tenant
-from tds.identity import box as boxes
-from tds.identity import box_page, issuing, journal, keys, provisioning, unit_folder
-from tds.identity.authority import Kind
-from tds.identity.factory_records import Records
+from tds.identity.authorities import keys
+from tds.identity.authorities.authority import Kind
+from tds.identity.factory import box as boxes
+from tds.identity.factory import box_page, journal, provisioning, unit_folder
+from tds.identity.factory.nvs import NAMESPACE
+from tds.identity.factory.records import Records
+from tds.identity.issued import issuing
 from tds.identity.models import Certificate, How
-from tds.identity.nvs import NAMESPACE
 from tests import nvs_reading, qr_reading, seeding
 from tests.consuming import environment
 from tests.provisioned import BROKER, FILES, Factory, row, rows, written

@@ -15,12 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from tds import health, status
 from tds.devicelink.models import BrokerLink, GatewayPresence
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
-from tds.identity import given, server_files, tls_files
-from tds.identity.authority import Kind
-from tds.identity.expiry import DAY
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities import server_files, tls_files
+from tds.identity.authorities.authority import Kind
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.authorities.own_certificates import own_certificates
+from tds.identity.issued import given
+from tds.identity.issued.expiry import DAY
 from tds.identity.models import Certificate, How, RevocationList
-from tds.identity.own_certificates import own_certificates
 from tds.settings import ENV
 from tds.status import State
 from tests import seeding

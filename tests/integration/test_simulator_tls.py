@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from typer.testing import CliRunner
 
-from tds.identity import crl, keys, tls_files
+from tds.identity.authorities import crl, keys, tls_files
 from tds.simulator import Broker, BrokerError, Fault, Fleet, FleetConfig, est
 from tds.simulator import fleet as fleet_module
 from tds.simulator import gateway as gateway_module

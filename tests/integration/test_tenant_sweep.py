@@ -38,7 +38,7 @@ from tds.fleet.models import (
     User,
 )
 from tds.heartbeat import Heartbeat
-from tds.identity import claims
+from tds.identity.enrolment import claims
 from tds.identity.models import Certificate, ClaimCode, GatewayPassword, How
 from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.readings.models import LedgerDropped, Reading

@@ -9,9 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
-from tds.identity import crl, keys, names, server_files, tls_files
-from tds.identity.authority import BACKDATED, Authority, Kind, serial_text
-from tds.identity.folder import ROOT_KEY, STATE, AuthorityFolder, FolderUnusableError
+from tds.identity import names
+from tds.identity.authorities import crl, keys, server_files, tls_files
+from tds.identity.authorities.authority import BACKDATED, Authority, Kind, serial_text
+from tds.identity.authorities.folder import ROOT_KEY, STATE, AuthorityFolder, FolderUnusableError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

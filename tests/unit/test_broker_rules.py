@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tds.environment import ROOT
-from tds.identity import broker_rules
+from tds.identity.access import broker_rules
 from tds.identity.names import gateway_name, service_name
 
 

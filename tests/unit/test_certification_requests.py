@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tds.identity.requests import MAX_REQUEST_BYTES, RequestRefusedError, common_name, public_key, read_request
+from tds.identity.enrolment.requests import (
+    MAX_REQUEST_BYTES,
+    RequestRefusedError,
+    common_name,
+    public_key,
+    read_request,
+)
 
 
 def made(tmp_path: Path, *words: str, subject: str = "/CN=GW-1", key: tuple[str, ...] = ("ec", "P-256")) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tds.fleet.models import Gateway
-from tds.identity import claims
+from tds.identity.enrolment import claims
 from tds.identity.models import ClaimCode
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tds.identity.attempts import OF_A_CODE, OF_A_SOURCE, Attempts, Bucket, source_of
+from tds.identity.enrolment.attempts import OF_A_CODE, OF_A_SOURCE, Attempts, Bucket, source_of
 from tds.ota_server.log import LINES, FewLines
 
 

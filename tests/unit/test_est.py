@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tds.identity import authority, est, keys
-from tds.identity.http_refusal import RefusedError
+from tds.identity.authorities import authority, keys
+from tds.identity.enrolment import est
+from tds.identity.enrolment.http_refusal import RefusedError
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 

@@ -5,9 +5,9 @@ from typing import Final
 
 import pytest
 
-from tds.identity.expiry import AUTHORITY_WARNING, DAY, WARNING, End, Outlook, Worry, days_left, end_of, outlook
-from tds.identity.findings import Finding, findings, in_use, well
-from tds.identity.own_certificates import Own
+from tds.identity.authorities.own_certificates import Own
+from tds.identity.issued.expiry import AUTHORITY_WARNING, DAY, WARNING, End, Outlook, Worry, days_left, end_of, outlook
+from tds.identity.issued.findings import Finding, findings, in_use, well
 
 NOW: Final = datetime(2027, 3, 1, 12, tzinfo=UTC)  # next March
 MOMENT: Final = timedelta(microseconds=1)

@@ -10,7 +10,7 @@ from django.utils import translation
 from tds.dashboard import gateway_texts
 from tds.dashboard.gateway_texts import MAX_DETAIL_CHARS
 from tds.identity.models import Certificate
-from tds.identity.taken import Stage, Taken
+from tds.identity.revocation.taken import Stage, Taken
 
 ZONE: Final = ZoneInfo("America/Sao_Paulo")
 NOW: Final = datetime(2027, 3, 1, 12, tzinfo=UTC)

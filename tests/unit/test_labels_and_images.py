@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tds.fleet.codes import CODE_PATTERN
-from tds.identity import label, nvs
-from tds.identity.nvs import FACTORY_PARTITION_BYTES, KEYS, MAX_KEY_CHARS, NAMESPACE, Facts, ImageTooLargeError
+from tds.identity.factory import label, nvs
+from tds.identity.factory.nvs import FACTORY_PARTITION_BYTES, KEYS, MAX_KEY_CHARS, NAMESPACE, Facts, ImageTooLargeError
 from tests import nvs_reading, qr_reading
 
 CODES = st.from_regex(re.compile(CODE_PATTERN), fullmatch=True)

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from tds.identity import broker_files, broker_process, canary, crl, keys, lists_in_force, revocation
-from tds.identity.authority import BACKDATED, Authority
-from tds.identity.broker_files import Access
-from tds.identity.crl import Reason, Revoked
-from tds.identity.folder import AuthorityFolder
-from tds.identity.held_back import EVERY_S, HELD_S, MAX_AT_ONCE, HeldBack
-from tds.identity.lists_in_force import Broker, List
-from tds.identity.refused import Held
-from tds.identity.revocation import Change, Listed, Standing
-from tds.identity.tls_files import DEVICE_ANCHORS, REVOKED
+from tds.identity.access import broker_files, broker_process, canary
+from tds.identity.access.broker_files import Access
+from tds.identity.access.held_back import EVERY_S, HELD_S, MAX_AT_ONCE, HeldBack
+from tds.identity.access.refused import Held
+from tds.identity.authorities import crl, keys
+from tds.identity.authorities.authority import BACKDATED, Authority
+from tds.identity.authorities.crl import Reason, Revoked
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.authorities.tls_files import DEVICE_ANCHORS, REVOKED
+from tds.identity.revocation import listed, lists_in_force
+from tds.identity.revocation.listed import Change, Listed, Standing
+from tds.identity.revocation.lists_in_force import Broker, List
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 400_000, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -55,8 +57,8 @@ def standing(status: str = "active", **fields: Any) -> Standing:
 def test_a_certificate_is_refused_when_it_is_revoked_or_its_gateway_is_not_active(
     state: Standing, reason: Reason | None
 ) -> None:
-    assert revocation.is_refused(state) is (reason is not None)
-    found = revocation.entries([state], NOW)
+    assert listed.is_refused(state) is (reason is not None)
+    found = listed.entries([state], NOW)
     assert found == ([] if reason is None else [Revoked(0xABC, NOW, reason)])
 
 
@@ -68,8 +70,8 @@ def test_a_list_changes_by_those_that_it_lacks_and_those_that_may_come_in_again(
         standing(id=4),
         standing(id=5, revoked_at=NOW, listed_in=7),
     ]
-    assert revocation.change(states) == Change(added=[1], dropped=[3])
-    assert not revocation.change(states[3:])
+    assert listed.change(states) == Change(added=[1], dropped=[3])
+    assert not listed.change(states[3:])
 
 
 # From when it holds
@@ -83,18 +85,18 @@ NOTHING = Change([], [])
 
 
 def test_a_list_is_signed_when_something_changed_each_day_and_when_there_is_none() -> None:
-    assert revocation.is_due(None, NOTHING, NOW)
-    assert revocation.is_due(last(NOW), Change([1], []), NOW)
-    assert revocation.is_due(last(NOW), Change([], [1]), NOW)
-    assert not revocation.is_due(last(NOW), NOTHING, NOW + DAY - SECOND)
-    assert revocation.is_due(last(NOW), NOTHING, NOW + DAY)
+    assert listed.is_due(None, NOTHING, NOW)
+    assert listed.is_due(last(NOW), Change([1], []), NOW)
+    assert listed.is_due(last(NOW), Change([], [1]), NOW)
+    assert not listed.is_due(last(NOW), NOTHING, NOW + DAY - SECOND)
+    assert listed.is_due(last(NOW), NOTHING, NOW + DAY)
 
 
 def test_a_clock_that_was_set_back_behind_the_last_list_has_another_signed_at_once() -> None:
     """Servers refuse everybody while a list is not valid yet."""
     then = NOW - timedelta(hours=1)
-    assert revocation.is_due(last(NOW), NOTHING, then)
-    assert revocation.this_update(then, NOW) <= then
+    assert listed.is_due(last(NOW), NOTHING, then)
+    assert listed.this_update(then, NOW) <= then
 
 
 def test_each_list_is_later_than_the_last_by_whole_seconds_and_never_in_the_future() -> None:
@@ -102,7 +104,7 @@ def test_each_list_is_later_than_the_last_by_whole_seconds_and_never_in_the_futu
     moments = [NOW + timedelta(milliseconds=400 * n) for n in range(500)]
     found: list[datetime] = []
     for now in moments:
-        found.append(revocation.this_update(now, found[-1] if found else None))
+        found.append(listed.this_update(now, found[-1] if found else None))
     assert found[0] == (NOW - BACKDATED).replace(microsecond=0)
     assert all(earlier < later for earlier, later in pairwise(found))
     assert all(begins.microsecond == 0 for begins in found)
@@ -110,12 +112,12 @@ def test_each_list_is_later_than_the_last_by_whole_seconds_and_never_in_the_futu
 
 
 def test_a_small_step_back_of_the_clock_still_gives_a_later_list() -> None:
-    before = revocation.this_update(NOW, None)
-    assert revocation.this_update(NOW - timedelta(minutes=2), before) == before + SECOND
+    before = listed.this_update(NOW, None)
+    assert listed.this_update(NOW - timedelta(minutes=2), before) == before + SECOND
 
 
 def test_a_list_lasts_long_enough_to_mend_the_worker() -> None:
-    assert revocation.next_update(NOW) - NOW > timedelta(days=29, hours=23)
+    assert listed.next_update(NOW) - NOW > timedelta(days=29, hours=23)
 
 
 # What is in it
@@ -258,7 +260,7 @@ def test_somebody_else_who_got_the_pid_of_a_broker_that_was_killed_is_not_signal
 # What `tds status` makes of it
 
 
-FRESH = List("device-1", 7, revocation.next_update(NOW))
+FRESH = List("device-1", 7, listed.next_update(NOW))
 
 
 def verdict(

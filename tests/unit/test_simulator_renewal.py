@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tds.identity import keys
+from tds.identity.authorities import keys
 from tds.simulator import est
 from tds.simulator.credential import CredentialError, gateways_in, keep, load
 from tds.simulator.renewal import MIN_BETWEEN_MS, MIN_PAUSE_MS, renew_at_ms, try_again_at_ms

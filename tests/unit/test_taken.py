@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from tds.identity.taken import Broker, Held, Stage, Taken, taken
+from tds.identity.revocation.taken import Broker, Held, Stage, Taken, taken
 
 SAID: Final = datetime(2026, 2, 18, 18, 30, tzinfo=UTC)
 LATER: Final = SAID + timedelta(seconds=0.3)

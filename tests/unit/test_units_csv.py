@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tds.identity.unit_cells import COLUMNS
-from tds.identity.units import (
+from tds.identity.factory.unit_cells import COLUMNS
+from tds.identity.factory.units import (
     MAX_CSV_BYTES,
     MAX_FINDINGS,
     MAX_LINE_BYTES,

@@ -15,7 +15,7 @@ from tds.dashboard import gateway_choice, gateway_page, gateways
 from tds.dashboard.errors import NotUnderstoodError
 from tds.fleet import access, lifecycle
 from tds.fleet.models import Gateway, GatewayStatus, Role, User
-from tds.identity import claims
+from tds.identity.enrolment import claims
 
 DISABLE: Final = "desativar"
 ENABLE: Final = "ativar"

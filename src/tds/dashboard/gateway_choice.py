@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from tds.dashboard.errors import NotUnderstoodError
 from tds.devicelink.health import CLOCK_OFF, SILENT_AFTER
 from tds.fleet.models import Gateway, GatewayStatus
-from tds.identity import expiry, given
+from tds.identity.issued import expiry, given
 
 MAX_TEXT_CHARS: Final = 64
 MAX_PAGE: Final = 100_000

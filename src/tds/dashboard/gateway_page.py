@@ -14,8 +14,8 @@ from tds.fleet import access, audit
 from tds.fleet.access import Scope
 from tds.fleet.limits import MAX_DEVICES_A_GATEWAY
 from tds.fleet.models import AuditAction, AuditEntry, Gateway, GatewayStatus, Role
-from tds.identity import expiry, given
-from tds.identity.taken import Broker, Held, Stage, Taken, taken
+from tds.identity.issued import expiry, given
+from tds.identity.revocation.taken import Broker, Held, Stage, Taken, taken
 from tds.ingest import quarantined
 
 MAX_CERTIFICATES: Final = 20  # the newest; a gateway gets one in more than a year

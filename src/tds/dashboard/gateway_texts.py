@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from tds.dashboard.gateway_facts import GOOD, QUIET, WARN
 from tds.fleet import audit
 from tds.fleet.models import AuditEntry, GatewayStatus
-from tds.identity.expiry import End, end_of
+from tds.identity.issued.expiry import End, end_of
 from tds.identity.models import Certificate, How
-from tds.identity.taken import Stage, Taken
+from tds.identity.revocation.taken import Stage, Taken
 
 MAX_DETAIL_CHARS: Final = 100  # of a value in the audit trail
 TENTHS_BELOW: Final = timedelta(seconds=10)

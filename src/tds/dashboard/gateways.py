@@ -27,7 +27,7 @@ from tds.devicelink import fleet_health
 from tds.fleet import access
 from tds.fleet.codes import is_code
 from tds.fleet.models import Gateway
-from tds.identity import expiry, given
+from tds.identity.issued import expiry, given
 
 GATEWAYS_A_PAGE: Final = 50
 MAX_SITES_LISTED: Final = 500

@@ -16,7 +16,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tds.environment import Plain
-from tds.identity import broker_rules, tls_files
+from tds.identity.access import broker_rules
+from tds.identity.authorities import tls_files
 from tds.local.accounts import Account, give
 from tds.local.broker_config import AUTOSAVE_S, LOOPBACK, RELOAD_END, Listeners, configuration
 from tds.local.broker_tls import TLS

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from tds.environment import EVERY_ADDRESS, Plain
-from tds.identity import broker_rules
-from tds.identity.tls_files import CHAIN, DEVICE_ANCHORS, KEY, REVOKED
+from tds.identity.access import broker_rules
+from tds.identity.authorities.tls_files import CHAIN, DEVICE_ANCHORS, KEY, REVOKED
 
 LOOPBACK: Final = "127.0.0.1"
 EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104  # as a person said it
@@ -21,7 +21,7 @@ MAX_PAYLOAD_BYTES: Final = 262_144
 PID_FILE: Final = "mosquitto.pid"  # in `data`: it is written when the broker has dropped root's rights
 MAX_PACKET_BYTES: Final = 393_216  # a payload with a topic and properties of 64 KiB each; the sender is told or cut off
 
-RELOAD_END: Final = "reload-ends-here.crt"  # as identity/reloading.py does
+RELOAD_END: Final = "reload-ends-here.crt"  # as identity/access/reloading.py does
 MAX_SOCKET_PATH_BYTES: Final = 107  # unix(7)
 
 
@@ -123,7 +123,7 @@ acl_file {tls / broker_rules.GATEWAYS_ACL}
 
 
 def _reload_end(tls: Path) -> str:
-    # Without trusted authorities and names nobody can come in here. Why it is there: identity/reloading.py.
+    # Without trusted authorities and names nobody can come in here. Why it is there: identity/access/reloading.py.
     return f"""\
 # Has a reload end where the agent wants it to: the last of the listeners with TLS.
 listener 0 {socket_path(tls)}

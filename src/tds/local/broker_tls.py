@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from tds.environment import Environment, Mode, server_names
-from tds.identity import tls_files
-from tds.identity.tls_files import AUTHORITIES
+from tds.identity.authorities import tls_files
+from tds.identity.authorities.tls_files import AUTHORITIES
 from tds.local.refusal import CannotStartError
 
 TLS: Final = "tls"  # of a broker's folder

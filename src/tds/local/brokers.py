@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tds.identity import broker_rules
+from tds.identity.access import broker_rules
 from tds.local import parts, ports
 from tds.local.accounts import data_folder, service_account
 from tds.local.broker import DEVICELINK_CLIENT_ID, Broker

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tds.environment import Environment
-from tds.identity import broker_files, server_files
-from tds.identity.folder import AuthorityFolder, FolderUnusableError
+from tds.identity.access import broker_files
+from tds.identity.authorities import server_files
+from tds.identity.authorities.folder import AuthorityFolder, FolderUnusableError
 from tds.local import broker_tls
 from tds.local.accounts import give, service_account
 from tds.processes import broker_name

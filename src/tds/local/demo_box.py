@@ -9,9 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tds.fleet.models import Gateway, GatewayStatus
-from tds.identity import issuing, keys
-from tds.identity.authority import Authority, serial_text
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities import keys
+from tds.identity.authorities.authority import Authority, serial_text
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.issued import issuing
 from tds.identity.models import How
 from tds.simulator import credential
 

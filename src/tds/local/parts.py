@@ -24,7 +24,7 @@ from tds.processes import AGENT, broker_name, consumer_name, consumers_of
 WEB_WORKERS: Final = 2
 WEB_THREADS: Final = 4  # a worker; WEB_WORKERS × WEB_THREADS pages are made at once, more wait in the socket's queue
 DEMO_HISTORY_DAYS: Final = 30
-SERVER_CA: Final = "server-ca.pem"  # as identity/server_files.py names it
+SERVER_CA: Final = "server-ca.pem"  # as identity/authorities/server_files.py names it
 WEB_GRACE_S: Final = 2  # what a page may still take when the web is told to stop
 
 

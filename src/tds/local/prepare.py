@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from tds.environment import kept_secret
-from tds.identity.folder import AuthorityFolder, FolderUnusableError
+from tds.identity.authorities.folder import AuthorityFolder, FolderUnusableError
 from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES, DEMO, DEMO_BOX, DEMO_GATEWAYS
 
 

@@ -14,8 +14,8 @@ from typing import Final
 
 from aiohttp import web
 
-from tds.identity import est
-from tds.identity.http_refusal import RefusedError
+from tds.identity.enrolment import est
+from tds.identity.enrolment.http_refusal import RefusedError
 from tds.ota_server import connections, service
 from tds.ota_server.connections import WAIT_S
 from tds.ota_server.service import SERVICE, Service

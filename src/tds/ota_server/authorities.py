@@ -5,8 +5,8 @@ from datetime import datetime
 
 from cryptography import x509
 
-from tds.identity.authority import Authority
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities.authority import Authority
+from tds.identity.authorities.folder import AuthorityFolder
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
-from tds.identity.attempts import source_of
+from tds.identity.enrolment.attempts import source_of
 
 MAX_CONNECTIONS: Final = 1_000
 WAIT_S: Final = 15.0  # NB-IoT takes seconds for a round trip

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from tds.identity.http_refusal import RefusedError
+from tds.identity.enrolment.http_refusal import RefusedError
 from tds.ota_server.log import FewLines
 
 THREADS: Final = 4

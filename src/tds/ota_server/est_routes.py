@@ -8,9 +8,9 @@ from http import HTTPStatus
 from aiohttp import web
 from cryptography import x509
 
-from tds.identity import callers, enrolment, est
-from tds.identity.authority import serial_text
-from tds.identity.http_refusal import RefusedError
+from tds.identity.authorities.authority import serial_text
+from tds.identity.enrolment import callers, enrol, est
+from tds.identity.enrolment.http_refusal import RefusedError
 from tds.ota_server import service
 from tds.ota_server.service import Service
 
@@ -41,7 +41,7 @@ async def enroll(request: web.Request) -> web.Response:
     with _counted(of, source, given.user):
         der = await _certification_request(request)
         now, issuing = of.now(), of.authorities().issuing
-        issued = await of.desk.run(lambda: enrolment.by_claim(given, der, issuing, now))
+        issued = await of.desk.run(lambda: enrol.by_claim(given, der, issuing, now))
     of.counts["claimed"] += 1
     return _given(of, given.user, issued, f"with a claim code, to {source}")
 
@@ -57,7 +57,7 @@ async def reenroll(request: web.Request) -> web.Response:
 
     def renew() -> tuple[str, x509.Certificate]:
         caller = callers.find(presented, authorities.trusted, now)
-        return caller.code, enrolment.by_renewal(caller, der, authorities.issuing, authorities.trusted, now)
+        return caller.code, enrol.by_renewal(caller, der, authorities.issuing, authorities.trusted, now)
 
     # By the certificate, for whose it is only the database knows; and apart from claims, so that gateways that are
     # disabled take no tries from a board that enrols from the same address.

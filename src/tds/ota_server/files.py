@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tds.identity import server_files, tls_files
-from tds.identity.folder import AuthorityFolder, FolderUnusableError
+from tds.identity.authorities import server_files, tls_files
+from tds.identity.authorities.folder import AuthorityFolder, FolderUnusableError
 from tds.ota_server import authorities, tls
 from tds.ota_server.authorities import Authorities
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from tds.identity.attempts import source_of
+from tds.identity.enrolment.attempts import source_of
 from tds.ota_server import tls
 from tds.ota_server.connections import Connection, Connections
 

@@ -9,9 +9,9 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from tds.identity import callers
-from tds.identity.attempts import Attempts, source_of
-from tds.identity.callers import Caller
+from tds.identity.enrolment import callers
+from tds.identity.enrolment.attempts import Attempts, source_of
+from tds.identity.enrolment.callers import Caller
 from tds.ota_server.authorities import Authorities
 from tds.ota_server.desk import Desk
 from tds.ota_server.log import FewLines

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities.folder import AuthorityFolder
 from tests.connecting import A, B, Client, Credential, client, device
 from tests.running import RunningBroker, running_broker, shared_folder
 

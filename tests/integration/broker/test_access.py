@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 
 from tds.fleet.probe import PROBE_GATEWAY
-from tds.identity import keys
-from tds.identity.broker_rules import AGENT, CONSUMER, DEVICELINK, STATUS
-from tds.identity.folder import AuthorityFolder
+from tds.identity.access.broker_rules import AGENT, CONSUMER, DEVICELINK, STATUS
+from tds.identity.authorities import keys
+from tds.identity.authorities.folder import AuthorityFolder
 from tds.identity.names import NameRefusedError
 from tds.local.broker import CONSUMER_CLIENT_ID, TELEMETRY_TOPIC
 from tests.connecting import (

@@ -9,11 +9,12 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tds.environment import read
-from tds.identity import broker_files, keys
-from tds.identity.authority import Authority
-from tds.identity.broker_files import Access
-from tds.identity.broker_rules import CONSUMER
-from tds.identity.folder import AuthorityFolder
+from tds.identity.access import broker_files
+from tds.identity.access.broker_files import Access
+from tds.identity.access.broker_rules import CONSUMER
+from tds.identity.authorities import keys
+from tds.identity.authorities.authority import Authority
+from tds.identity.authorities.folder import AuthorityFolder
 from tds.local import broker_tls, certificates
 from tests.connecting import (
     DAY,

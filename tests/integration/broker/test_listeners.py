@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 
 from tds.environment import Plain
-from tds.identity import broker_rules
-from tds.identity.broker_rules import AGENT, CONSUMER, DEVICELINK, STATUS
-from tds.identity.folder import AuthorityFolder
+from tds.identity.access import broker_rules
+from tds.identity.access.broker_rules import AGENT, CONSUMER, DEVICELINK, STATUS
+from tds.identity.authorities.folder import AuthorityFolder
 from tests.connecting import (
     NOBODY,
     REFUSED,

@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 from tds.environment import Plain
-from tds.identity.broker_rules import CONSUMER, DEVICELINK
-from tds.identity.folder import AuthorityFolder
+from tds.identity.access.broker_rules import CONSUMER, DEVICELINK
+from tds.identity.authorities.folder import AuthorityFolder
 from tds.local import brokers, certificates, processes
 from tds.local.accounts import service_account
 from tds.local.broker import CONSUMER_CLIENT_ID, DEVICELINK_CLIENT_ID, PROVISIONED, TELEMETRY_TOPIC, Broker

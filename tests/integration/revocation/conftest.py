@@ -7,9 +7,9 @@ import pytest
 from django.utils import timezone
 
 from tds.fleet.models import Gateway, Tenant
-from tds.identity import revoking
-from tds.identity.authority import Authority
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities.authority import Authority
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.revocation import signing
 from tests import seeding
 from tests.certified import Unit
 from tests.revoking import provision
@@ -37,8 +37,8 @@ def broker(authorities: AuthorityFolder) -> Iterator[RunningBroker]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for the second that the worker leaves between two lists, but where a test says so."""
-    monkeypatch.setattr(revoking, "SIGNED_EVERY_S", 0.05)
-    monkeypatch.setattr(revoking, "WAIT_S", 0.1)  # the end of a test waits for it
+    monkeypatch.setattr(signing, "SIGNED_EVERY_S", 0.05)
+    monkeypatch.setattr(signing, "WAIT_S", 0.1)  # the end of a test waits for it
 
 
 @pytest.fixture

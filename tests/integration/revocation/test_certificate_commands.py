@@ -15,13 +15,11 @@ from typer.testing import CliRunner
 
 from tds.fleet.models import AuditEntry, Gateway, GatewayStatus, Tenant
 from tds.gateway_commands import gateway_app
-from tds.identity import (
-    in_force,
-)
-from tds.identity.authority import Authority
-from tds.identity.certificate_commands import certificate_app
-from tds.identity.folder import AuthorityFolder
+from tds.identity.authorities.authority import Authority
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.issued.certificate_commands import certificate_app
 from tds.identity.models import BrokerAccess, Certificate, RevocationList
+from tds.identity.revocation import in_force
 from tests import seeding
 from tests.certified import Unit, gets_in, session
 from tests.revoking import PROMISE_S, give, guarded, provision

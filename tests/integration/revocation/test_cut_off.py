@@ -11,16 +11,13 @@ from django.utils import timezone
 
 from tds.fleet import audit
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
-from tds.identity import (
-    broker_rules,
-    certificates,
-    claims,
-    held_back,
-    in_force,
-)
-from tds.identity.folder import AuthorityFolder
+from tds.identity.access import broker_rules, held_back
+from tds.identity.access.services_listener import BrokerSilentError, ServicesListener
+from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.enrolment import claims
+from tds.identity.issued import certificates
 from tds.identity.models import Certificate, ClaimCode, GatewayPassword
-from tds.identity.services_listener import BrokerSilentError, ServicesListener
+from tds.identity.revocation import in_force
 from tests import certified, seeding
 from tests.certified import Unit, consumer, gets_in, opened, session
 from tests.revoking import PROMISE_S, give, guarded, keeper, provision, running, up_to_date, wait_cut

@@ -15,23 +15,15 @@ from django.utils import timezone
 
 from tds.environment import Plain
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
-from tds.identity import (
-    agent,
-    broker_files,
-    broker_process,
-    broker_rules,
-    in_force,
-    reached,
-    reloading,
-    revoking,
-    tls_files,
-)
-from tds.identity.authority import Authority, Kind
-from tds.identity.broker_files import Passwords
-from tds.identity.folder import AuthorityFolder
+from tds.identity.access import agent, broker_files, broker_process, broker_rules, reached, reloading
+from tds.identity.access.broker_files import Passwords
+from tds.identity.access.services_listener import ServicesListener
+from tds.identity.authorities import tls_files
+from tds.identity.authorities.authority import Authority, Kind
+from tds.identity.authorities.folder import AuthorityFolder
 from tds.identity.models import BrokerAccess, GatewayPassword, RevocationList
-from tds.identity.revoking import Revoking
-from tds.identity.services_listener import ServicesListener
+from tds.identity.revocation import in_force, signing
+from tds.identity.revocation.signing import Revoking
 from tds.local import certificates
 from tests import certified, connecting, seeding
 from tests import revoking as revoking_parts
@@ -99,12 +91,12 @@ def test_an_agent_that_is_killed_at_any_step_leaves_nobody_uncut_to_the_next_one
     after: bool,
 ) -> None:
     with revoking_parts.connect() as connection:
-        revoking.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
+        signing.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
         keeper(broker).turn(connection)
         assert up_to_date()
         with session(unit, broker) as cut:
             give(gateway, GatewayStatus.DISABLED)
-            revoking.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
+            signing.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
             with monkeypatch.context() as patched:
                 patched.setattr(where, name, killed(getattr(where, name), after=after))
                 with pytest.raises(KilledError):
@@ -154,7 +146,7 @@ def test_as_the_brokers_own_account_the_agent_can_do_all_that_it_has_to(
     with revoking_parts.connect() as connection, session(unit, broker) as cut:
         for status in (GatewayStatus.ACTIVE, GatewayStatus.DISABLED):
             began = give(gateway, status)
-            revoking.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
+            signing.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
             os.setegid(account.gid)
             os.seteuid(account.uid)
             try:
@@ -229,7 +221,7 @@ def test_a_clock_that_is_set_back_turns_nobody_away_for_long(
     """The lists were signed in what is the future now, and servers refuse everybody for such a list."""
     with revoking_parts.connect() as connection:
         ahead = timezone.now() + timedelta(hours=2)
-        revoking.sign_due(connection, authorities.devices(ahead), now=ahead)
+        signing.sign_due(connection, authorities.devices(ahead), now=ahead)
         tried = keeper(broker)
         tried.turn(connection)
         assert (
@@ -237,7 +229,7 @@ def test_a_clock_that_is_set_back_turns_nobody_away_for_long(
         )
         assert not gets_in(unit, broker)
         before = RevocationList.objects.get().this_update
-        signed = revoking.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
+        signed = signing.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
         assert signed.issuers == ("device-1",)
         assert RevocationList.objects.get().this_update < before
         keeper(broker).turn(connection)
@@ -251,11 +243,11 @@ def test_a_database_that_was_put_back_has_everybody_cut_off_whom_it_refuses(
     """Its revisions begin again lower than those that the broker's folder knows of."""
     with revoking_parts.connect() as connection:
         now = timezone.now()
-        revoking.sign_due(connection, authorities.devices(now), now=now)
+        signing.sign_due(connection, authorities.devices(now), now=now)
         keeper(broker).turn(connection)
         with session(unit, broker) as cut:
             give(gateway, GatewayStatus.DISABLED)
-            revoking.sign_due(connection, authorities.devices(now), now=now + timedelta(seconds=2))
+            signing.sign_due(connection, authorities.devices(now), now=now + timedelta(seconds=2))
             # As if the broker's row had been that far when the backup was made.
             BrokerAccess.objects.update(revision=RevocationList.objects.get().revision)
             keeper(broker).turn(connection)
@@ -279,7 +271,7 @@ def test_gateways_that_are_away_with_sessions_that_end_by_themselves_are_no_harm
                 with session(each, broker) as there:
                     assert there.present is (number > 0)
             give(gateways[0], GatewayStatus.ACTIVE if number % 2 else GatewayStatus.DISABLED)
-            revoking.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
+            signing.sign_due(connection, authorities.devices(timezone.now()), now=timezone.now())
             kept.turn(connection)
             assert up_to_date()
     assert broker.process.poll() is None
@@ -318,7 +310,7 @@ def test_an_agent_that_was_killed_while_the_broker_read_leaves_no_broker_that_ca
 ) -> None:
     with running_broker(authorities=authorities) as other, revoking_parts.connect() as connection:
         (other.broker.tls / reloading.RELOAD_END).rename(other.broker.tls / reloading.AWAY)
-        revoking.sign_due(connection, [device], now=timezone.now())
+        signing.sign_due(connection, [device], now=timezone.now())
         keeper(other).turn(connection)
         assert up_to_date()
         assert not (other.broker.tls / reloading.AWAY).is_symlink()
@@ -338,7 +330,7 @@ def test_an_agent_that_was_killed_while_the_broker_read_leaves_no_broker_that_ca
 def test_two_authorities_have_a_list_each_and_the_old_one_is_out_when_its_overlap_ends(
     broker: RunningBroker, acme: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revoking, "UNASKED_EVERY_S", 0.2)
+    monkeypatch.setattr(signing, "UNASKED_EVERY_S", 0.2)
     folder = AuthorityFolder(tmp_path / "ca")
     folder.init(timezone.now())
     (tmp_path / "units").mkdir()
@@ -432,7 +424,7 @@ def test_whoever_came_in_while_the_list_was_not_in_force_is_cut_off_when_it_is(
     other = seeding.gateway(gateway.tenant, "GW-OTHER")
     provision(broker.broker.folder, authorities.device(), other, broker)
     give(gateway, GatewayStatus.DISABLED)
-    with running([revoking.Revoking(authorities, timezone.now).turn]):
+    with running([signing.Revoking(authorities, timezone.now).turn]):
         with running([keeper(broker).turn]):
             wait_until(up_to_date, "the list in force")
         BrokerAccess.objects.update(settled=BrokerAccess.objects.get().revision)  # nobody is waited for any more
@@ -451,7 +443,7 @@ def test_whoever_came_in_over_a_list_that_was_lost_is_cut_off_when_it_is_back(
     broker: RunningBroker, authorities: AuthorityFolder, unit: Unit, gateway: Gateway
 ) -> None:
     give(gateway, GatewayStatus.DISABLED)
-    with running([revoking.Revoking(authorities, timezone.now).turn]):
+    with running([signing.Revoking(authorities, timezone.now).turn]):
         with running([keeper(broker).turn]):
             wait_until(up_to_date, "the list in force")
         BrokerAccess.objects.update(settled=BrokerAccess.objects.get().revision)

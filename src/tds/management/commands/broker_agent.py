@@ -11,8 +11,8 @@ from django.utils import timezone
 from tds import wiring, worker
 from tds.environment import MAX_BROKERS
 from tds.heartbeat import Pulse
-from tds.identity import reached
-from tds.identity.agent import Keeper
+from tds.identity.access import reached
+from tds.identity.access.agent import Keeper
 from tds.ingest import database
 from tds.processes import AGENT, broker_name, stop_on_signal
 from tds.settings import ENV

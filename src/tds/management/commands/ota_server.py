@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tds import wiring
 from tds.heartbeat import Pulse
-from tds.identity.folder import FolderUnusableError
+from tds.identity.authorities.folder import FolderUnusableError
 from tds.ingest import database
 from tds.ota_server.desk import DATABASE_OPTIONS
 from tds.ota_server.server import serve
