@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
@@ -23,6 +24,7 @@ from tds.identity.issued.certificate_commands import certificate_app
 from tds.ingest.ledger_commands import ledger_app
 from tds.ingest.ledger_commands import main as ledger_main
 from tds.local.refusal import CannotStartError
+from tds.owners import denied
 from tds.provision_command import provision
 from tds.quarantine_commands import quarantine_app
 from tds.readings_commands import readings_app
@@ -84,7 +86,29 @@ def up(
 
 
 app.command("simulate")(simulate)
-app.add_typer(ca_app, name="ca")
+
+
+def load_audit(context: typer.Context) -> None:
+    """The callback of a group that needs no database, and writes down what it did where there is one."""
+    context.obj = note_of_authority
+
+
+def note_of_authority(action: str, name: str, detail: dict[str, str | int | None]) -> str:
+    """An entry in the audit trail; or why there is none, as part of a sentence."""
+    try:
+        load_django()
+        from tds.fleet import audit
+        from tds.fleet.models import AuditAction
+
+        audit.note(AuditAction(action), audit.authority(name), by=audit.COMMAND_LINE, detail=detail)
+    except (DatabaseError, psycopg.Error):
+        return "the database is away, or was never set up"
+    except (ImproperlyConfigured, OSError) as error:
+        return str(error).rstrip(".")
+    return ""
+
+
+app.add_typer(ca_app, name="ca", callback=load_audit)
 
 
 def load_django() -> None:
@@ -167,6 +191,12 @@ def main() -> None:
         sys.exit(2)
     except CannotStartError as error:
         sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    except PermissionError as error:
+        # Another account's home: any command may be the first to come to a file that is closed to us.
+        if not error.filename:
+            raise
+        sys.stderr.write(f"{error.filename} can't be used: {denied(Path(os.fsdecode(error.filename)))}.\n")
         sys.exit(1)
     except (DatabaseError, psycopg.Error) as error:  # the second: of the stores, which speak SQL
         sys.stderr.write(f"{database_failure(error)}\n")

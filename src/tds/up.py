@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tds.environment import BROKER_COUNT, MAX_BROKERS, Environment, broker_count, kept_secret, read
 from tds.local import broker_tls, brokers, parts, ports
@@ -28,6 +29,7 @@ from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES
 from tds.local.processes import write_whole
 from tds.local.refusal import CannotStartError
 from tds.local.supervisor import StopAskedError, Supervisor, say
+from tds.owners import denied
 from tds.processes import broker_name
 
 
@@ -36,17 +38,19 @@ def up(*, demo: bool | None, brokers: int | None, without: frozenset[str]) -> No
     environment = read(os.environ)
     home = environment.home
     count = brokers or (1 if environment.mqtt_urls_given else broker_count(home))
-    earlier = [number for number in range(1, MAX_BROKERS + 1) if (home / broker_name(number) / PROVISIONED).exists()]
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        free_bytes = shutil.disk_usage(home).free
+        numbers = range(1, MAX_BROKERS + 1)
+        earlier = [number for number in numbers if (home / broker_name(number) / PROVISIONED).exists()]
+    except OSError as error:
+        why = denied(Path(error.filename or home)) if isinstance(error, PermissionError) else error.strerror
+        raise CannotStartError(f"TDS_HOME is {str(home)!r}, which can't be used: {why}.") from error
     now = datetime.now(UTC)
     plan = make_plan(
         environment, demo=demo, without=without, variables=os.environ, now=now, brokers=count, provisioned=earlier
     )
     environment = replace(plan.environment, mqtt_plain=plan.plain)
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        free_bytes = shutil.disk_usage(home).free
-    except OSError as error:
-        raise CannotStartError(f"TDS_HOME is {str(home)!r}, which can't be used: {error.strerror}.") from error
     with only_one(home):
         if left := recover(home):
             say(f"An earlier start was killed; stopped what it left: {', '.join(left)}.")

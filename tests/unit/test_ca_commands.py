@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tds.cli import app
+from tds.identity.authorities.ca_commands import ca_app
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tds(*words: str, stdin: str = "") -> Result:
-    return CliRunner().invoke(app, ["ca", *words], input=stdin)
+    return CliRunner().invoke(ca_app, words, input=stdin)
 
 
 def test_the_authorities_are_made_once_and_listed(home: Path) -> None:

@@ -14,6 +14,7 @@ from tds.environment import Environment, Mode, server_names
 from tds.identity.authorities import tls_files
 from tds.identity.authorities.tls_files import AUTHORITIES
 from tds.local.refusal import CannotStartError
+from tds.owners import denied
 
 TLS: Final = "tls"  # of a broker's folder
 
@@ -23,12 +24,18 @@ def hosts(environment: Environment) -> tuple[str, ...]:
 
 
 def has_authority(environment: Environment) -> bool:
+    """Raises PermissionError when we are not let in to see."""
     return (environment.ca_folder / AUTHORITIES).exists()
 
 
 def refuse_without_authority(environment: Environment) -> None:
     """In production a person makes the authorities, and takes the root's key away. Raises CannotStartError."""
-    if environment.mode is Mode.PRODUCTION and not has_authority(environment):
+    try:
+        there = has_authority(environment)
+    except PermissionError as error:
+        what = f"The certificate authorities in {environment.ca_folder} can't be used"
+        raise CannotStartError(f"{what}: {denied(environment.ca_folder)}.") from error
+    if environment.mode is Mode.PRODUCTION and not there:
         raise CannotStartError(
             f"There is no certificate authority in {environment.ca_folder}, and without one no gateway can come in by "
             "TLS; make one with ./tds ca init, then start again."

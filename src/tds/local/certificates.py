@@ -19,11 +19,14 @@ from tds.processes import broker_name
 
 
 def make(folder: Path, authorities: AuthorityFolder, hosts: Sequence[str], now: datetime) -> None:
-    """All files of a broker's folder, which are its account's alone. Raises FolderUnusableError, OSError."""
-    account = service_account("mosquitto")
+    """Key, certificates and lists in a broker's folder. Raises FolderUnusableError, OSError.
+
+    The folder is given to the broker's account, and what is written into it is its owner's from the first byte on:
+    there is no moment at which the stamp says that all is well and the key is root's.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    give(folder, service_account("mosquitto"))
     server_files.write(folder, authorities, hosts, now)
-    for path in (folder, *folder.iterdir()):
-        give(path, account)
 
 
 def renew(environment: Environment, now: datetime) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from tds.local.processes import Identity, identity_of, is_running, kill_group, recall, remember, send, wait_gone
 from tds.local.refusal import CannotStartError
+from tds.owners import denied
 
 # Who talks stops before who listens. Each stage has until its second (from the start of the stop) to end by itself.
 STAGES: Final = (
@@ -98,10 +99,12 @@ def only_one(home: Path) -> Iterator[None]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (folder / "lock").open("a+", encoding="utf-8")
-    except OSError as error:
+    except PermissionError as error:
         raise CannotStartError(
-            f"{folder} can't be used ({error.strerror}); run as its owner, or set TDS_HOME to another folder."
+            f"{folder} can't be used: {denied(folder)}, or set TDS_HOME to a folder of yours."
         ) from error
+    except OSError as error:
+        raise CannotStartError(f"{folder} can't be used ({error.strerror}); set TDS_HOME to another folder.") from error
     with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,9 @@
 """Which certificates a broker takes from gateways, and which it shows them: one real mosquitto, real TLS."""
 
+import os
 import socket
 import ssl
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,10 +14,12 @@ from tds.environment import read
 from tds.identity.access import broker_files
 from tds.identity.access.broker_files import Access
 from tds.identity.access.broker_rules import CONSUMER
-from tds.identity.authorities import keys
+from tds.identity.authorities import keys, tls_files
 from tds.identity.authorities.authority import Authority
 from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.authorities.tls_files import CHAIN, DEVICE_ANCHORS, KEY, REVOKED, SERVER_CA
 from tds.local import broker_tls, certificates
+from tds.local.accounts import service_account
 from tests.connecting import (
     DAY,
     NOBODY,
@@ -29,6 +33,8 @@ from tests.connecting import (
     tls_alert,
 )
 from tests.running import RunningBroker, running_broker, wait_until
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to another account")
 
 # Which certificates are taken
 
@@ -156,3 +162,70 @@ def test_the_brokers_certificate_is_renewed_while_it_runs_and_no_session_notices
             wait_until(lambda: served(broker) != first, "another certificate")
             assert found.publish(f"status/{B}") in {0, NOBODY}
             assert not found.gone.is_set()
+
+
+# Whose its files are
+
+
+def owners(folder: Path) -> dict[str, int]:
+    return {name: (folder / name).stat().st_uid for name in (KEY, CHAIN, DEVICE_ANCHORS, SERVER_CA, REVOKED)}
+
+
+@as_root
+def test_files_of_a_broker_are_its_accounts_while_an_agent_writes_there_as_well(
+    authorities: AuthorityFolder, folder: Path
+) -> None:
+    """The agent's drafts come and go at any moment."""
+    account, tls = service_account("mosquitto"), folder / "busy" / "tls"
+    assert account
+    certificates.make(tls, authorities, ["localhost"], datetime.now(UTC))
+    lists, stop = (tls / REVOKED).read_bytes(), threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            broker_files.put(tls, Access(1, {REVOKED: lists}, ()), [REVOKED])
+
+    agent = threading.Thread(target=write)
+    agent.start()
+    try:
+        for _ in range(20):
+            certificates.make(tls, authorities, ["localhost"], datetime.now(UTC))
+            assert set(owners(tls).values()) == {account.uid}
+    finally:
+        stop.set()
+        agent.join()
+
+
+@as_root
+def test_a_start_that_is_killed_at_any_file_leaves_the_broker_no_key_that_it_can_not_read(
+    authorities: AuthorityFolder, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, tls = service_account("mosquitto"), folder / "killed" / "tls"
+    assert account
+    real, left = Path.replace, [0]
+
+    def replace(draft: str, path: Path) -> None:
+        if not left[0]:
+            raise OSError("killed")
+        left[0] -= 1
+        real(Path(draft), path)
+
+    monkeypatch.setattr(os, "replace", replace)
+    for files in range(6):
+        left[0] = files
+        with pytest.raises(OSError, match="killed"):
+            certificates.make(tls, authorities, ["localhost"], datetime.now(UTC))
+        assert {path.stat().st_uid for path in (tls, *tls.iterdir())} == {account.uid}
+        assert not tls_files.fit(tls, authorities.stamp(), ["localhost"], datetime.now(UTC))
+
+
+@as_root
+def test_a_key_that_root_took_for_itself_is_made_anew(authorities: AuthorityFolder, folder: Path) -> None:
+    account, tls, now = service_account("mosquitto"), folder / "taken" / "tls", datetime.now(UTC)
+    assert account
+    certificates.make(tls, authorities, ["localhost"], now)
+    assert broker_tls.to_make([tls], authorities.path, ["localhost"], now=now) == []
+    os.chown(tls / KEY, 0, 0)
+    assert broker_tls.to_make([tls], authorities.path, ["localhost"], now=now) == [tls]
+    certificates.make(tls, authorities, ["localhost"], now)
+    assert set(owners(tls).values()) == {account.uid}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tds.fleet.commands import fail, say
+from tds.owners import denied
 
 if TYPE_CHECKING:
     from tds.identity.authorities.authority import Authority
@@ -23,10 +24,11 @@ ca_app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of sentences.")]
 MAX_OVERLAP_DAYS: Final = 3_650
+MAX_NOTED_CHARS: Final = 500  # of a text in the audit trail
 
 
 @ca_app.command("init")
-def init(*, as_json: Json = False) -> None:
+def init(context: typer.Context, *, as_json: Json = False) -> None:
     """Make the authorities, once for all. `tds up` does it by itself on a desk; production is asked to do it."""
     from tds.identity.authorities.folder import ROOT_KEY
 
@@ -34,6 +36,7 @@ def init(*, as_json: Json = False) -> None:
     with _sentences():
         folder.init(_now())
         document = _described(folder)
+    _write_down(context, "ca.made", "root")
     say(
         document,
         f"Certificate authorities are in {folder.path}. Keep the root's key elsewhere: "
@@ -67,6 +70,7 @@ def show(*, as_json: Json = False) -> None:
 
 @ca_app.command("rotate")
 def rotate(
+    context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="device|service", help="Which authority gets a successor.")],
     *,
     overlap_days: Annotated[
@@ -89,6 +93,7 @@ def rotate(
         before = getattr(folder, kind)().name
         name = folder.rotate(Kind(kind), _now(), overlap_days=overlap_days)
         document = _described(folder)
+    _write_down(context, "ca.rotated", name, before=before, overlap_days=overlap_days)
     until = {each["name"]: each["trusted_until"][:10] for each in document["authorities"]}.get(before, "this moment")
     what = (
         "Gateways that renew from now on get theirs from it; brokers trust it within a minute."
@@ -101,6 +106,7 @@ def rotate(
 
 @ca_app.command("issue-server")
 def issue_server(
+    context: typer.Context,
     hosts: Annotated[list[str], typer.Argument(metavar="HOST…", help="Names and addresses that it is reached by.")],
     *,
     out: Annotated[Path, typer.Option(file_okay=False, metavar="DIR", help="A folder for key and certificates.")],
@@ -112,11 +118,16 @@ def issue_server(
     if wrong := next((host for host in hosts if not (is_address(host) or HOST_NAME.match(host))), None):
         fail(f"{wrong!r} is no host name and no IP address.")
     folder = _folder()
-    if (out / tls_files.KEY).exists():
+    try:
+        there = (out / tls_files.KEY).exists()
+    except OSError as error:
+        fail(_not_written(out, error))
+    if there:
         fail(f"{out / tls_files.KEY} is there already; name another folder, or move it away.")
     with _sentences():
         key, now = keys.new_key(), _now()
         chain = server_files.chain_pem(folder, key.public_key(), hosts, now)
+        by = folder.service().name
         trusted = folder.server_ca_pem(now)
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,7 +135,8 @@ def issue_server(
         keys.write_public(out / tls_files.CHAIN, chain)
         keys.write_public(out / tls_files.SERVER_CA, trusted)
     except OSError as error:
-        fail(f"{out} can't be written: {error.strerror}.")
+        fail(_not_written(out, error))
+    _write_down(context, "ca.server_issued", by, hosts=", ".join(hosts)[:MAX_NOTED_CHARS])
     typer.echo(
         f"{out} has {tls_files.KEY}, {tls_files.CHAIN} (good for 397 days; then make it again) and "
         f"{tls_files.SERVER_CA}, which browsers must be told to trust."
@@ -133,6 +145,7 @@ def issue_server(
 
 @ca_app.command("export-root")
 def export_root(
+    context: typer.Context,
     file: Annotated[
         Path, typer.Argument(dir_okay=False, help="A new file, best on a medium that is then locked away.")
     ],
@@ -148,12 +161,15 @@ def export_root(
             target.flush()
             os.fsync(descriptor)
     except OSError as error:
-        fail(f"{file} can't be written: {error.strerror}.")
+        fail(_not_written(file, error))
+    _write_down(context, "ca.root_exported", "root", file=str(file)[:MAX_NOTED_CHARS])
     typer.echo(f"The root is in {file}. When that is safe: ./tds ca remove-root-key")
 
 
 @ca_app.command("remove-root-key")
-def remove_root_key(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+def remove_root_key(
+    context: typer.Context, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+) -> None:
     """Take the root's key away from this machine. Without a copy elsewhere no authority can ever be rotated."""
     folder = _folder()
     with _sentences():
@@ -162,7 +178,14 @@ def remove_root_key(*, yes: Annotated[bool, typer.Option("--yes", help="Do not a
         if not yes and not typer.confirm("Is a copy of the root's key kept elsewhere, and was it read back?"):
             raise typer.Exit(1)
         folder.remove_root_key()
+    _write_down(context, "ca.root_removed", "root")
     typer.echo("The root's key is gone from here. For a rotation, put the exported file back as root.key.")
+
+
+def _write_down(context: typer.Context, action: str, name: str, **detail: str | int) -> None:
+    """In the audit trail, by whom cli.py puts there: the authorities are made before there is a database to keep it."""
+    if context.obj and (trouble := context.obj(action, name, detail)):
+        typer.echo(f"Warning: it was done, and is not in the audit trail ({trouble}).", err=True)
 
 
 def _folder() -> "AuthorityFolder":
@@ -198,6 +221,10 @@ def _described(folder: "AuthorityFolder") -> dict[str, Any]:
         *(row(each, folder.service().name) for each in folder.services(now)),
     ]
     return {"folder": str(folder.path), "root_key_here": root.key is not None, "authorities": authorities}
+
+
+def _not_written(path: Path, error: OSError) -> str:
+    return f"{path} can't be written: {denied(path) if isinstance(error, PermissionError) else error.strerror}."
 
 
 @contextmanager

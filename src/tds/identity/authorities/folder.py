@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tds.identity.authorities import keys, tls_files
 from tds.identity.authorities.authority import DEVICE_DAYS, Authority, Kind, Root, make_issuing, make_root
+from tds.owners import denied
 
 STATE: Final = tls_files.AUTHORITIES
 ROOT_CERTIFICATE: Final = "root.crt"
@@ -54,7 +55,8 @@ class AuthorityFolder:
         self.path = path
 
     def exists(self) -> bool:
-        return (self.path / STATE).exists()
+        """Whether authorities were made here. Raises FolderUnusableError when we are not let in to see."""
+        return self._is_there(STATE)
 
     def init(self, now: datetime) -> None:
         """Make root, device authority and service authority. Raises FolderUnusableError when they are there."""
@@ -65,7 +67,7 @@ class AuthorityFolder:
                     "turn every gateway away."
                 )
             left = sorted(file.name for file in self.path.glob("*.key"))
-            if left and not (self.path / BEGUN).exists():
+            if left and not self._is_there(BEGUN):
                 raise FolderUnusableError(
                     f"{self.path} has keys of authorities ({', '.join(left)}) and no {STATE}; take that from a backup. "
                     "New authorities would overwrite them, and turn every gateway away."
@@ -103,7 +105,7 @@ class AuthorityFolder:
         """With its key when that is here."""
         certificate = self._certificate(ROOT_CERTIFICATE)
         path = self.path / ROOT_KEY
-        if not path.exists():
+        if not self._is_there(ROOT_KEY):
             return Root(certificate)
         root = Root(certificate, self._key(ROOT_KEY))
         if root.key is not None and root.key.public_key() != certificate.public_key():
@@ -120,7 +122,11 @@ class AuthorityFolder:
         return _pem(root.certificate) + keys.pem(root.key)
 
     def remove_root_key(self) -> None:
-        (self.path / ROOT_KEY).unlink(missing_ok=True)
+        """Raises FolderUnusableError."""
+        try:
+            (self.path / ROOT_KEY).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def device(self) -> Authority:
         """The authority that issues to gateways now."""
@@ -133,6 +139,10 @@ class AuthorityFolder:
     def devices(self, now: datetime) -> list[Authority]:
         """All whose gateways are let in at `now`, the oldest first."""
         return [self._authority(name) for name in self._names(Kind.DEVICE, now)]
+
+    def device_names(self, now: datetime) -> list[str]:
+        """Of the same, without a look at their keys."""
+        return self._names(Kind.DEVICE, now)
 
     def services(self, now: datetime) -> list[Authority]:
         return [self._authority(name) for name in self._names(Kind.SERVICE, now)]
@@ -232,7 +242,18 @@ class AuthorityFolder:
             return FolderUnusableError(
                 f"There is no certificate authority in {self.path}; make one with: ./tds ca init"
             )
-        return FolderUnusableError(f"{self.path / name} can't be read: {error.strerror}.")
+        return FolderUnusableError(f"{self.path / name} can't be read: {_why(self.path / name, error)}.")
+
+    def _unwritable(self, error: OSError) -> FolderUnusableError:
+        return FolderUnusableError(f"{self.path} can't be written: {_why(self.path, error)}.")
+
+    def _is_there(self, name: str) -> bool:
+        # Path.exists() tells of a folder that is closed to us by a PermissionError, and of all else by False.
+        try:
+            return (self.path / name).exists()
+        except OSError as error:
+            path = self.path / name
+            raise FolderUnusableError(f"{path} can't be looked for: {_why(path, error)}.") from error
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
@@ -241,14 +262,18 @@ class AuthorityFolder:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
-            raise FolderUnusableError(f"{self.path} can't be written: {error.strerror}.") from error
+            raise self._unwritable(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         except OSError as error:
-            raise FolderUnusableError(f"{self.path} can't be written: {error.strerror}.") from error
+            raise self._unwritable(error) from error
         finally:
             os.close(lock)
+
+
+def _why(path: Path, error: OSError) -> str:
+    return denied(path) if isinstance(error, PermissionError) else str(error.strerror)
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -8,6 +8,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tds.owners import denied
+
 PRIVATE_MODE = 0o600
 
 
@@ -30,6 +32,8 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """The P-256 key in a PEM file. Raises KeyUnusableError."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except PermissionError as error:
+        raise KeyUnusableError(f"The key {path} can't be read: {denied(path)}.") from error
     except OSError as error:
         raise KeyUnusableError(f"The key {path} can't be read: {error.strerror}.") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -40,7 +44,10 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def write_private(path: Path, contents: bytes) -> None:
-    """Whole or not at all, and readable by its owner alone from the first byte on."""
+    """Whole or not at all, and readable by its owner alone from the first byte on.
+
+    What root writes belongs to the folder's owner: a broker's files are its account's, however early we are killed.
+    """
     _write(path, contents, PRIVATE_MODE)
 
 
@@ -52,6 +59,7 @@ def _write(path: Path, contents: bytes, mode: int) -> None:
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
+            _give_to_owner_of(path.parent, descriptor)
             os.fchmod(descriptor, mode)
             file.write(contents)
             file.flush()
@@ -60,3 +68,10 @@ def _write(path: Path, contents: bytes, mode: int) -> None:
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def _give_to_owner_of(folder: Path, descriptor: int) -> None:
+    """As root: whoever has the folder must be able to read what is in it, from the moment that it is there."""
+    owner, file = folder.stat(), os.fstat(descriptor)
+    if os.geteuid() == 0 and (owner.st_uid, owner.st_gid) != (file.st_uid, file.st_gid):
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)

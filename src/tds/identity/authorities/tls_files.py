@@ -21,11 +21,14 @@ AUTHORITIES: Final = "authorities.json"  # of the authorities' folder: which the
 def fit(folder: Path, authorities: str, hosts: Sequence[str], now: datetime) -> bool:
     """Whether the files are there, are for these hosts and authorities, and do not end soon. Reads one.
 
-    `authorities` is the text of AUTHORITIES.
+    `authorities` is the text of AUTHORITIES. A file that is not the folder's owner's may be closed to the server, as
+    one that root put there by hand.
     """
     try:
         stamp = json.loads((folder / STAMP).read_text(encoding="ascii"))
-        whole = all((folder / name).exists() for name in (KEY, CHAIN, DEVICE_ANCHORS, SERVER_CA, REVOKED))
+        owner = folder.stat().st_uid
+        found = [(folder / name).stat().st_uid for name in (KEY, CHAIN, DEVICE_ANCHORS, SERVER_CA, REVOKED)]
+        whole = all(uid == owner for uid in found)
         return (
             whole
             and stamp["hosts"] == list(hosts)

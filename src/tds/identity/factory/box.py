@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from tds.identity.authorities import keys
 from tds.identity.factory import unit_folder
 from tds.identity.factory.journal import JOURNAL, Journal, sync_folders
 from tds.identity.factory.unit_folder import Credentials
+from tds.owners import denied
 
 LIST: Final = "units.json"
 FORMAT: Final = "tds-box-1"
@@ -67,10 +68,16 @@ class Box:
         """What a run that was cut off left half done."""
         unit_folder.clear_drafts(self.path)
 
-    def finish(self, entries: Sequence[Entry], pages: Iterable[tuple[str, str]]) -> None:
+    def finish(
+        self,
+        entries: Sequence[Entry],
+        pages: Iterable[tuple[str, str]],
+        still_good: Callable[[Collection[str]], Collection[str]],
+    ) -> dict[str, Credentials]:
         """Write the list and the pages, have all on the disk, and only then forget what the journal has of it.
 
-        Raises OSError.
+        `still_good` says of serial numbers which let a gateway in. What it has yet to keep of units that this run's
+        list leaves out comes back, by code. Raises OSError.
         """
         self.write_list(entries)
         written = set()
@@ -82,12 +89,19 @@ class Box:
                 old.unlink()
         os.sync()  # one call for thousands of small files
         sync_folders([self.path])
-        self.journal.keep(self._missing())
+        missing = self._missing(still_good)
+        self.journal.keep(missing)
+        return missing
 
-    def _missing(self) -> dict[str, Credentials]:
-        """What a run that was cut off had given, and this one, with another list, made no folder for."""
+    def _missing(self, still_good: Callable[[Collection[str]], Collection[str]]) -> dict[str, Credentials]:
+        """What a run that was cut off had given, and this one, with another list, made no folder for.
+
+        A certificate that was revoked since, ran out, or was never recorded needs its key no more.
+        """
         journaled = self.journal.read(without=self.settled)
-        return {code: own for code, own in journaled.items() if unit_folder.look(self.path, code).serial != own.serial}
+        found = {code: own for code, own in journaled.items() if unit_folder.look(self.path, code).serial != own.serial}
+        good = still_good([own.serial for own in found.values()]) if found else ()
+        return {code: own for code, own in found.items() if own.serial in good}
 
 
 def check(path: Path, codes: Iterable[str]) -> None:
@@ -98,7 +112,7 @@ def check(path: Path, codes: Iterable[str]) -> None:
         raise BoxRefusedError(f"{path} has other files in it and is no box; name a new folder with --out.")
     place = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not os.access(place, os.W_OK | os.X_OK):
-        raise BoxRefusedError(f"{place} can't be written by you; name another folder with --out.")
+        raise BoxRefusedError(f"{place} can't be written: {denied(place)}, or name a folder of yours with --out.")
     missing = sum(not (path / code).exists() for code in codes)
     free, needed = shutil.disk_usage(place).free, missing * unit_folder.BYTES_ON_DISK + SPARE_BYTES
     if free < needed:
@@ -126,6 +140,8 @@ def opened(path: Path) -> Iterator[Box]:
 
 
 def disk_sentence(path: Path, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return f"{path} can't be used: {denied(Path(error.filename or path))}, or name a folder of yours with --out."
     what = "the disk is full; make room" if error.errno == errno.ENOSPC else f"{error.strerror}; mend that"
     return f"{path} can't be written: {what}, and the same command goes on where it stopped."
 
