@@ -1,5 +1,8 @@
 import errno
+import os
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -82,3 +85,27 @@ def test_the_port_of_our_own_processes_that_a_person_named_is_used_or_refused() 
 def test_an_address_of_another_machine_is_no_place_to_listen() -> None:
     assert trouble("192.0.2.7", free_port()) == errno.EADDRNOTAVAIL
     assert trouble("no such name.invalid", free_port()) == errno.EADDRNOTAVAIL
+
+
+def test_an_address_of_ipv6_where_that_is_switched_off_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `ipv6.disable=1` there is no such kind of socket at all."""
+
+    class Unsupported:
+        def __init__(self, family: int) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", Unsupported)
+    assert trouble("::1", 8000) == errno.EAFNOSUPPORT
+    with pytest.raises(CannotStartError, match="IPv6 is switched off on this machine"):
+        refuse_taken(PORTS, {"web": "::1"})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network of its own")
+def test_an_address_of_ipv6_that_this_machine_does_not_have_is_a_sentence() -> None:
+    """In a network of its own, whose loopback has no address before somebody sets it up."""
+    program = "from tds.local.ports import *; print(sentence('web', 8000, '::1', trouble('::1', 8000)))"
+    words = ("unshare", "--net", sys.executable, "-c", program)
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    said = subprocess.run(words, capture_output=True, text=True, check=True, env=variables)
+    assert said.stdout == "TDS_BIND is '::1', which is no address of this machine; correct it.\n"

@@ -42,16 +42,16 @@ def for_url(address: str) -> str:
 def trouble(address: str, port: int) -> int:
     """0 when a server may listen there, else the errno of why not."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        # As servers do: connections of an earlier run that linger in TIME_WAIT are no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family) as probe:
+            # As servers do: connections of an earlier run that linger in TIME_WAIT are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
             probe.listen(1)
-        except socket.gaierror:
-            return errno.EADDRNOTAVAIL
-        except OSError as error:
-            return error.errno or errno.EINVAL
+    except socket.gaierror:
+        return errno.EADDRNOTAVAIL
+    except OSError as error:
+        return error.errno or errno.EINVAL
     return 0
 
 
@@ -104,6 +104,10 @@ def private_port() -> int:
 def sentence(field: str, port: int, address: str, found: int) -> str:
     variable = PORT_VARIABLES[field][0]
     match found:
+        case errno.EAFNOSUPPORT:
+            return (
+                f"TDS_BIND is {address!r}, and IPv6 is switched off on this machine; switch it on, or name an IPv4 one."
+            )
         case errno.EADDRNOTAVAIL:
             return f"TDS_BIND is {address!r}, which is no address of this machine; correct it."
         case errno.EACCES:
