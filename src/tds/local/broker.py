@@ -19,7 +19,7 @@ from tds.environment import Plain
 from tds.identity.access import broker_rules
 from tds.identity.authorities import tls_files
 from tds.local.accounts import Account, give
-from tds.local.broker_config import AUTOSAVE_S, LOOPBACK, RELOAD_END, Listeners, configuration
+from tds.local.broker_config import AUTOSAVE_S, LOOPBACK, RELOAD_END, Listeners, configuration, socket_path
 from tds.local.broker_tls import TLS
 from tds.local.processes import write_whole
 from tds.local.refusal import CannotStartError
@@ -119,7 +119,10 @@ class Broker:
         )
 
     def command(self) -> list[str]:
-        return [find_program(), "-c", str(self.configuration)]
+        words = [find_program(), "-c", str(self.configuration)]
+        if socket_path(self.tls).is_absolute():
+            return words
+        return ["env", f"--chdir={self.tls}", *words]
 
     def saved_at(self) -> int:
         """When it last wrote its database, in nanoseconds; 0 when it never did."""

@@ -1,8 +1,6 @@
 """The text of a private mosquitto's configuration. Pure: where it listens in, lines out."""
 
-import tempfile
 from dataclasses import dataclass
-from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -22,6 +20,7 @@ PID_FILE: Final = "mosquitto.pid"  # in `data`: it is written when the broker ha
 MAX_PACKET_BYTES: Final = 393_216  # a payload with a topic and properties of 64 KiB each; the sender is told or cut off
 
 RELOAD_END: Final = "reload-ends-here.crt"  # as identity/access/reloading.py does
+SOCKET: Final = "nobody.sock"
 MAX_SOCKET_PATH_BYTES: Final = 107  # unix(7)
 
 
@@ -136,11 +135,15 @@ allow_anonymous false
 
 
 def socket_path(tls: Path) -> Path:
-    """Beside the other files, unless that is deeper than a socket's name may be, or has a blank: there it would end."""
-    path = tls / "nobody.sock"
-    if len(bytes(path)) <= MAX_SOCKET_PATH_BYTES and " " not in str(path):
-        return path
-    return Path(tempfile.gettempdir()) / f"tds-{sha256(bytes(path)).hexdigest()[:16]}.sock"
+    """Beside the other files, which are for the broker's account alone.
+
+    In a folder of everybody's, as /tmp, another account could have the name first, and the broker would not start.
+    Where the path is longer than a socket's may be, or has a blank, where it would end: the name alone. The broker is
+    then started in that folder (broker.py).
+    """
+    path = tls / SOCKET
+    fits = len(bytes(path)) <= MAX_SOCKET_PATH_BYTES and " " not in str(path)
+    return path if fits else Path(SOCKET)
 
 
 def _without_tls(access: Plain, tls: Path) -> str:
