@@ -7,7 +7,7 @@ import http.client
 import itertools
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from tds.identity.authorities.authority import Kind
 from tds.identity.authorities.folder import AuthorityFolder
 from tds.identity.enrolment import claims, enrol, requests
 from tds.identity.enrolment.attempts import OF_A_CODE
-from tds.identity.issued import issuing
+from tds.identity.issued import certificates, issuing
 from tds.identity.models import Certificate, ClaimCode, GatewayPassword, How
 from tests import seeding
 from tests.enrolling import (
@@ -212,23 +212,103 @@ def test_a_claim_code_tried_twice_is_refused_the_second_time(board: Board, gatew
     assert given_to(gateway) == 1
 
 
+def test_a_claim_whose_answer_was_lost_can_be_asked_again_with_the_same_key(board: Board, gateway: Gateway) -> None:
+    """The board is sure of nothing but its key: what it had before is revoked, and its code is used up."""
+    former = Board(board.server, board.folder / "former", gateway.code)
+    former.given(board.server.authorities.device(), gateway)
+    claim = claim_for(gateway)
+    lost = board.enroll(claim)
+    again = board.enroll(claim)  # a request of its own: ECDSA signs differently each time
+    assert (lost.status, again.status, again.body) == (200, 200, lost.body)
+    board.keep(again)
+    assert board.reenroll().status == 200
+    refused(former.reenroll(), 403, "is revoked")
+    assert Certificate.objects.filter(gateway=gateway, how=How.CLAIM).count() == 1
+    entries = audit.of_gateway(gateway).filter(action=AuditAction.CERTIFICATE_ISSUED, detail__how=How.CLAIM)
+    assert entries.count() == 1
+    wait_until(lambda: board.server.says("once more, with a claim code"), "the line in the log")
+
+
+def test_a_claim_that_is_sent_twice_at_the_same_moment_is_answered_twice_with_one_certificate(
+    board: Board, gateway: Gateway, tmp_path: Path
+) -> None:
+    """As a modem does that sends anew on another connection, while the first request is still under way."""
+    claim, twin = claim_for(gateway), Board(board.server, tmp_path / "twin", gateway.code)
+    board.make_key()
+    twin.key.write_bytes(board.key.read_bytes())
+    answers = at_the_same_moment(gateway, lambda: board.enroll(claim), lambda: twin.enroll(claim))
+    assert [answer.status for answer in answers] == [200, 200]
+    assert answers[0].body == answers[1].body
+    assert given_to(gateway) == 1
+
+
+def test_a_used_code_with_another_key_is_refused(board: Board, gateway: Gateway) -> None:
+    claim = claim_for(gateway)
+    board.keep(board.enroll(claim))
+    board.make_key()
+    refused(board.enroll(claim), 401, "was used at")
+    assert given_to(gateway) == 1
+
+
+def test_a_used_code_with_the_same_key_is_refused_for_another_gateway(board: Board, gateway: Gateway) -> None:
+    claim = claim_for(gateway)
+    assert board.enroll(claim).status == 200
+    other = new_gateway().code
+    refused(board.enroll(claim, board.request(subject=f"/CN={other}")), 400, f"but you are {gateway.code}")
+    refused(board.enroll(claim, user=other), 401, "no claim code of this gateway")
+
+
+def test_a_used_code_is_answered_again_for_a_quarter_of_an_hour_and_no_longer(board: Board, gateway: Gateway) -> None:
+    claim = claim_for(gateway)
+    assert board.enroll(claim).status == 200
+    past = timezone.now() - timedelta(seconds=claims.CLAIM_ANSWER_S)
+    ClaimCode.objects.filter(gateway=gateway).update(used_at=past + timedelta(seconds=30))
+    assert board.enroll(claim).status == 200
+    ClaimCode.objects.filter(gateway=gateway).update(used_at=past)
+    refused(board.enroll(claim), 401, "was used at")
+
+
+@pytest.mark.parametrize("end", ["another claim", "a revocation", "disabled", "retired"])
+def test_a_used_code_brings_nothing_back_that_was_taken_away(
+    board: Board, gateway: Gateway, tmp_path: Path, end: str
+) -> None:
+    claim = claim_for(gateway)
+    assert board.enroll(claim).status == 200
+    match end:
+        case "another claim":
+            assert Board(board.server, tmp_path / "successor", gateway.code).enroll(claim_for(gateway)).status == 200
+        case "a revocation":
+            row = Certificate.objects.get(gateway=gateway)
+            certificates.revoke(row, "keyCompromise", by="tests", now=timezone.now())
+        case _:
+            change(gateway, GatewayStatus(end))
+    answer = board.enroll(claim)
+    refused(answer, 403 if end in set(GatewayStatus) else 401, "" if end in set(GatewayStatus) else "was used at")
+
+
 def test_of_two_who_try_a_claim_code_at_the_same_moment_one_is_given_a_certificate(
     board: Board, gateway: Gateway, tmp_path: Path
 ) -> None:
     claim = claim_for(gateway)
-    boards = [board, Board(board.server, tmp_path / "second", gateway.code)]
+    second = Board(board.server, tmp_path / "second", gateway.code)
+    answers = at_the_same_moment(gateway, lambda: board.enroll(claim), lambda: second.enroll(claim))
+    assert sorted(answer.status for answer in answers) == [200, 401]
+    assert given_to(gateway) == 1
+
+
+def at_the_same_moment(gateway: Gateway, *tries: Callable[[], Answer]) -> list[Answer]:
+    """What they are answered when all of them came as far as the gateway's lock before the first went on."""
     answers: list[Answer] = []
-    threads = [threading.Thread(target=lambda each=each: answers.append(each.enroll(claim))) for each in boards]
+    threads = [threading.Thread(target=lambda each=each: answers.append(each())) for each in tries]
     with seeding.own_connection() as connection, seeding.own_connection() as looking:
         with connection.transaction():
             connection.execute("SELECT 1 FROM tds_new_gateway WHERE id = %s FOR UPDATE", [gateway.pk])
             for thread in threads:
                 thread.start()
-            wait_until(lambda: waiting_for_a_lock(looking) == 2, "both at the same point")
+            wait_until(lambda: waiting_for_a_lock(looking) == len(tries), "all at the same point")
         for thread in threads:
             thread.join()
-    assert sorted(answer.status for answer in answers) == [200, 401]
-    assert given_to(gateway) == 1
+    return answers
 
 
 def waiting_for_a_lock(connection: psycopg.Connection[Any]) -> int:
@@ -454,14 +534,14 @@ def test_a_renewal_for_another_subject_is_refused(board: Board, gateway: Gateway
     refused(board.reenroll(board.request(subject=f"/CN={new_gateway().code}")), 400, f"but you are {gateway.code}")
 
 
-def test_a_gateway_that_renews_without_end_is_held_up(board: Board, gateway: Gateway) -> None:
+def test_a_gateway_that_renews_without_end_is_held_up(board: Board, gateway: Gateway, tmp_path: Path) -> None:
     device = board.server.authorities.device()
     board.given(device, gateway)
     request = requests.read_request(board.request())
     now = timezone.now()
     for _ in range(enrol.MAX_RENEWALS):
         issuing.issue(device, gateway, requests.public_key(request), How.RENEWAL, now=now - timedelta(hours=1))
-    answer = board.reenroll()
+    answer = board.reenroll(Board(board.server, tmp_path / "next key", gateway.code).request())
     refused(answer, 429, "it should keep the last one")
     assert int(answer.headers["retry-after"]) == pytest.approx(23 * 3600, abs=60)
 
@@ -483,12 +563,36 @@ def test_a_disabled_gateway_that_knocks_without_end_is_held_up_and_others_of_its
     assert other.reenroll().status == 200
 
 
-def test_renewals_that_succeed_are_not_counted_as_tries(board: Board, gateway: Gateway) -> None:
+def test_renewals_that_succeed_are_not_counted_as_tries(board: Board, gateway: Gateway, tmp_path: Path) -> None:
     board.given(board.server.authorities.device(), gateway)
-    request = board.request()
+    keys_lost = [Board(board.server, tmp_path / f"key {n}", gateway.code) for n in range(enrol.MAX_RENEWALS + 1)]
     assert OF_A_CODE.tries <= enrol.MAX_RENEWALS
-    assert {board.reenroll(request).status for _ in range(enrol.MAX_RENEWALS)} == {200}
-    refused(board.reenroll(request), 429, "it should keep the last one")
+    assert {board.reenroll(each.request()).status for each in keys_lost[1:]} == {200}
+    refused(board.reenroll(keys_lost[0].request()), 429, "it should keep the last one")
+
+
+def test_a_renewal_whose_answer_was_lost_can_be_asked_again_and_adds_nothing(
+    board: Board, gateway: Gateway, tmp_path: Path
+) -> None:
+    board.given(board.server.authorities.device(), gateway)
+    next_key = Board(board.server, tmp_path / "next", gateway.code)
+    lost = board.reenroll(next_key.request())
+    assert {board.reenroll(next_key.request()).body for _ in range(enrol.MAX_RENEWALS + 1)} == {lost.body}
+    assert given_to(gateway) == 2
+    # With what it was given it is answered anew: it asks for the next one.
+    next_key.keep(lost)
+    assert next_key.reenroll().body != lost.body
+    assert given_to(gateway) == 3
+
+
+def test_renewals_do_not_pile_up_beyond_a_bound_over_the_years(board: Board, gateway: Gateway, tmp_path: Path) -> None:
+    device = board.server.authorities.device()
+    board.given(device, gateway)
+    public, past = keys.read_key(board.key).public_key(), timezone.now() - timedelta(days=300)
+    issuing.issue_many(device, [issuing.Wanted(gateway, public)] * enrol.MAX_GOOD, How.RENEWAL, now=past)
+    refused(board.reenroll(), 403, "are good, and should keep the last one")
+    assert Board(board.server, tmp_path / "anew", gateway.code).enroll(claim_for(gateway)).status == 200
+    assert Certificate.objects.filter(gateway=gateway, revoked_at=None).count() == 1
 
 
 def test_a_gateway_that_is_disabled_is_refused_on_the_connection_that_it_has(board: Board, gateway: Gateway) -> None:

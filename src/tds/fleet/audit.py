@@ -1,22 +1,37 @@
-"""The audit trail: who did what to which gateway, written in the transaction of the deed.
+"""The audit trail: who did what to which gateway, person or authority, written in the transaction of the deed.
 
 A deed that is rolled back leaves no entry, and an entry that can't be written undoes the deed.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from django.db.models import QuerySet
 
-from tds.fleet.models import MAX_ACTOR_CHARS, AuditAction, AuditEntry, Gateway, User
+from tds.fleet.models import (
+    MAX_ACTOR_CHARS,
+    MAX_AUDITED_NAME_CHARS,
+    ApiToken,
+    AuditAction,
+    AuditEntry,
+    Gateway,
+    Membership,
+    Tenant,
+    User,
+)
 
 COMMAND_LINE: Final = "command line"
 THE_GATEWAY: Final = "the gateway itself"  # by EST, with a claim code or its present certificate
-GATEWAY: Final = "gateway"
+GATEWAY: Final = "gateway"  # kinds of what was acted on
+TENANT: Final = "tenant"
+PERSON: Final = "person"
+API_ACCESS: Final = "token"
+AUTHORITY: Final = "authority"
 BATCH: Final = 1_000  # entries a statement
 
 Detail = dict[str, str | int | None]
+Audited = Gateway | Tenant | User | Membership | ApiToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +46,42 @@ class Actor:
         return cls(who.get_username(), who.pk) if isinstance(who, User) else cls(who[:MAX_ACTOR_CHARS])
 
 
-def note(action: AuditAction, gateway: Gateway, *, by: "User | str", detail: Detail | None = None) -> AuditEntry:
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was acted on. Of a role it is the person, in that role's tenant."""
+
+    kind: str
+    name: str
+    id: int | None = None
+    tenant_id: int | None = None
+
+    @classmethod
+    def of(cls, what: "Audited | Subject") -> "Subject":
+        match what:
+            case Subject():
+                return what
+            case Gateway():
+                return cls(GATEWAY, what.code, what.pk, what.tenant_id)
+            case Tenant():
+                return cls(TENANT, what.slug, what.pk, what.pk)
+            case User():
+                return cls(PERSON, what.get_username(), what.pk)
+            case Membership():
+                return cls(PERSON, what.user.get_username(), what.user_id, what.tenant_id)
+            case ApiToken():
+                return cls(API_ACCESS, what.name or what.hint, what.pk, what.tenant_id)
+            case _:
+                assert_never(what)
+
+
+def authority(name: str) -> Subject:
+    """One of the files of the authorities' folder; no tenant has it."""
+    return Subject(AUTHORITY, name)
+
+
+def note(action: AuditAction, of: Audited | Subject, *, by: "User | str", detail: Detail | None = None) -> AuditEntry:
     """Write one entry. Call it in the transaction of what it tells of. `detail` never holds a secret."""
-    entry = _entry(action, gateway, Actor.of(by), detail or {})
+    entry = _entry(action, Subject.of(of), Actor.of(by), detail or {})
     entry.save(force_insert=True)
     return entry
 
@@ -41,7 +89,8 @@ def note(action: AuditAction, gateway: Gateway, *, by: "User | str", detail: Det
 def note_many(action: AuditAction, of: Iterable[tuple[Gateway, Detail]], *, by: "User | str") -> None:
     """The same for a box of gateways, in few statements."""
     actor = Actor.of(by)
-    AuditEntry.objects.bulk_create((_entry(action, gateway, actor, detail) for gateway, detail in of), batch_size=BATCH)
+    entries = (_entry(action, Subject.of(gateway), actor, detail) for gateway, detail in of)
+    AuditEntry.objects.bulk_create(entries, batch_size=BATCH)
 
 
 def of_gateway(gateway: Gateway) -> "QuerySet[AuditEntry]":
@@ -49,14 +98,14 @@ def of_gateway(gateway: Gateway) -> "QuerySet[AuditEntry]":
     return AuditEntry.objects.filter(object_kind=GATEWAY, object_id=gateway.pk)
 
 
-def _entry(action: AuditAction, gateway: Gateway, actor: Actor, detail: Detail) -> AuditEntry:
+def _entry(action: AuditAction, of: Subject, actor: Actor, detail: Detail) -> AuditEntry:
     return AuditEntry(
         actor=actor.name,
         actor_id=actor.user_id,
-        tenant_id=gateway.tenant_id,
+        tenant_id=of.tenant_id,
         action=action,
-        object_kind=GATEWAY,
-        object_id=gateway.pk,
-        object_name=gateway.code,
+        object_kind=of.kind,
+        object_id=of.id,
+        object_name=of.name[:MAX_AUDITED_NAME_CHARS],
         detail=detail,
     )

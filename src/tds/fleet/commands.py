@@ -36,12 +36,16 @@ def add_tenant(
     as_json: Json = False,
 ) -> None:
     """Make a tenant."""
-    from tds.fleet.models import Tenant
+    from django.db import transaction
+
+    from tds.fleet import audit
+    from tds.fleet.models import AuditAction, Tenant
 
     tenant = Tenant(slug=slug, name=name or slug, time_zone=time_zone)
-    with sentences():
+    with sentences(), transaction.atomic():
         tenant.full_clean()
         tenant.save()
+        audit.note(AuditAction.TENANT_ADDED, tenant, by=audit.COMMAND_LINE)
     say(
         {"slug": tenant.slug, "name": tenant.name, "time_zone": tenant.time_zone},
         f"Tenant {tenant.slug} is there. Next: ./tds gateway add CODE --tenant {tenant.slug}",
@@ -65,7 +69,8 @@ def add_user(
     from django.core.exceptions import ValidationError
     from django.db import transaction
 
-    from tds.fleet.models import Membership, Role, User
+    from tds.fleet import audit, people
+    from tds.fleet.models import Role, User
 
     if role not in Role.values:
         fail(f"--role is {role!r}; use one of: {', '.join(Role.values)}.")
@@ -85,42 +90,13 @@ def add_user(
             typer.echo(f"Warning: the password is weak. {' '.join(error.messages)}", err=True)
     with sentences(), transaction.atomic():
         user.full_clean()
-        user.save()
-        Membership.objects.update_or_create(user=user, tenant=of_tenant, defaults={"role": role})
+        people.save(user, password_changed=bool(password), by=audit.COMMAND_LINE)
+        people.give_role(user, of_tenant, role, by=audit.COMMAND_LINE)
     say(
         {"user": name, "tenant": tenant, "role": role},
         f"{name} is {role} in {tenant}.",
         as_json=as_json,
     )
-
-
-@gateway_app.command("add")
-def add_gateway(
-    code: Code,
-    *,
-    tenant: TenantSlug,
-    name: Annotated[str, typer.Option(help="Name for people.")] = "",
-    auto_devices: Annotated[
-        bool, typer.Option(help="Register devices on their first reading; otherwise they are quarantined.")
-    ] = True,
-    as_json: Json = False,
-) -> None:
-    """Register a gateway."""
-    from django.db import transaction
-
-    from tds.fleet import audit
-    from tds.fleet.models import AuditAction, Gateway
-
-    gateway = Gateway(tenant=find_tenant(tenant), code=code, name=name, auto_devices=auto_devices)
-    with sentences(
-        gateway_code_once=f"Gateway {code} is registered already; codes are unique on the whole platform. "
-        f"If it changes owner, retire it first: ./tds gateway retire {code}"
-    ):
-        gateway.full_clean()
-        with transaction.atomic():
-            gateway.save()
-            audit.note(AuditAction.REGISTERED, gateway, by=audit.COMMAND_LINE)
-    say(described(gateway), f"Gateway {code} of {tenant} is registered.", as_json=as_json)
 
 
 @gateway_app.command("disable")

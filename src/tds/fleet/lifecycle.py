@@ -1,4 +1,4 @@
-"""Disabled, enabled again, retired for good: the one door for the page, the command line and /admin/.
+"""Registered, disabled, enabled again, retired for good: the one door for the page, the command line and /admin/.
 
 Ingest and whoever signs revocation lists hear of it by a trigger (notify.sql); nothing more has to be called.
 """
@@ -20,6 +20,13 @@ ACTIONS: Final = {
 
 class RetiredError(Exception):
     """A retired gateway stays retired: its code may be somebody else's by now."""
+
+
+@transaction.atomic
+def register(gateway: Gateway, *, by: "User | str") -> None:
+    """Save a new gateway and write down who did it. Whether its code is free is judged before (identity's handover)."""
+    gateway.save(force_insert=True)
+    audit.note(AuditAction.REGISTERED, gateway, by=by)
 
 
 @transaction.atomic

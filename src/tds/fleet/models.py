@@ -247,7 +247,7 @@ MAX_AUDITED_NAME_CHARS: Final = 200
 
 
 class AuditAction(models.TextChoices):
-    """What was done to a gateway, in the words of the commands that do it."""
+    """What was done, in the words of the commands that do it."""
 
     REGISTERED = "gateway.registered", _("registered")
     CHANGED = "gateway.changed", _("changed")
@@ -261,6 +261,23 @@ class AuditAction(models.TextChoices):
     CERTIFICATE_REVOKED = "certificate.revoked", _("certificate revoked")
     PASSWORD_MADE = "password.made", _("password for the broker made")
     PASSWORD_REMOVED = "password.removed", _("password for the broker removed")
+    TENANT_ADDED = "tenant.added", _("tenant added")
+    TENANT_CHANGED = "tenant.changed", _("tenant changed")
+    TENANT_REMOVED = "tenant.removed", _("tenant removed")
+    PERSON_ADDED = "person.added", _("person added")
+    PERSON_CHANGED = "person.changed", _("person changed")
+    PERSON_REMOVED = "person.removed", _("person removed")
+    ROLE_GIVEN = "role.given", _("role given")
+    ROLE_CHANGED = "role.changed", _("role changed")
+    ROLE_TAKEN = "role.taken", _("role taken away")
+    TOKEN_MADE = "token.made", _("API token made")
+    TOKEN_CHANGED = "token.changed", _("API token changed")
+    TOKEN_REVOKED = "token.revoked", _("API token revoked")
+    CA_MADE = "ca.made", _("authorities made")
+    CA_ROTATED = "ca.rotated", _("authority rotated")
+    CA_ROOT_EXPORTED = "ca.root_exported", _("root's key exported")
+    CA_ROOT_REMOVED = "ca.root_removed", _("root's key removed")
+    CA_SERVER_ISSUED = "ca.server_issued", _("server certificate issued")
 
 
 class AuditEntry(models.Model):

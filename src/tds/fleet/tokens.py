@@ -5,7 +5,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from tds.fleet.models import ApiToken, Gateway, GatewayStatus, Tenant
+from django.db import transaction
+
+from tds.fleet import audit
+from tds.fleet.models import ApiToken, AuditAction, Gateway, GatewayStatus, Tenant, User
 
 PREFIX: Final = "tds_"  # so that people and secret scanners see what it is
 SECRET_BYTES: Final = 32  # 256 random bits: a plain hash is enough, there is nothing to guess
@@ -13,8 +16,14 @@ HINT_CHARS: Final = 8
 MAX_TOKEN_CHARS: Final = 100
 
 
+@transaction.atomic
 def create(
-    tenant: Tenant, *, gateway: Gateway | None = None, name: str = "", expires_at: datetime | None = None
+    tenant: Tenant,
+    *,
+    gateway: Gateway | None = None,
+    name: str = "",
+    expires_at: datetime | None = None,
+    by: "User | str" = audit.COMMAND_LINE,  # the one place where tokens are made
 ) -> tuple[ApiToken, str]:
     """A new token and its secret, which nothing can show again."""
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
@@ -26,7 +35,17 @@ def create(
         sha256=_hash(secret),
         expires_at=expires_at,
     )
+    audit.note(AuditAction.TOKEN_MADE, token, by=by, detail=described(token))
     return token, secret
+
+
+def described(token: ApiToken) -> audit.Detail:
+    """What the audit trail says of a token."""
+    return {
+        "begins_with": token.hint,
+        "gateway": token.gateway.code if token.gateway else None,
+        "expires_at": token.expires_at.isoformat() if token.expires_at else None,
+    }
 
 
 def find(secret: str, *, now: datetime) -> ApiToken | None:

@@ -32,6 +32,8 @@ class Certificate(models.Model):
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
     revocation_reason = models.CharField(_("reason"), max_length=32, blank=True)  # RFC 5280, 5.3.1
     listed_in = models.BigIntegerField(_("refused since revision"), null=True, editable=False)
+    # Of what a board asked for itself: it may ask again for an answer that got lost. A box keeps its own journal.
+    der = models.BinaryField(null=True, editable=False)
 
     class Meta:
         ordering = ("-issued_at", "-id")
@@ -78,7 +80,8 @@ class BrokerAccess(models.Model):
 
     broker = models.CharField(max_length=32, unique=True)
     revision = models.BigIntegerField(default=0)
-    # Up to which nobody can come in any more over a connection that was made before, and said nothing since.
+    # Up to which nobody can come in any more over a connection that was made before, and said nothing since. Of one
+    # that says CONNECT byte by byte nobody knows: what comes in so is cut in its turn (access/slow_round.py).
     settled = models.BigIntegerField(default=0)
     applied_at = models.DateTimeField()  # when it took in that revision
     as_of = models.DateTimeField()  # it goes by what the database said at that moment, passwords included
@@ -102,6 +105,8 @@ class ClaimCode(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     expires_at = models.DateTimeField(_("expires"))
     used_at = models.DateTimeField(_("used"), null=True, blank=True)
+    # What it was answered with. None as well: that was before answers were kept.
+    certificate = models.ForeignKey(Certificate, models.SET_NULL, related_name="+", null=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 
     class Meta:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 from aiohttp import web
-from cryptography import x509
 
 from tds.identity.authorities.authority import serial_text
 from tds.identity.enrolment import callers, enrol, est
@@ -40,9 +39,10 @@ async def enroll(request: web.Request) -> web.Response:
     source = service.source(request)
     with _counted(of, source, given.user):
         der = await _certification_request(request)
-        now, issuing = of.now(), of.authorities().issuing
-        issued = await of.desk.run(lambda: enrol.by_claim(given, der, issuing, now))
-    of.counts["claimed"] += 1
+        now, authorities = of.now(), of.authorities()
+        issuing, trusted = authorities.issuing, authorities.trusted
+        issued = await of.desk.run(lambda: enrol.by_claim(given, der, issuing, trusted, now))
+    of.counts["repeated" if issued.again else "claimed"] += 1
     return _given(of, given.user, issued, f"with a claim code, to {source}")
 
 
@@ -55,7 +55,7 @@ async def reenroll(request: web.Request) -> web.Response:
         callers.refuse_without_certificate()
     now, authorities = of.now(), of.authorities()
 
-    def renew() -> tuple[str, x509.Certificate]:
+    def renew() -> tuple[str, enrol.Given]:
         caller = callers.find(presented, authorities.trusted, now)
         return caller.code, enrol.by_renewal(caller, der, authorities.issuing, authorities.trusted, now)
 
@@ -65,7 +65,7 @@ async def reenroll(request: web.Request) -> web.Response:
     with _counted(of, f"{service.source(request)} renewing", shown):
         der = await _certification_request(request)
         code, issued = await of.desk.run(renew)
-    of.counts["renewed"] += 1
+    of.counts["repeated" if issued.again else "renewed"] += 1
     return _given(of, code, issued, "for its former one")
 
 
@@ -92,12 +92,13 @@ async def _certification_request(request: web.Request) -> bytes:
     return est.decoded(await request.read())
 
 
-def _given(of: Service, code: str, issued: x509.Certificate, how: str) -> web.Response:
+def _given(of: Service, code: str, issued: enrol.Given, how: str) -> web.Response:
+    certificate, again = issued
     of.log.say_done(
-        f"Gateway {code} was given certificate {serial_text(issued)} {how}, "
-        f"valid until {issued.not_valid_after_utc:%Y-%m-%d}."
+        f"Gateway {code} was given certificate {serial_text(certificate)} {'once more, ' if again else ''}{how}, "
+        f"valid until {certificate.not_valid_after_utc:%Y-%m-%d}."
     )
-    return _answer(est.certificates([issued]), est.ISSUED_TYPE)
+    return _answer(est.certificates([certificate]), est.ISSUED_TYPE)
 
 
 def _answer(body: bytes, content_type: str) -> web.Response:

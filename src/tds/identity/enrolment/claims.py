@@ -14,7 +14,7 @@ from django.db import models, transaction
 from tds.fleet import audit
 from tds.fleet.models import AuditAction, Gateway, GatewayStatus, User
 from tds.identity import names
-from tds.identity.models import ClaimCode
+from tds.identity.models import Certificate, ClaimCode
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: without I, L, O and U
 GROUPS: Final = 5
@@ -23,6 +23,7 @@ CODE_CHARS: Final = GROUPS * GROUP_CHARS
 MAX_TYPED_CHARS: Final = 100
 DEFAULT_DAYS: Final = 7
 MAX_DAYS: Final = 90
+CLAIM_ANSWER_S: Final = 900.0  # so long whoever used a code may ask again, with the same key, for what it was given
 KEPT: Final = timedelta(days=90)  # after its end, so that a late device is told why; then it may go
 
 _MEANT: Final = str.maketrans("OIL", "011")  # what people read for what was printed
@@ -110,9 +111,22 @@ def trouble(claim: ClaimCode, now: datetime) -> str:
     return ""
 
 
+def may_be_asked_again(claim: ClaimCode, now: datetime) -> bool:
+    """Whether it was used so lately that its answer may not have arrived. Pure."""
+    used_at = claim.used_at
+    return (
+        used_at is not None and claim.certificate_id is not None and now - used_at < timedelta(seconds=CLAIM_ANSWER_S)
+    )
+
+
 def use_up(claim: ClaimCode, now: datetime) -> bool:
     """True for one of those who try it at the same moment. Call it in the transaction that issues the certificate."""
     return _open(claim.gateway).filter(pk=claim.pk, expires_at__gt=now).update(used_at=now) == 1
+
+
+def answered(claim: ClaimCode, certificate: Certificate) -> None:
+    """What it was used for, in the transaction of `use_up`."""
+    _open_or_not(claim.gateway).filter(pk=claim.pk).update(certificate=certificate)
 
 
 def _open_or_not(gateway: Gateway) -> "models.QuerySet[ClaimCode]":

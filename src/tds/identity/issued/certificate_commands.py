@@ -67,15 +67,21 @@ def list_certificates(
 
 
 @certificate_app.command("revoke")
-def revoke_certificate(
+def revoke_certificate(  # noqa: PLR0913  # one option each
     context: typer.Context,
     serial: Annotated[str, typer.Argument(help="As ./tds certificate list shows it: 40 hexadecimal digits.")],
     *,
     reason: Annotated[str, typer.Option(help=f"One of {', '.join(REASONS)}.")],
+    with_renewed: Annotated[
+        bool, typer.Option("--with-renewed", help="Also those that were got by renewal since, perhaps with it.")
+    ] = False,
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
-    """Refuse one certificate for ever. Others of the same gateway stay good: to put a gateway out, disable it."""
+    """Refuse one certificate for ever. Others of the same gateway stay good: to put a gateway out, disable it.
+
+    Whoever stole it may have renewed with it: what is left of that is named, and revoked with --with-renewed.
+    """
     from django.utils import timezone
 
     from tds.fleet import audit
@@ -87,11 +93,32 @@ def revoke_certificate(
     if found is None:
         fail(f"There is no certificate {serial!r}; ./tds certificate list shows all.")
     following = context.obj(found.gateway) if wait and context.obj else None
-    certificates.revoke(found, reason, by=audit.COMMAND_LINE, now=timezone.now())
+    now, also = timezone.now(), []
+    if with_renewed:
+        also = certificates.revoke_with_renewed(found, reason, by=audit.COMMAND_LINE, now=now)
+    else:
+        certificates.revoke(found, reason, by=audit.COMMAND_LINE, now=now)
+    left = certificates.left_by(found, certificates.of_gateway(found), now=now)
     outcome = following.wait() if following else None
     more, told = (outcome.document(), outcome.told("refused")) if outcome else ({}, "")
-    document = described(found, timezone.now()) | more
-    say(document, f"Certificate {found.serial} of gateway {found.gateway.code} is revoked{told}.", as_json=as_json)
+    document = described(found, timezone.now()) | {"also_revoked": _serials(also), "left": _serials(left)} | more
+    what = f"Certificate {found.serial} of gateway {found.gateway.code} is revoked"
+    what += f", and so are {len(also)} renewed since: {', '.join(_serials(also))}" if also else ""
+    say(document, f"{what}{told}.{_told_of_left(found, left, reason)}", as_json=as_json)
+
+
+def _told_of_left(found: "Certificate", left: "list[Certificate]", reason: str) -> str:
+    if not left:
+        return ""
+    return (
+        f" Whoever had it may have renewed with it: still good {'is' if len(left) == 1 else 'are'} "
+        f"{', '.join(_serials(left))}. To revoke that as well: "
+        f"./tds certificate revoke {found.serial} --reason {reason} --with-renewed"
+    )
+
+
+def _serials(of: "list[Certificate]") -> list[str]:
+    return [each.serial for each in of]
 
 
 def described(certificate: "Certificate", now: "datetime") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The certificates of gateways, one by one: found by its serial number, revoked; and which a gateway is left with."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
@@ -7,8 +8,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from tds.fleet import audit
-from tds.fleet.models import AuditAction, GatewayStatus, User
-from tds.identity.models import SERIAL_CHARS, Certificate
+from tds.fleet.models import AuditAction, Gateway, GatewayStatus, User
+from tds.identity.models import SERIAL_CHARS, Certificate, How
 
 MAX_TYPED_CHARS: Final = 100
 
@@ -29,6 +30,43 @@ def revoke(certificate: Certificate, reason: str, *, by: "User | str", now: date
         detail: audit.Detail = {"serial": certificate.serial, "reason": reason}
         audit.note(AuditAction.CERTIFICATE_REVOKED, certificate.gateway, by=by, detail=detail)
     return bool(changed)
+
+
+@transaction.atomic
+def revoke_with_renewed(certificate: Certificate, reason: str, *, by: "User | str", now: datetime) -> list[Certificate]:
+    """This one, and all that may have been got with it by renewal; those, without itself. The gateway's row is locked:
+    whoever renews at this moment either has done it, and is found, or is refused."""
+    Gateway.objects.select_for_update(no_key=True).get(pk=certificate.gateway_id)
+    revoke(certificate, reason, by=by, now=now)
+    found = left_by(certificate, of_gateway(certificate), now=now)
+    for each in found:
+        revoke(each, reason, by=by, now=now)
+    return found
+
+
+def of_gateway(certificate: Certificate) -> list[Certificate]:
+    """All of its gateway, itself among them."""
+    found = Certificate.objects.select_related("gateway").filter(gateway=certificate.gateway_id)
+    return list(found.defer("der"))  # of thousands it would be megabytes
+
+
+def left_by(certificate: Certificate, among: Iterable[Certificate], *, now: datetime) -> list[Certificate]:
+    """Which that are still good may have been got with a certificate, by renewing with it or with what came of it.
+
+    To revoke a stolen one alone leaves the thief these. `among` are of one gateway. A claim code and the factory begin
+    anew: what was renewed after such a one, when this was revoked before, is not of it. Pure.
+    """
+    rows = sorted((each for each in among if each.pk > certificate.pk), key=lambda each: each.pk)
+    ended = certificate.revoked_at
+    anew = next((each.pk for each in rows if ended and each.how != How.RENEWAL and each.issued_at >= ended), None)
+    return [
+        each
+        for each in rows
+        if each.how == How.RENEWAL
+        and each.revoked_at is None
+        and now <= each.not_after
+        and (anew is None or each.pk < anew)
+    ]
 
 
 def last(of: "QuerySet[Certificate]") -> "QuerySet[Certificate]":

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tds.fleet.models import Gateway
@@ -63,4 +64,5 @@ def row(issuer: str, gateway: Gateway, certificate: x509.Certificate, how: How, 
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         issued_at=now,
+        der=None if how is How.FACTORY else certificate.public_bytes(serialization.Encoding.DER),
     )
