@@ -1,4 +1,7 @@
-"""`tds gateway list|show`: gateways with what is known of their presence; three facts, each by itself."""
+"""`tds gateway add|list|show`: registered, when no broker lets a former owner's in; and shown with their presence.
+
+Of presence three facts are shown, each by itself.
+"""
 
 import json
 from datetime import datetime
@@ -6,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tds.fleet.commands import Code, Json, described, find_gateway, find_tenant, gateway_app, iso
+from tds.fleet.commands import (
+    Code,
+    Json,
+    TenantSlug,
+    described,
+    fail,
+    find_gateway,
+    find_tenant,
+    gateway_app,
+    iso,
+    say,
+    sentences,
+)
 
 if TYPE_CHECKING:
     from tds.devicelink.health import Health
@@ -15,6 +30,38 @@ if TYPE_CHECKING:
 __all__ = ["gateway_app"]
 
 RETAINED = "sent a retained message"
+
+
+@gateway_app.command("add")
+def add_gateway(
+    code: Code,
+    *,
+    tenant: TenantSlug,
+    name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    auto_devices: Annotated[
+        bool, typer.Option(help="Register devices on their first reading; otherwise they are quarantined.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Register a gateway. A code that was another tenant's is free when every broker keeps that one's gateway out."""
+    from django.utils import timezone
+
+    from tds.fleet import audit, lifecycle
+    from tds.fleet.models import Gateway
+    from tds.identity.revocation import handover
+
+    gateway = Gateway(tenant=find_tenant(tenant), code=code, name=name, auto_devices=auto_devices)
+    with sentences(
+        gateway_code_once=f"Gateway {code} is registered already; codes are unique on the whole platform. "
+        f"If it changes owner, retire it first: ./tds gateway retire {code}"
+    ):
+        gateway.full_clean()
+    try:
+        handover.check(code, gateway.tenant_id, now=timezone.now())
+    except handover.HandoverRefusedError as error:
+        fail(str(error))
+    lifecycle.register(gateway, by=audit.COMMAND_LINE)
+    say(described(gateway), f"Gateway {code} of {tenant} is registered.", as_json=as_json)
 
 
 @gateway_app.command("list")

@@ -4,12 +4,13 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
-from tds.fleet.commands import Json, fail, say
+from tds.fleet.commands import Json, fail, iso, say
 
 if TYPE_CHECKING:
     from tds.environment import Environment
@@ -160,7 +161,7 @@ class _Run:
         from django.utils import timezone
 
         from tds.identity.factory.box_page import pages
-        from tds.identity.factory.provisioning import fill
+        from tds.identity.factory.provisioning import fill, still_good
         from tds.identity.factory.unit_folder import drawn_label
         from tds.provision_progress import progress
 
@@ -177,7 +178,10 @@ class _Run:
             return drawn_label(self.box.path, code, entry["family"], entry["hardware"])
 
         entries, now = list(outcome.entries.values()), timezone.now()
-        self.box.finish(entries, pages(self.box.name, entries, label, language=self.language, made_at=now))
+        drawn = pages(self.box.name, entries, label, language=self.language, made_at=now)
+        waiting = self.box.finish(entries, drawn, partial(still_good, now=now))
+        outcome.waiting = len(waiting)
+        outcome.waiting_until = min((own.not_after for own in waiting.values()), default=None)
         return outcome
 
 
@@ -205,6 +209,8 @@ def _say_outcome(out: Path, run: _Run, outcome: "Outcome", *, as_json: bool) -> 
         "brought_up_to_date": outcome.brought_up_to_date,
         "registered": outcome.registered,
         "superseded": outcome.superseded,
+        "waiting": outcome.waiting,
+        "waiting_until": iso(outcome.waiting_until),
         "seconds": round(run.seconds, 3),
     }
     parts = [f"{outcome.made + outcome.completed:,} made", f"{outcome.kept:,} were done already"]
@@ -215,6 +221,17 @@ def _say_outcome(out: Path, run: _Run, outcome: "Outcome", *, as_json: bool) -> 
     say(
         document,
         f"{units:,} units in {out} after {run.seconds:.1f} s: {', '.join(parts)}. Labels: {out / 'index.html'}. "
-        "The folders hold private keys and passwords of networks: lock them away.",
+        f"The folders hold private keys and passwords of networks: lock them away.{_told_of_waiting(out, outcome)}",
         as_json=as_json,
+    )
+
+
+def _told_of_waiting(out: Path, outcome: "Outcome") -> str:
+    """What else lies in the box: nobody looks into a folder whose name begins with a dot."""
+    if not outcome.waiting or outcome.waiting_until is None:
+        return ""
+    return (
+        f" A run that was cut off gave certificates to {outcome.waiting:,} more units, which this list leaves out: "
+        f"their keys wait in {out / '.journal'} for a list that names them. Each goes when its certificate is revoked "
+        f"or has run out (the first on {outcome.waiting_until:%Y-%m-%d}), at the next run after that."
     )

@@ -578,16 +578,73 @@ def test_keys_of_units_that_a_shorter_list_leaves_out_are_not_lost(
     given = serials()
     report = factory.done(rows(3))
     assert (report["made"], report["completed"], report["kept"]) == (0, 2, 1)
+    assert report["waiting"] == 2
     waiting = journal.Journal(factory.box).read()
     assert {code: [own.serial] for code, own in waiting.items()} == {
         code: given[code] for code in ("GW-0004", "GW-0005")
     }
     for path in factory.box.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+    ends_on = datetime.fromisoformat(report["waiting_until"]).date()
+    said = factory.tds(rows(3)).stdout
+    assert "gave certificates to 2 more units, which this list leaves out: their keys wait in" in said
+    assert f"(the first on {ends_on})" in said
     report = factory.done(rows(5))
-    assert (report["made"], report["completed"], report["kept"]) == (0, 2, 3)
+    assert (report["made"], report["completed"], report["kept"], report["waiting"]) == (0, 2, 3, 0)
     assert serials() == given
     assert_whole(factory, 5)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("end", ["revoked", "over", "never recorded"])
+def test_keys_that_wait_for_nothing_any_more_are_cleared_away(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    with monkeypatch.context() as patched:
+        cut(patched, unit_folder, "write", 1)
+        assert isinstance(factory.tds(rows(3)).exception, PowerCutError)
+    lost = Certificate.objects.filter(gateway__code="GW-0003")
+    match end:
+        case "revoked":
+            lost.update(revoked_at=timezone.now(), revocation_reason="superseded")
+        case "over":
+            lost.update(not_after=timezone.now())
+        case _:
+            lost.delete()
+    assert factory.done(rows(1))["waiting"] == 1
+    assert list(journal.Journal(factory.box).read()) == ["GW-0002"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_boxes_with_the_same_units_at_once_one_wins_and_the_other_is_told_so(factory: Factory) -> None:
+    written(factory.list, rows(300))
+    assert sorted(ends_of_two(factory, factory.list, 300)) == [0, 1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_boxes_that_meet_in_the_middle_leave_no_certificate_without_its_key(factory: Factory) -> None:
+    """Filled from either end: each may have units of its own by then, and both may be ended."""
+    written(factory.list, rows(600))
+    assert sum(ends_of_two(factory, written(factory.home / "other.csv", reversed(rows(600))), 600)) >= 1
+
+
+def ends_of_two(factory: Factory, other: Path, count: int) -> list[int]:
+    """The exit codes of two runs at once. Who did not get through says why; all keys are in one of the two."""
+    with started(factory) as first, started(factory, other, factory.home / "another box") as second:
+        ends = [(process.communicate(timeout=60), process.returncode) for process in (first, second)]
+    for (_out, said), code in ends:
+        if code:
+            assert re.search(r"by somebody( else)? meanwhile|certificate already", said), said
+            assert "Traceback" not in said
+    kept: dict[str, list[str]] = {}
+    for box in (factory.box, factory.home / "another box"):
+        for code in codes_of(count):
+            if (own := unit_folder.read(box, code)) is not None:
+                kept.setdefault(code, []).append(own.serial)
+    assert kept == serials()
+    assert all(len(numbers) == 1 for numbers in kept.values())
+    assert not Certificate.objects.exclude(revoked_at=None).exists()
+    return [code for _said, code in ends]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -634,9 +691,9 @@ def test_ctrl_c_stops_between_two_units_and_says_how_to_go_on(factory: Factory) 
     assert_whole(factory, 300)
 
 
-def started(factory: Factory) -> "subprocess.Popen[str]":
+def started(factory: Factory, units: Path | None = None, box: Path | None = None) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "tds.cli", "provision", factory.list, "--out", factory.box],
+        [sys.executable, "-m", "tds.cli", "provision", units or factory.list, "--out", box or factory.box],
         env=environment(factory.home, TDS_TLS_NAMES="mqtt.example.com") | {"PYTHONPATH": str(ROOT / "src")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

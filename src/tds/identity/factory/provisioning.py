@@ -33,6 +33,7 @@ from tds.identity.factory.unit_folder import Credentials, Order
 from tds.identity.factory.units import Findings, Unit
 from tds.identity.models import Certificate
 from tds.identity.names import shown
+from tds.identity.revocation import handover
 
 UNITS_AT_ONCE: Final = 250  # of a transaction: so few that others wait for none of its rows for long
 CODES_AT_ONCE: Final = 1_000  # of a look into the database
@@ -77,6 +78,8 @@ class Outcome:
     brought_up_to_date: int = 0  # of the kept: files beside key and certificate that had to be made anew
     registered: int = 0
     superseded: int = 0  # certificates
+    waiting: int = 0  # units that the list leaves out, whose keys are in the journal alone
+    waiting_until: datetime | None = None  # the first of their certificates runs out
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
@@ -90,6 +93,7 @@ def plan(units: Sequence[Unit], box: Box, *, trusted: Collection[str], now: date
     findings.refuse()
     journaled, listed = box.journal.read(), box.entries()
     registered = _registered([unit.code for unit in units], trusted)
+    held_up = _held_up(units, registered, tenants, now)
     folded = {code.casefold(): code for code in listed}
     rows: list[tuple[Unit, Decision]] = []
     for unit in units:
@@ -99,6 +103,9 @@ def plan(units: Sequence[Unit], box: Box, *, trusted: Collection[str], now: date
                 f"Line {unit.line}: the box has a unit {shown(called)}, and Windows would take {shown(unit.code)} for "
                 "the same; use another box."
             )
+            continue
+        if unit.code in held_up:
+            findings.add(f"Line {unit.line}: {held_up[unit.code]}")
             continue
         in_box = InBox(
             unit_folder.look(box.path, unit.code),
@@ -139,6 +146,16 @@ def fill(
             outcome.completed += isinstance(decision, Resume)
             done(1)
     return outcome
+
+
+def still_good(serials: Collection[str], *, now: datetime) -> set[str]:
+    """Of certificates those that are recorded, and neither revoked nor over."""
+    found: set[str] = set()
+    wanted = list(serials)
+    for start in range(0, len(wanted), CODES_AT_ONCE):
+        of = Certificate.objects.filter(serial__in=wanted[start : start + CODES_AT_ONCE], revoked_at=None)
+        found.update(of.filter(not_after__gt=now).values_list("serial", flat=True))
+    return found
 
 
 def _make(unit: Unit, own: Credentials, box: Box, making: Making) -> Entry:
@@ -198,6 +215,18 @@ def _registered(codes: Sequence[str], trusted: Collection[str]) -> dict[str, Reg
         certificates = _certificates([pk for pk, *_rest in gateways], trusted)
         for pk, code, slug, status, seen_at in gateways:
             found[code] = Registered(pk, slug, status, seen_at is not None, certificates[pk])
+    return found
+
+
+def _held_up(
+    units: Sequence[Unit], registered: Mapping[str, Registered], tenants: Mapping[str, int], now: datetime
+) -> dict[str, str]:
+    """Sentences for new codes that brokers may still let a former owner in with."""
+    new = [unit for unit in units if unit.code not in registered]
+    found: dict[str, str] = {}
+    for start in range(0, len(new), CODES_AT_ONCE):
+        wanted = {unit.code: tenants[unit.tenant] for unit in new[start : start + CODES_AT_ONCE]}
+        found |= handover.obstacles(wanted, now=now)
     return found
 
 

@@ -21,6 +21,7 @@ from tds.identity.factory.units import Unit
 from tds.identity.issued import issuing
 from tds.identity.models import Certificate, How
 from tds.identity.names import shown
+from tds.identity.revocation import handover
 
 
 class ChangedMeanwhileError(Exception):
@@ -49,6 +50,7 @@ class Records:
         issuer_pem = self.authority.certificate.public_bytes(serialization.Encoding.PEM)
         try:
             with transaction.atomic():
+                self._check_codes(issues, now)
                 self._make_sites(issues)
                 gateways = self._register(issues)
                 _check_certificates(issues)
@@ -73,6 +75,12 @@ class Records:
     ) -> Iterator[tuple[Gateway, audit.Detail]]:
         for code, own in given.items():
             yield gateways[code], {"box": self.box.name, "serial": own.serial}
+
+    def _check_codes(self, issues: Issues, now: datetime) -> None:
+        """One may have been another tenant's between the judgement and now, and be retired since."""
+        new = {unit.code: self.tenants[unit.tenant] for unit, decision in issues if decision.gateway_id is None}
+        for sentence in handover.obstacles(new, now=now).values():
+            raise ChangedMeanwhileError(sentence)
 
     def _make_sites(self, issues: Issues) -> None:
         """Have the ids of all sites that are named; those that are new are made."""
