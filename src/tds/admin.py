@@ -1,11 +1,12 @@
 """Django admin: the platform operator's own view, past the tenant filter."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from tds.devicelink.models import BrokerLink, GatewayPresence
-from tds.fleet import audit, lifecycle
+from tds.fleet import audit, lifecycle, people, tokens
 from tds.fleet.models import (
     ApiToken,
     AuditAction,
@@ -30,6 +31,7 @@ from tds.fleet.models import (
     User,
 )
 from tds.identity.models import BrokerAccess, Certificate, ClaimCode, GatewayPassword, RevocationList
+from tds.identity.revocation import handover
 from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.readings.models import LedgerDropped
 
@@ -64,18 +66,76 @@ class ReadOnly(admin.ModelAdmin[Any]):
         return False
 
 
+def person(request: HttpRequest) -> User:
+    if not isinstance(request.user, User):  # whom `is_operator` lets through
+        raise PermissionDenied
+    return request.user
+
+
+class Audited(admin.ModelAdmin[Any]):
+    """What is done here is written down, in the transaction of the deed."""
+
+    added: AuditAction
+    changed: AuditAction
+    removed: AuditAction
+
+    def detail(self, obj: Any) -> audit.Detail:  # noqa: ARG002  # of some
+        return {}
+
+    def action_of(self, obj: Any, fields: list[str]) -> AuditAction:  # noqa: ARG002  # of some
+        """What a change of these fields is."""
+        return self.changed
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
+        """In the transaction of the form: /admin/ opens one."""
+        super().save_model(request, obj, form, change)
+        if not change:
+            audit.note(self.added, obj, by=person(request), detail=self.detail(obj))
+        elif fields := form.changed_data:
+            detail = self.detail(obj) | {"fields": ", ".join(fields)}
+            audit.note(self.action_of(obj, fields), obj, by=person(request), detail=detail)
+
+    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        audit.note(self.removed, obj, by=person(request), detail=self.detail(obj))
+        super().delete_model(request, obj)
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
+        for obj in queryset:
+            audit.note(self.removed, obj, by=person(request), detail=self.detail(obj))
+        super().delete_queryset(request, queryset)
+
+
 class MembershipInline(admin.TabularInline[Membership, User]):
     model = Membership
     extra = 0
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin[User]):
+class PersonAdmin(Audited, UserAdmin[User]):
+    added, changed, removed = AuditAction.PERSON_ADDED, AuditAction.PERSON_CHANGED, AuditAction.PERSON_REMOVED
     inlines = (MembershipInline,)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        before = people.roles(form.instance)
+        super().save_formset(request, form, formset, change)
+        people.note_roles(form.instance, before, by=person(request))
+
+    @transaction.atomic
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002  # Django's name
+        of = User.objects.filter(pk=id) if id.isdecimal() else User.objects.none()
+        before = of.values_list("password", flat=True).first()
+        answer = super().user_change_password(request, id, form_url)
+        changed = of.first()
+        if changed is not None and changed.password != before:
+            audit.note(AuditAction.PERSON_CHANGED, changed, by=person(request), detail={"fields": "password"})
+        return answer
 
 
 @admin.register(Tenant)
-class TenantAdmin(admin.ModelAdmin[Tenant]):
+class TenantAdmin(Audited):
+    added, changed, removed = AuditAction.TENANT_ADDED, AuditAction.TENANT_CHANGED, AuditAction.TENANT_REMOVED
     list_display = ("slug", "name", "time_zone")
     search_fields = ("slug", "name")
 
@@ -93,11 +153,48 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
     list_filter = ("tenant", "role")
     autocomplete_fields = ("user", "tenant")
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:  # noqa: ARG002  # Django's signature
+        return ("user", "tenant") if obj else ()  # another person's role, or in another tenant, is another role
+
+    def save_model(self, request: HttpRequest, obj: Membership, form: ModelForm[Membership], change: bool) -> None:
+        before = people.roles(obj.user)
+        super().save_model(request, obj, form, change)
+        people.note_roles(obj.user, before, by=person(request))
+
+    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: Membership) -> None:
+        self.delete_queryset(request, Membership.objects.filter(pk=obj.pk))
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Membership]") -> None:
+        before = {user: people.roles(user) for user in User.objects.filter(memberships__in=queryset)}
+        super().delete_queryset(request, queryset)
+        for user, roles in before.items():
+            people.note_roles(user, roles, by=person(request))
+
+
+CODE_HELD_UP: Final = _(
+    "This code was another company's, and brokers may still let that gateway in. Try again in two minutes; see the "
+    "status page if it stays so."
+)
+
+
+class GatewayForm(ModelForm[Gateway]):
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        if not self.instance.pk and {"code", "tenant"} <= found.keys():
+            try:
+                handover.check(found["code"], found["tenant"].pk, now=timezone.now())
+            except handover.HandoverRefusedError as error:
+                raise ValidationError({"code": CODE_HELD_UP}) from error
+        return found
+
 
 @admin.register(Gateway)
 class GatewayAdmin(admin.ModelAdmin[Gateway]):
     """Disabled and enabled by actions, which write down who did it; retired by ./tds gateway, which can't be undone."""
 
+    form = GatewayForm
     list_display = ("code", "tenant", "status", "family", "last_seen_at", "retained_seen_at")
     list_filter = ("status", "tenant")
     search_fields = ("code", "name")
@@ -114,21 +211,22 @@ class GatewayAdmin(admin.ModelAdmin[Gateway]):
         self._change(request, chosen, GatewayStatus.ACTIVE)
 
     def _change(self, request: HttpRequest, chosen: "QuerySet[Gateway]", status: GatewayStatus) -> None:
-        if not isinstance(request.user, User):  # whom `is_operator` lets through
-            raise PermissionDenied
         changed = 0
         for gateway in chosen:
             with suppress(lifecycle.RetiredError):
-                changed += lifecycle.change(gateway, status, by=request.user, now=timezone.now())
+                changed += lifecycle.change(gateway, status, by=person(request), now=timezone.now())
         said = ngettext("%(count)d gateway was changed.", "%(count)d gateways were changed.", changed)
         self.message_user(request, said % {"count": changed})
 
     def save_model(self, request: HttpRequest, obj: Gateway, form: ModelForm[Gateway], change: bool) -> None:
         """In the transaction of the form: /admin/ opens one."""
+        if not change:
+            lifecycle.register(obj, by=person(request))
+            return
         super().save_model(request, obj, form, change)
-        if isinstance(request.user, User) and (form.changed_data or not change):
-            action = AuditAction.CHANGED if change else AuditAction.REGISTERED
-            audit.note(action, obj, by=request.user, detail={"fields": ", ".join(form.changed_data)} if change else {})
+        if form.changed_data:
+            detail: audit.Detail = {"fields": ", ".join(form.changed_data)}
+            audit.note(AuditAction.CHANGED, obj, by=person(request), detail=detail)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> tuple[str, ...]:
         # A gateway never changes tenant or code: it is retired and made anew, so that history never moves.
@@ -164,12 +262,20 @@ class MetricAdmin(admin.ModelAdmin[Metric]):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+class ApiTokenAdmin(Audited):
     """Tokens are made by `./tds token add`, which shows the secret once; here they are looked at and revoked."""
+
+    added, changed, removed = AuditAction.TOKEN_MADE, AuditAction.TOKEN_CHANGED, AuditAction.TOKEN_REVOKED
 
     list_display = ("hint", "name", "tenant", "gateway", "created_at", "expires_at", "revoked_at")
     list_filter = ("tenant",)
     readonly_fields = ("hint", "tenant", "gateway", "created_at")
+
+    def detail(self, obj: ApiToken) -> audit.Detail:
+        return tokens.described(obj)
+
+    def action_of(self, obj: ApiToken, fields: list[str]) -> AuditAction:
+        return self.removed if "revoked_at" in fields and obj.revoked_at else self.changed
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  # Django's signature
         return False
@@ -209,7 +315,7 @@ class LedgerDroppedAdmin(ReadOnly):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnly):
-    list_display = ("at", "actor", "tenant", "action", "object_name", "detail")
+    list_display = ("at", "actor", "tenant", "action", "object_kind", "object_name", "detail")
     list_filter = ("action", "tenant")
     search_fields = ("object_name", "actor")
     readonly_fields = ("at",)

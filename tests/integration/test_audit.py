@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from tds import wiring
 from tds.fleet import audit, lifecycle
-from tds.fleet.commands import gateway_app
 from tds.fleet.models import AuditAction, AuditEntry, Gateway, GatewayStatus, Role, Tenant, User
+from tds.gateway_commands import gateway_app
 from tds.identity.enrolment.claim_commands import claim_app
 from tds.identity.issued.certificate_commands import certificate_app
 from tds.identity.models import Certificate, How

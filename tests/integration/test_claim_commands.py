@@ -1,12 +1,10 @@
 """`./tds claim`: codes made, listed and ended, and a sentence for each way to get it wrong."""
 
 import json
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from django.utils import timezone
-from typer import Typer
-from typer.testing import CliRunner
 
 from tds.fleet import audit, lifecycle
 from tds.fleet.models import AuditAction, Gateway, GatewayStatus
@@ -14,33 +12,17 @@ from tds.identity.enrolment import claims
 from tds.identity.enrolment.claim_commands import DEFAULT_DAYS, MAX_DAYS, claim_app
 from tds.identity.models import ClaimCode
 from tests import seeding
+from tests.commanding import Commands
 
 pytestmark = pytest.mark.django_db
 
-APP: Final = Typer()
-APP.add_typer(claim_app, name="claim")
+OURS: Final = Commands("claim", claim_app)
+tds, done, refused = OURS.tds, OURS.done, OURS.refused
 
 
 @pytest.fixture
 def gateway() -> Gateway:
     return seeding.gateway(seeding.tenant("acme"), "GW-1")
-
-
-def tds(*words: str) -> Any:
-    return CliRunner().invoke(APP, ["claim", *words], prog_name="tds")
-
-
-def done(*words: str) -> Any:
-    result = tds(*words, "--json")
-    assert (result.exit_code, result.stderr) == (0, ""), result.output
-    return json.loads(result.stdout)
-
-
-def refused(*words: str) -> str:
-    result = tds(*words)
-    assert (result.exit_code, result.stdout) == (1, ""), result.output
-    assert result.stderr.count("\n") == 1
-    return str(result.stderr)
 
 
 def states() -> list[str]:

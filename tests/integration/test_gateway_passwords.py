@@ -1,11 +1,8 @@
 """`./tds password`: made, shown once, replaced and taken away, and who did it is written down."""
 
-import json
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from typer import Typer
-from typer.testing import CliRunner
 
 from tds.fleet import audit
 from tds.fleet.models import AuditAction, Gateway, GatewayStatus
@@ -13,32 +10,17 @@ from tds.identity.access import broker_rules
 from tds.identity.access.password_commands import password_app
 from tds.identity.models import GatewayPassword
 from tests import seeding
+from tests.commanding import Commands
 
 pytestmark = pytest.mark.django_db
 
-APP: Final = Typer()
-APP.add_typer(password_app, name="password")
+OURS: Final = Commands("password", password_app)
+tds, done, refused = OURS.tds, OURS.done, OURS.refused
 
 
 @pytest.fixture
 def gateway() -> Gateway:
     return seeding.gateway(seeding.tenant("acme"), "GW-1")
-
-
-def tds(*words: str) -> Any:
-    return CliRunner().invoke(APP, ["password", *words], prog_name="tds")
-
-
-def done(*words: str) -> Any:
-    result = tds(*words, "--json")
-    assert (result.exit_code, result.stderr) == (0, ""), result.output
-    return json.loads(result.stdout)
-
-
-def refused(*words: str) -> str:
-    result = tds(*words)
-    assert (result.exit_code, result.stdout) == (1, ""), result.output
-    return str(result.stderr)
 
 
 def test_a_password_goes_to_standard_output_alone_and_only_its_hash_is_kept(gateway: Gateway) -> None:

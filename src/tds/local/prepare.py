@@ -19,8 +19,10 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from tds.environment import kept_secret
+from tds.identity.access import reached
 from tds.identity.authorities.folder import AuthorityFolder, FolderUnusableError
 from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES, DEMO, DEMO_BOX, DEMO_GATEWAYS
+from tds.processes import broker_name
 
 
 def migrate() -> None:
@@ -50,22 +52,35 @@ def static_files() -> Iterator[str]:
 
 def ensure_admin() -> None:
     """The first platform operator. Made once: a password that a person changed later stays changed."""
-    from tds.fleet.models import User
+    from django.db import transaction
+
+    from tds.fleet import audit
+    from tds.fleet.models import AuditAction, User
 
     if not User.objects.filter(username=ADMIN).exists():
-        User.objects.create_superuser(ADMIN, password=kept_secret(settings.ENV.home, ADMIN_SECRET, ADMIN_SECRET_BYTES))
+        password = kept_secret(settings.ENV.home, ADMIN_SECRET, ADMIN_SECRET_BYTES)
+        with transaction.atomic():
+            admin = User.objects.create_superuser(ADMIN, password=password)
+            audit.note(AuditAction.PERSON_ADDED, admin, by=audit.COMMAND_LINE)
 
 
 def ensure_demo() -> None:
     """Something to look at. Its only person is the admin above: there is no well-known password."""
-    from tds.fleet.models import Gateway, Membership, Role, Tenant, User
+    from django.db import transaction
 
-    tenant, _made = Tenant.objects.get_or_create(slug=DEMO, defaults={"name": "Demo"})
-    admin = User.objects.get(username=ADMIN)
-    Membership.objects.get_or_create(user=admin, tenant=tenant, defaults={"role": Role.ADMIN})
-    for code in DEMO_GATEWAYS:
-        if not Gateway.objects.filter(code=code).exists():
-            Gateway.objects.create(tenant=tenant, code=code)
+    from tds.fleet import audit, lifecycle, people
+    from tds.fleet.models import AuditAction, Gateway, Role, Tenant, User
+
+    with transaction.atomic():
+        tenant, made = Tenant.objects.get_or_create(slug=DEMO, defaults={"name": "Demo"})
+        if made:
+            audit.note(AuditAction.TENANT_ADDED, tenant, by=audit.COMMAND_LINE)
+        admin = User.objects.get(username=ADMIN)
+        if not admin.memberships.filter(tenant=tenant).exists():
+            people.give_role(admin, tenant, Role.ADMIN, by=audit.COMMAND_LINE)
+        for code in DEMO_GATEWAYS:
+            if not Gateway.objects.filter(code=code).exists():
+                lifecycle.register(Gateway(tenant=tenant, code=code), by=audit.COMMAND_LINE)
 
 
 def fill_demo_box() -> None:
@@ -79,6 +94,15 @@ def fill_demo_box() -> None:
         demo_box.fill(settings.ENV.home / DEMO_BOX, authorities, gateways, datetime.now(UTC))
 
 
+def expect_brokers() -> None:
+    """Those of this machine: a gateway that is put out counts as cut off when each of them has said so."""
+    names = [broker_name(number) for number in range(1, len(settings.ENV.mqtt_urls) + 1)]
+    made = [name for name in names if (settings.ENV.home / name).is_dir()]
+    if not settings.ENV.mqtt_urls_given:
+        connection.ensure_connection()
+        reached.expect(connection.connection, made)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--demo", action="store_true")
@@ -86,6 +110,7 @@ def main() -> None:
     django.setup()
     migrate()
     collect_static()
+    expect_brokers()
     with transaction.atomic():
         ensure_admin()
         if options.demo:

@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 
 from tds.fleet.models import AuditEntry, Gateway, GatewayStatus, Tenant
 from tds.gateway_commands import gateway_app
+from tds.identity.authorities import keys
 from tds.identity.authorities.authority import Authority
 from tds.identity.authorities.folder import AuthorityFolder
+from tds.identity.issued import issuing
 from tds.identity.issued.certificate_commands import certificate_app
-from tds.identity.models import BrokerAccess, Certificate, RevocationList
+from tds.identity.models import BrokerAccess, Certificate, How, RevocationList
 from tds.identity.revocation import in_force
 from tests import seeding
 from tests.certified import Unit, gets_in, session
@@ -123,6 +125,27 @@ def test_certificates_are_listed_and_one_is_revoked_with_its_reason_in_the_audit
     Certificate.objects.update(revoked_at=None)
     [row] = json.loads(tds("certificate", "list", "--gateway", "GW-1", "--json").stdout)
     assert row["state"] == "gateway disabled"
+
+
+def test_what_a_thief_renewed_with_a_stolen_certificate_is_named_and_revoked_with_it(
+    gateway: Gateway, unit: Unit, device: Authority
+) -> None:
+    stolen, public = Certificate.objects.get(), keys.new_key().public_key()
+    for _ in range(2):
+        issuing.issue(device, gateway, public, How.RENEWAL, now=timezone.now())
+    renewed = [each.serial for each in Certificate.objects.order_by("id")[1:]]
+    words = ("certificate", "revoke", stolen.serial, "--reason", "keyCompromise")
+    said = tds(*words, "--no-wait").stdout
+    assert said == (
+        f"Certificate {stolen.serial} of gateway GW-1 is revoked. Whoever had it may have renewed with it: still good "
+        f"are {', '.join(renewed)}. To revoke that as well: ./tds {' '.join(words)} --with-renewed\n"
+    )
+    assert Certificate.objects.filter(revoked_at=None).count() == 2
+    document = json.loads(tds(*words, "--with-renewed", "--no-wait", "--json").stdout)
+    assert (document["also_revoked"], document["left"]) == (renewed, [])
+    assert not Certificate.objects.filter(revoked_at=None).exists()
+    entries = AuditEntry.objects.filter(action="certificate.revoked").order_by("id")
+    assert [entry.detail["serial"] for entry in entries] == [stolen.serial, *renewed]
 
 
 @pytest.mark.parametrize(
