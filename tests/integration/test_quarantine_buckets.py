@@ -1,7 +1,5 @@
 """Whose messages quarantine lets go: nobody pushes out another tenant's, and nobody waits for who makes room."""
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +11,6 @@ import pytest
 from django.db.models import ProtectedError
 
 from tds import wiring
-from tds.environment import ROOT
 from tds.fleet.directory import Directory
 from tds.fleet.models import Gateway, Tenant
 from tds.ingest import ledger_check
@@ -22,7 +19,8 @@ from tds.ingest.quarantine import Bounds
 from tds.ingest.topics import telemetry_topic
 from tds.ingest.writer import Arrival, Writer
 from tests import seeding
-from tests.consuming import database_url, environment, prepared_connection
+from tests.consuming import prepared_connection
+from tests.migrating import database_of, migrate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -210,22 +208,8 @@ def test_a_tenant_with_quarantine_cannot_be_deleted_because_its_counts_would_go(
 @pytest.fixture
 def before(tmp_path: Path) -> Iterator[tuple[Connection, dict[str, str]]]:
     """A database of its own as that version left it, and the environment of who migrates it."""
-    url = f"{database_url()}_before"
-    name = url.rpartition("/")[2]
-    variables = environment(tmp_path, TDS_DATABASE_URL=url)
-    with seeding.own_connection() as own:
-        own.execute(f"CREATE DATABASE {name}")
-        try:
-            migrate(variables, "tds_new", "0008")
-            with psycopg.connect(url, autocommit=True) as connection:
-                yield connection, variables
-        finally:
-            own.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def migrate(variables: dict[str, str], *words: str) -> None:
-    command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0", *words]
-    subprocess.run(command, env=variables, check=True, timeout=120)
+    with database_of("0008", tmp_path) as found:
+        yield found
 
 
 OLD: Final = """
