@@ -20,9 +20,51 @@ def test_a_gateway_without_a_certificate_has_nobody_to_wait_for() -> None:
     assert refusing([], [Broker("broker", 7, LATER)]).stage is Stage.NO_CERTIFICATE
 
 
-def test_a_certificate_of_an_authority_that_nobody_trusts_lets_nobody_in() -> None:
-    held = [Held("device-1", revoked=False, listed_in=None)]
-    assert refusing(held, [Broker("broker", 7, LATER)], device_2=7).stage is Stage.NO_CERTIFICATE
+@pytest.mark.parametrize(
+    "held",
+    [
+        Held("device-0", revoked=False, listed_in=None),  # of an authority that nobody trusts any more
+        Held("device-1", revoked=False, listed_in=None, ended=True, fallen_off=True),
+    ],
+)
+def test_a_certificate_that_no_list_will_have_waits_for_a_look_of_each_broker_after_the_word(held: Held) -> None:
+    """It lets nobody in. Whoever came in by it may be there still."""
+
+    def refused(*as_of: datetime) -> Taken:
+        brokers = [Broker(f"broker-{n}", 0, SAID, moment) for n, moment in enumerate(as_of)]
+        return taken([held], {"device-1": 7}, brokers, admitted=False, changed_at=SAID, looked_since=SAID)
+
+    assert refused(LATER, SAID - timedelta(seconds=1)) == Taken(Stage.SPREADING, ("broker-1",))
+    assert refused(LATER, LATER) == Taken(Stage.DONE)
+    assert refused().stage is Stage.NO_BROKER
+    admitted = taken([held], {"device-1": 7}, [], admitted=True, changed_at=SAID, looked_since=SAID)
+    assert admitted.stage is Stage.NO_CERTIFICATE
+
+
+def test_a_certificate_that_ended_of_late_is_listed_like_any_other() -> None:
+    """By a clock that is behind the broker lets it in."""
+    ended = Held("device-1", revoked=False, listed_in=None, ended=True)
+    brokers = [Broker("broker", 7, LATER)]
+    assert refusing([ended], brokers).stage is Stage.SIGNING
+    assert refusing([ended._replace(listed_in=8)], brokers) == Taken(Stage.SPREADING, ("broker",))
+    assert refusing([ended._replace(listed_in=7)], brokers).stage is Stage.DONE
+
+
+def test_who_has_a_password_waits_for_a_look_of_each_broker_as_well() -> None:
+    """Passwords are in no list."""
+    held = [Held("device-1", revoked=False, listed_in=7)]
+    for certificates in ([], held):
+        for as_of, stage in ((SAID - timedelta(seconds=1), Stage.SPREADING), (LATER, Stage.DONE)):
+            found = taken(
+                certificates,
+                {"device-1": 7},
+                [Broker("broker", 7, LATER, as_of)],
+                admitted=False,
+                changed_at=SAID,
+                password=True,
+                looked_since=SAID,
+            )
+            assert found.stage is stage
 
 
 def test_before_the_list_is_signed_it_is_the_workers_turn() -> None:

@@ -1,8 +1,9 @@
 """Keeps one broker's access true: whoever is refused is cut off, and does not come back.
 
 mosquitto reads its revocation list at SIGHUP and then lets nobody in whom it names, but it leaves their sessions alone.
-So: the files first, then SIGHUP (reloading.py), and when the broker is through with that, the sessions. What was done
-is written down last, so whoever is killed in between does all of it again; none of it hurts when it is done twice.
+So: the files first, then SIGHUP (reloading.py), and when the broker is through with that, the sessions; then it is
+asked whether it refuses. What was done is written down last, so whoever is killed in between does all of it again; none
+of it hurts when it is done twice. mosquitto ends no session whose certificate ended either: that is seen at each look.
 
 It needs the database, the broker's folder and process, and a name on the listener for services; no authority's key.
 """
@@ -17,13 +18,14 @@ from typing import Any, Final
 
 import psycopg
 
-from tds.identity.access import broker_files, broker_process, canary, reached, refused, reloading
+from tds.identity.access import broker_files, broker_process, canary, held_back, reached, refused, reloading
 from tds.identity.access.broker_files import Access, Passwords
 from tds.identity.access.broker_process import BrokerProcess
 from tds.identity.access.canary import NotEnforcedError
 from tds.identity.access.held_back import HeldBack
 from tds.identity.access.reached import Reached
 from tds.identity.access.services_listener import BrokerSilentError, ServicesListener
+from tds.identity.access.slow_round import MAX_AT_ONCE, SlowRound
 from tds.identity.authorities.tls_files import DEVICE_ANCHORS, REVOKED
 from tds.identity.revocation.notices import ACCESS, FLEET, Notices
 
@@ -73,7 +75,13 @@ class Keeper:
     _asked_at: float = float("-inf")
     _since: float = 0.0  # there is trouble
     _said: tuple[str, float] = ("", float("-inf"))
+    _silent: bool = False  # it did not answer on its port for services
+    # Which process read which files, at which mark, and then ended sessions; while it is asked whether it refuses.
+    _tried: tuple[BrokerProcess | None, str, tuple[int, int]] | None = None
+    _to_reload: bool = False  # it has read them, and does not go by them
+    _ended_by: datetime = reached.NEVER  # whose certificate ended by then was cut off
     _held_back: HeldBack = field(default_factory=HeldBack)
+    _round: SlowRound = field(default_factory=SlowRound)
 
     def turn(self, connection: psycopg.Connection[Any]) -> None:
         """Wait up to WAIT_S for news, and do what is to be done."""
@@ -88,13 +96,17 @@ class Keeper:
         if told or self.clock() >= self._due_at or process != self._process:
             self._process = process
             self._guarded(self._bring_up_to_date, connection)
-        if not self.trouble:
-            self._guarded(self._cut_held_back, connection)
+        # Also while something else is in the way, as when its port for gateways is full.
+        if self._process is not None and not self._silent:
+            self._guarded(self._cut_again, connection)
 
     def _guarded(self, do: Callable[[psycopg.Connection[Any]], None], connection: psycopg.Connection[Any]) -> None:
         try:
             do(connection)
-        except (BrokerTroubleError, BrokerSilentError) as error:
+        except BrokerSilentError as error:
+            self._silent = True
+            self._say(connection, str(error), RETRY_MAX_S)
+        except BrokerTroubleError as error:
             self._say(connection, str(error), RETRY_MAX_S)
         except NotEnforcedError as error:
             self._say(connection, str(error), RETRY_RELOAD_MAX_S)
@@ -103,13 +115,15 @@ class Keeper:
             self._say(connection, f"The broker's files can't be used ({why}).", RETRY_MAX_S)
 
     def _bring_up_to_date(self, connection: psycopg.Connection[Any]) -> None:
-        self._due_at = self.clock() + LOOK_EVERY_S
+        self._due_at, self._silent = self.clock() + LOOK_EVERY_S, False
         # Before the rows are read: whatever was committed by this moment is in them.
         as_of = reached.clock_of(connection)
         access = broker_files.read_access(connection, self.passwords(self.now()))
         if access is None:
             raise BrokerTroubleError("No revocation list was signed yet; that is the worker's: see ./tds status.")
         far = reached.read(connection, self.broker.name)
+        self._round.looked_at = self._round.looked_at or far.as_of
+        self._cut_ended(connection, max(far.as_of, self._ended_by), as_of)
         reloading.mend(self.broker.folder)
         differing = broker_files.differing(self.broker.folder, access)
         done = not differing and broker_files.marked(self.broker.folder) == access.mark
@@ -121,9 +135,8 @@ class Keeper:
         if self._held_back.unknown:
             self._held_back.add(refused.listed(connection, after=far.settled, up_to=far.revision), self.clock())
             self._held_back.unknown = False
-        if not self._held_back.until:
-            far = Reached(far.revision, far.revision)
-        reached.write(connection, self.broker.name, far, as_of)
+        settled = far.settled if self._held_back.until else far.revision
+        reached.write(connection, self.broker.name, Reached(far.revision, settled, as_of))
         if not done:
             broker_files.mark(self.broker.folder, access)
         self._recover()
@@ -131,25 +144,49 @@ class Keeper:
     def _put_in_force(
         self, connection: psycopg.Connection[Any], access: Access, far: Reached, differing: list[str]
     ) -> Reached:
-        began = self.clock()
-        marked, digest = broker_files.marked(self.broker.folder)
-        broker_files.mark_begun(self.broker.folder, broker_files.leaving(self.broker.folder, access))
-        broker_files.put(self.broker.folder, access, differing)
-        self._reload()
-        self._ask(access)
+        began, folder = self.clock(), self.broker.folder
+        marked, digest = broker_files.marked(folder)
+        # A try of before that waits for the broker's answer, unless somebody else made other files for it since.
+        goes_on = self._tried == (self._process, access.digest, broker_files.stamp(folder)) and not differing
+        if digest and marked == access.revision and REVOKED in differing:
+            # The list on disk was not the one that was put there: whoever it did not name may have come in.
+            broker_files.mark_unknown(folder)
+        broker_files.mark_begun(folder, broker_files.leaving(folder, access))
+        broker_files.put(folder, access, differing)
         # Folder and row do not know of one another: one of them was put back, and nobody knows who has come in.
-        # Or the list on disk was not the one that was put there: whoever it did not name may have come in.
-        damaged = bool(digest) and marked == access.revision and REVOKED in differing
-        since = far.revision if marked == far.revision and not damaged else 0
-        codes = refused.listed(connection, after=since, up_to=access.revision)
-        codes += broker_files.marked_leaving(self.broker.folder)
+        since = far.revision if broker_files.marked(folder)[0] == far.revision else 0
+        codes = refused.listed(connection, after=since, up_to=access.revision) + broker_files.marked_leaving(folder)
         if DEVICE_ANCHORS in differing or not digest:
             codes += refused.of_former_authorities(connection)
-        self.broker.services.take_over(codes)
-        self._held_back.add(codes, self.clock())
+        codes = list(dict.fromkeys(codes))
+        if not goes_on or self._to_reload:
+            self._reload()
+            self._to_reload = False
+        # Before it is asked: whoever keeps it from answering there must not keep a session by that. Later tries, which
+        # may be of everybody who was ever refused, wait for its answer.
+        if not goes_on:
+            self._cut_off(codes)
+        self._tried = (self._process, access.digest, broker_files.stamp(folder))
+        self._ask(access)
+        if goes_on:
+            self._cut_off(codes)
+        else:
+            self._cut_held(connection, codes[: held_back.MAX_AT_ONCE])  # who may have come in between
+        self._tried = None
         took = f"{len(codes)} codes cut off, after {self.clock() - began:.2f} s"
         logger.info("%s: revision %d is in force, %s", self.broker.name, access.revision, took)
-        return Reached(access.revision, min(far.settled, since))
+        return Reached(access.revision, min(far.settled, since), far.as_of)
+
+    def _cut_off(self, codes: list[str]) -> None:
+        self.broker.services.take_over(codes)
+        self._held_back.add(codes, self.clock())
+
+    def _cut_ended(self, connection: psycopg.Connection[Any], since: datetime, as_of: datetime) -> None:
+        codes = refused.ended(connection, since=since, up_to=as_of)
+        self._cut_off(codes)
+        self._ended_by = as_of
+        if codes:
+            logger.info("%s: %d codes cut off whose last certificate ended", self.broker.name, len(codes))
 
     def _reload(self) -> None:
         """SIGHUP, and until the broker is through with it.
@@ -177,11 +214,21 @@ class Keeper:
         """Whether it refuses whom the lists of these files name."""
         host, port = self.broker.host, self.broker.port
         try:
-            for each in access.canaries:
-                canary.ask(each, host, port)
+            clients = [canary.client(each) for each in access.canaries]
+        except OSError as error:
+            raise BrokerTroubleError(
+                f"The agent can't make ready the certificate by which it asks the broker whether it refuses ({error}); "
+                "see that it has memory and open files left."
+            ) from error
+        try:
+            for client in clients:
+                canary.ask(client, host, port)
         except NotEnforcedError:
             # Then it is told again; and whoever came in meanwhile, of all that are refused, is cut off.
             broker_files.mark_unknown(self.broker.folder)
+            self._to_reload = True
+            if self._tried:
+                self._tried = (*self._tried[:2], broker_files.stamp(self.broker.folder))
             raise
         except OSError as error:
             raise BrokerTroubleError(
@@ -189,13 +236,29 @@ class Keeper:
             ) from error
         self._asked_at = self.clock()
 
-    def _cut_held_back(self, connection: psycopg.Connection[Any]) -> None:
-        held_back = self._held_back
-        if codes := held_back.turn(self.clock()):
-            found = {held.code: held for held in refused.held(connection, codes)}
-            self.broker.services.take_over(held_back.judge(codes, found, self.clock()))
-            if not held_back.until:
+    def _cut_again(self, connection: psycopg.Connection[Any]) -> None:
+        if codes := self._held_back.turn(self.clock()):
+            self._cut_held(connection, codes)
+            if not self._held_back.until:
                 reached.settle(connection, self.broker.name)
+        if self._round.is_due(self.clock()):
+            self._go_round(connection, passwords=self._takes_passwords())
+
+    def _cut_held(self, connection: psycopg.Connection[Any], codes: list[str]) -> None:
+        found = {held.code: held for held in refused.held(connection, codes, passwords=self._takes_passwords())}
+        self.broker.services.take_over(self._held_back.judge(codes, found, self.clock()))
+
+    def _go_round(self, connection: psycopg.Connection[Any], *, passwords: bool) -> None:
+        found = refused.beside_good(connection, passwords=passwords)
+        self._round.note(found, reached.clock_of(connection))
+        again = list(self._round.again)[:MAX_AT_ONCE]
+        still = [each.code for each in refused.held(connection, again, passwords=passwords) if each.refused]
+        codes = refused.without_right(connection, after=self._round.after, limit=MAX_AT_ONCE, passwords=passwords)
+        self.broker.services.take_over(codes + still)
+        self._round.stepped(codes, again, self.clock())
+
+    def _takes_passwords(self) -> bool:
+        return self.passwords(self.now()) is Passwords.TAKEN
 
     def _recover(self) -> None:
         if self._said[0]:

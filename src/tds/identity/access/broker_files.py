@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import psycopg
 
+from tds.fleet.codes import is_reserved
 from tds.identity.access.broker_rules import GATEWAY_PASSWORDS, password_file
 from tds.identity.authorities.tls_files import DEVICE_ANCHORS, REVOKED
 
@@ -71,7 +72,7 @@ def _users(connection: psycopg.Connection[Any]) -> dict[str, str]:
         """SELECT g.code, p.hash FROM tds_new_gatewaypassword AS p JOIN tds_new_gateway AS g ON g.id = p.gateway_id
            WHERE g.status = 'active' ORDER BY g.code"""
     )
-    return dict(found.fetchall())
+    return {code: kept for code, kept in found if not is_reserved(code)}
 
 
 def differing(folder: Path, access: Access) -> list[str]:
@@ -131,6 +132,15 @@ def marked(folder: Path) -> tuple[int, str]:
         return int(found["revision"]), str(found["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return UNKNOWN, ""
+
+
+def stamp(folder: Path) -> tuple[int, int]:
+    """The same for as long as nobody wrote a mark, as whoever makes a broker's certificates anew does."""
+    try:
+        found = (folder / MARK).stat()
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_mtime_ns
 
 
 def _mark(folder: Path, revision: int, digest: str, leaving: Sequence[str] = ()) -> None:

@@ -5,9 +5,9 @@ is too old it lets nobody in. Only the answer to a certificate tells. The key of
 its name is none that a gateway can have, no table of certificates has it, and it is refused from its first moment on.
 """
 
+import os
 import socket
 import ssl
-import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -58,20 +58,28 @@ def entry(canary: str) -> Revoked:
     return Revoked(certificate.serial_number, certificate.not_valid_before_utc, Reason.cessation_of_operation)
 
 
-def ask(canary: str, host: str, port: int) -> None:
-    """Returns when the broker refused it as revoked. Raises NotEnforcedError, or OSError when nobody answers."""
-    with tempfile.NamedTemporaryFile("w", encoding="ascii", prefix="tds-canary-") as file:
-        file.write(canary)
-        file.flush()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def client(canary: str) -> ssl.SSLContext:
+    """A client that has it. Raises OSError when this machine has no memory or no file left for that."""
+    # A file in memory: a disk that is full says nothing of the broker, and a key stays off it.
+    descriptor = os.memfd_create(NAME)
+    try:
+        os.write(descriptor, canary.encode("ascii"))
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         # In TLS 1.3 a client is done before the server has looked at its certificate, and writes to one that has gone.
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # it is told nothing that is secret
-        context.load_cert_chain(Path(file.name))
+        made.maximum_version = ssl.TLSVersion.TLSv1_2
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE  # it is told nothing that is secret
+        made.load_cert_chain(Path(f"/proc/self/fd/{descriptor}"))
+    finally:
+        os.close(descriptor)
+    return made
+
+
+def ask(client: ssl.SSLContext, host: str, port: int) -> None:
+    """Returns when the broker refused it as revoked. Raises NotEnforcedError, or OSError when nobody answers."""
     with socket.create_connection((host, port), timeout=ANSWER_S) as plain:
         try:
-            with context.wrap_socket(plain) as connection:
+            with client.wrap_socket(plain) as connection:
                 connection.sendall(mqtt5.ConnectPacket(NAME, clean_start=True).write())
                 answer = connection.recv(READ_BYTES)
         except ssl.SSLError as error:

@@ -3,7 +3,8 @@
 A broker looks at a certificate when the connection is made, and at who comes in at CONNECT. Between the two mosquitto
 waits for 90 s: whoever has a stolen key can open a connection in good time, hold CONNECT back until the gateway is
 refused and its session cut, and come in then. So whoever was cut off is cut off again and again, until that time is
-over.
+over. mosquitto begins its wait anew with each byte of a long CONNECT: for who sends one a minute there is the round
+that never ends (slow_round.py).
 """
 
 from collections.abc import Iterable, Mapping
@@ -52,7 +53,7 @@ class HeldBack:
         cut = []
         for code in codes:
             held, over = found.get(code), now >= self.until[code]
-            if held is None or not held.refused:
+            if held is None or (held.good and not held.refused):
                 del self.until[code]
                 continue
             if over or not held.good:

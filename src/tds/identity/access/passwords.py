@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from tds.fleet import audit
+from tds.fleet.codes import RESERVED_PREFIX, is_reserved
 from tds.fleet.models import AuditAction, Gateway, GatewayStatus
 from tds.identity.access import broker_rules
 from tds.identity.models import GatewayPassword
@@ -27,6 +28,10 @@ def make(gateway: Gateway, *, by: "User | str") -> str:
     present = Gateway.objects.select_for_update(no_key=True).get(pk=gateway.pk)
     if present.status != GatewayStatus.ACTIVE:
         raise PasswordRefusedError(f"Gateway {present.code} is {present.status}, and no broker lets it in.")
+    if is_reserved(present.code):
+        raise PasswordRefusedError(
+            f"Codes that begin with {RESERVED_PREFIX} are the platform's; register the gateway with another one."
+        )
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     changed = {"hash": broker_rules.hashed(password), "made_at": timezone.now()}
     GatewayPassword.objects.update_or_create(gateway=present, defaults=changed)

@@ -10,10 +10,11 @@ MAX_DETAIL_CHARS: Final = 500
 
 
 class Reached(NamedTuple):
-    """Revisions of the lists: see BrokerAccess."""
+    """See BrokerAccess."""
 
     revision: int = 0
     settled: int = 0
+    as_of: datetime = NEVER
 
 
 def clock_of(connection: psycopg.Connection[Any]) -> datetime:
@@ -25,20 +26,20 @@ def clock_of(connection: psycopg.Connection[Any]) -> datetime:
 
 def read(connection: psycopg.Connection[Any], broker: str) -> Reached:
     row = connection.execute(
-        "SELECT revision, settled FROM tds_new_brokeraccess WHERE broker = %s", (broker,)
+        "SELECT revision, settled, as_of FROM tds_new_brokeraccess WHERE broker = %s", (broker,)
     ).fetchone()
     return Reached(*row) if row else Reached()
 
 
-def write(connection: psycopg.Connection[Any], broker: str, reached: Reached, as_of: datetime) -> None:
-    """That the broker goes by what the database said at that moment."""
+def write(connection: psycopg.Connection[Any], broker: str, reached: Reached) -> None:
+    """That the broker goes by what the database said at `as_of`."""
     connection.execute(
         """INSERT INTO tds_new_brokeraccess AS known (broker, revision, settled, applied_at, as_of, detail)
            VALUES (%s, %s, %s, clock_timestamp(), %s, '')
            ON CONFLICT (broker) DO UPDATE SET revision = EXCLUDED.revision, settled = EXCLUDED.settled,
                as_of = EXCLUDED.as_of, detail = '', applied_at = CASE
                    WHEN known.revision = EXCLUDED.revision THEN known.applied_at ELSE EXCLUDED.applied_at END""",
-        (broker, *reached, as_of),
+        (broker, *reached),
     )
 
 
@@ -53,6 +54,16 @@ def write_trouble(connection: psycopg.Connection[Any], broker: str, trouble: str
            VALUES (%(broker)s, 0, 0, %(never)s, %(never)s, %(detail)s)
            ON CONFLICT (broker) DO UPDATE SET detail = EXCLUDED.detail""",
         {"broker": broker, "never": NEVER, "detail": trouble[:MAX_DETAIL_CHARS]},
+    )
+
+
+def expect(connection: psycopg.Connection[Any], brokers: list[str]) -> None:
+    """There are these: whoever waits until all are up to date waits for them too, before their agent said anything."""
+    connection.execute(
+        """INSERT INTO tds_new_brokeraccess (broker, revision, settled, applied_at, as_of, detail)
+           SELECT broker, 0, 0, %(never)s, %(never)s, '' FROM unnest(%(brokers)s::text[]) AS broker
+           ON CONFLICT (broker) DO NOTHING""",
+        {"brokers": brokers, "never": NEVER},
     )
 
 

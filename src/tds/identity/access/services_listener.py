@@ -8,7 +8,12 @@ from typing import Any, Final
 
 import mqtt5
 
+from tds.fleet.codes import is_code, is_reserved
+
 ANSWER_S: Final = 3.0  # to connect, and for each answer: a broker that writes its database of 1 M messages takes one
+# What a signal told it to do. It is still to come for a broker that is busy for long, and must not come later than what
+# is prepared for it (reloading.py) is taken back.
+SIGNAL_S: Final = 60.0
 AT_ONCE: Final = 50  # connections, when sessions are taken over
 READ_BYTES: Final = 4_096
 KEEP_ALIVE_S: Final = 60
@@ -45,13 +50,16 @@ class ServicesListener:
     def take_over(self, codes: Sequence[str]) -> None:
         """End the sessions with these client ids, live or kept, and any wills are published. Raises BrokerSilentError.
 
+        None that is no gateway's: a session of the platform's own holds what nobody has stored yet.
+
         To the broker it is the same client on a new connection, which wants nothing of its past and leaves at once
         (MQTT 5, 3.1.4 and 3.1.2.4).
         """
+        gateways = [code for code in codes if is_code(code) and not is_reserved(code)]
         with self._sentences():
-            for start in range(0, len(codes), AT_ONCE):
+            for start in range(0, len(gateways), AT_ONCE):
                 with contextlib.ExitStack() as stack:
-                    some = codes[start : start + AT_ONCE]
+                    some = gateways[start : start + AT_ONCE]
                     opened = [stack.enter_context(contextlib.closing(self._open(code))) for code in some]
                     for connection in opened:
                         connection.answer_to_connect()
@@ -88,7 +96,8 @@ class Watch:
         self._connection = connection
 
     def signalled(self) -> None:
-        """Returns when the broker has done what a signal, sent before this call, told it to do."""
+        """Returns when the broker has done what a signal, sent before this call, told it to do: up to SIGNAL_S each."""
+        self._connection.wait_up_to(SIGNAL_S)
         for _ in range(PINGS_AFTER_SIGNAL):
             self._connection.send(mqtt5.PingReqPacket())
             while not isinstance(self._connection.receive(), mqtt5.PingRespPacket):
@@ -99,6 +108,10 @@ class _Connection:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._rest = b""
+
+    def wait_up_to(self, seconds: float) -> None:
+        """From now on, for each answer."""
+        self._sock.settimeout(seconds)
 
     def send(self, packet: Any) -> None:
         self._sock.sendall(packet.write())

@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import Any, Final, NamedTuple
 
 from django.db import connection
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.utils import timezone
 
 from tds.fleet.models import Gateway, GatewayStatus
 from tds.identity.models import BrokerAccess, Certificate, GatewayPassword, RevocationList
+from tds.identity.revocation.listed import KEPT_AFTER_END
 from tds.identity.revocation.notices import ACCESS
 from tds.identity.revocation.taken import Broker, Held, Stage, taken
 
 LIMIT_S: Final = 5.0
 LOOK_EVERY_S: Final = 0.03
+LISTED_AFTER_END: Final = KEPT_AFTER_END - timedelta(hours=1)  # within the hour the worker's clock may see it fall off
 NO_AGENT: Final = "no broker's agent has ever run; start it with ./tds up"
 NOT_SIGNED: Final = "the worker has not signed a new revocation list; see ./tds status"
 NOT_TAKEN: Final = "it has not said why; see that its agent runs: ./tds status"
@@ -57,7 +60,7 @@ class Following:
     def wait(self, limit_s: float = LIMIT_S) -> Outcome:
         """Until all brokers act on it, up to so long."""
         deadline = self._began + limit_s
-        since = _ask_agents() if self._password else None
+        since = _ask_agents()
         while True:
             stage, trouble = self._look(since)
             if stage is Stage.NO_CERTIFICATE:
@@ -68,28 +71,32 @@ class Following:
                 return Outcome(False, monotonic() - self._began, trouble)
             sleep(LOOK_EVERY_S)
 
-    def _look(self, since: datetime | None) -> tuple[Stage, str]:
+    def _look(self, since: datetime) -> tuple[Stage, str]:
         rows = list(BrokerAccess.objects.all())
-        held = Certificate.objects.filter(gateway=self.gateway, not_after__gte=timezone.now())
         seen = taken(
-            [
-                Held(*row[:1], row[1] is not None, row[2])
-                for row in held.values_list("issuer", "revoked_at", "listed_in")
-            ],
+            held(Certificate.objects.filter(gateway=self.gateway), timezone.now()),
             dict(RevocationList.objects.values_list("issuer", "revision")),
-            [Broker(row.broker, row.revision, row.applied_at) for row in rows],
+            [Broker(row.broker, row.revision, row.applied_at, row.as_of) for row in rows],
             admitted=self.gateway.status == GatewayStatus.ACTIVE,
             changed_at=None,
+            password=self._password,
+            looked_since=since,
         )
-        behind, stage = seen.behind, seen.stage
-        if since is not None and stage in {Stage.NO_CERTIFICATE, Stage.DONE}:
-            behind = tuple(row.broker for row in rows if row.as_of < since)
-            stage = Stage.SPREADING if behind else Stage.DONE
-        return stage, _trouble(stage, [row for row in rows if row.broker in behind])
+        return seen.stage, _trouble(seen.stage, [row for row in rows if row.broker in seen.behind])
 
 
 def follow(gateway: Gateway) -> Following:
     return Following(gateway)
+
+
+def held(certificates: "QuerySet[Certificate]", now: datetime) -> list[Held]:
+    """Of a thousand in the same state one says it."""
+    revoked, ended, fallen_off = (
+        ExpressionWrapper(condition, BooleanField())
+        for condition in (Q(revoked_at__isnull=False), Q(not_after__lt=now), Q(not_after__lt=now - LISTED_AFTER_END))
+    )
+    found = certificates.order_by().values_list("issuer", revoked, "listed_in", ended, fallen_off).distinct()
+    return [Held(*row) for row in found]
 
 
 def _trouble(stage: Stage, behind: Sequence[BrokerAccess]) -> str:

@@ -54,7 +54,7 @@ class Revoking:
     _looked_at: float = float("-inf")
     _signed_at: float = float("-inf")
     _said_at: float = float("-inf")
-    _stamp: str = ""
+    _known: tuple[str, list[str]] = ("", [])  # the folder's stamp, and whose keys `_authorities` has
     _authorities: list[Authority] = field(default_factory=list)
 
     def turn(self, connection: psycopg.Connection[Any]) -> None:
@@ -85,16 +85,12 @@ class Revoking:
             logger.info("Revocation lists: revision %d signed by %s", signed.revision, ", ".join(signed.issuers))
 
     def _trusted(self, now: datetime) -> list[Authority]:
-        """The folder's authorities, whose keys are read again only when something changed there."""
-        stamp = self.folder.stamp()
-        if stamp != self._stamp:
+        """Those of `now`. Keys are read again only when something changed in the folder, or others are trusted."""
+        known = self.folder.stamp(), self.folder.device_names(now)
+        if known != self._known:
             self._authorities = self.folder.devices(now)
-            self._stamp = stamp
-        return [authority for authority in self._authorities if self._is_trusted(authority, now)]
-
-    def _is_trusted(self, authority: Authority, now: datetime) -> bool:
-        until = self.folder.trusted_until(authority.name)
-        return now < authority.certificate.not_valid_after_utc and (until is None or now < until)
+            self._known = known
+        return self._authorities
 
     def _say(self, trouble: str) -> None:
         if trouble != self.trouble or self.clock() - self._said_at >= SAY_EVERY_S:

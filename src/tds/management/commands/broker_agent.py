@@ -66,9 +66,13 @@ class Life:
         self._keepers = keepers
         self._pulse = pulse
         self._forget_others = forget_others
+        self._expected = False
 
     def turn(self, connection: psycopg.Connection[Any]) -> None:
         names = [keeper.broker.name for keeper in self._keepers]
+        if not self._expected:
+            reached.expect(connection, names)
+            self._expected = True
         if self._forget_others:
             reached.forget_others(connection, names)
             self._forget_others = False
