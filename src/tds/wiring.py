@@ -59,9 +59,12 @@ def quarantine_bounds() -> Bounds:
     return Bounds(ENV.quarantine_per_gateway, ENV.quarantine_messages, ENV.quarantine_bytes)
 
 
-def writer() -> Writer:
+def writer(*, notes_presence: bool = False) -> Writer:
     """For single messages, of a POST or a replay, over Django's own connection."""
-    return Writer(database_connection(), reading_store(), Directory(), quarantine_bounds(), retention())
+    bounds = quarantine_bounds()
+    return Writer(
+        database_connection(), reading_store(), Directory(), bounds, retention(), notes_presence=notes_presence
+    )
 
 
 def consumer_config(broker_number: int, slot: int = 0, *, drains: bool = False) -> ConsumerConfig:

@@ -7,24 +7,29 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.test import Client
 
 from tds import wiring
 from tds.dashboard import post_readings
+from tds.devicelink import fleet_health
+from tds.devicelink.health import Session
 from tds.environment import ROOT
 from tds.fleet import tokens
 from tds.fleet.directory import Directory
 from tds.fleet.models import Device, Gateway, Metric, Tenant
 from tds.ingest import quarantined
-from tds.ingest.ledger import FIELDS
+from tds.ingest.ledger import FIELDS, Ledger
 from tds.ingest.models import LedgerHour, QuarantineCount, QuarantinedMessage
+from tds.ingest.presence import LastSeen
 from tds.ingest.reasons import Reason
 from tds.ingest.room import Room
 from tds.ingest.writer import Arrival, Result, Writer
@@ -608,6 +613,137 @@ def test_one_reading_that_comes_both_ways_at_once_is_one_row(secret: str) -> Non
         thread.join(20)
     assert sorted(stored) == [0, 0, 0, 0, 0, 1]
     assert_the_ledger_balances()
+
+
+# When its gateway was heard
+
+
+def heard(gateway: Gateway) -> tuple[datetime | None, datetime | None, datetime | None]:
+    gateway.refresh_from_db()
+    return gateway.last_seen_at, gateway.last_reading_at, gateway.dated_at
+
+
+def test_a_gateway_that_sends_by_http_alone_is_not_said_to_be_never_seen(secret: str, gateway: Gateway) -> None:
+    at = NOW - MINUTE
+    answer(secret, body(timestamp=at.isoformat()))
+    assert heard(gateway) == (NOW, at, at)
+    health = fleet_health.of([gateway], now=NOW + MINUTE)[gateway.pk]
+    assert (health.session, health.troubles) == (Session.UNSAID, ())
+    # What it kept and sends now is not its newest reading; a copy of one says that it is there as well.
+    answer(secret, body(timestamp=(at - MINUTE).isoformat()))
+    assert heard(gateway) == (NOW, at, at - MINUTE)
+    answer(secret, body(timestamp=at.isoformat()))
+    assert heard(gateway) == (NOW, at, at)
+
+
+def test_a_refused_message_is_one_that_came_and_its_clock_is_known_by_it(secret: str, gateway: Gateway) -> None:
+    answer(secret, body(leituras=[]), 400)
+    assert heard(gateway) == (NOW, None, None)
+    ahead = NOW + timedelta(hours=3)
+    answer(secret, body(timestamp=ahead.isoformat()), 400)
+    assert heard(gateway) == (NOW, None, ahead)
+
+
+def test_rubbish_moves_the_gateway_of_the_token_and_of_a_tenants_token_nobody(
+    secret: str, tenant: Tenant, gateway: Gateway
+) -> None:
+    answer(secret, b"junk", 400)
+    assert heard(gateway) == (None, None, None)
+    answer(tokens.create(tenant, gateway=gateway)[1], b"junk", 400)
+    assert heard(gateway) == (NOW, None, None)
+
+
+def test_a_code_that_the_token_does_not_cover_moves_nobody(secret: str, gateway: Gateway, theirs: Gateway) -> None:
+    answer(secret, body("GW-OUTRO"), 404)
+    assert heard(theirs) == heard(gateway) == (None, None, None)
+
+
+def test_a_code_that_changes_hands_under_way_moves_not_its_new_owner(
+    secret: str, tenant: Tenant, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*words: Any) -> bool:
+        Gateway.objects.filter(pk=gateway.pk).update(status="retired", retired_at=NOW)
+        seeding.gateway(seeding.tenant("outra"), "GW-1")
+        return True
+
+    monkeypatch.setattr(tokens, "covers", meanwhile)
+    assert answer(secret, body(), 400)["erro"] == Reason.PREVIOUS_OWNER
+    assert heard(Gateway.objects.get(code="GW-1", retired_at=None)) == (None, None, None)
+
+
+def test_when_a_gateway_was_heard_is_kept_or_lost_with_its_readings(
+    secret: str, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*words: Any, **more: Any) -> None:
+        raise psycopg.OperationalError("gone")
+
+    monkeypatch.setattr(Ledger, "write", fails)  # the last one of the transaction
+    with suppress(psycopg.OperationalError):
+        send(secret, body())
+    assert heard(gateway) == (None, None, None)
+    assert not Reading.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_curl_posts_is_seen_at_once(port: int, secret: str, gateway: Gateway) -> None:
+    payload = body(timestamp=datetime.now(UTC).isoformat())
+    command = ["curl", "--silent", "--fail", "--max-time", "10", "--data-binary", "@-"]
+    command += ["--header", f"Authorization: Bearer {secret}", f"http://127.0.0.1:{port}{URL}"]
+    before = datetime.now(UTC)
+    found = subprocess.run(command, input=payload, capture_output=True, check=True, timeout=20)
+    assert json.loads(found.stdout) == {"armazenadas": 1, "duplicadas": 0}
+    seen_at, reading_at, _dated_at = heard(gateway)
+    assert seen_at is not None
+    assert before <= seen_at <= datetime.now(UTC)
+    assert reading_at == Reading.objects.get().time
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_emptied")
+def test_posts_and_a_consumers_batches_of_the_same_gateways_do_not_deadlock(secret: str, tenant: Tenant) -> None:
+    """Both lock gateways before all else: who held the ledger and then wanted a gateway would end in one."""
+    seeding.gateway(tenant, "GW-2")
+    failed: list[BaseException] = []
+    together = threading.Barrier(4)
+
+    def over_mqtt(order: tuple[str, str]) -> None:
+        with seeding.own_connection() as connection:
+            writer = Writer(
+                connection, wiring.reading_store(), Directory(), wiring.quarantine_bounds(), timedelta(days=90)
+            )
+            seen = LastSeen()
+            together.wait(10)
+            for n in range(20):
+                batch = [Arrival(f"telemetry/{code}/D{n}/data", body(code, device_code=f"D{n}")) for code in order]
+                result = writer.write(batch, now=NOW)
+                seen.note(writer.directory, batch, result.verdicts, NOW)
+                seen._flushed_at = float("-inf")
+                seen.flush(connection)
+
+    def over_http(code: str) -> None:
+        from django.db import connection
+
+        together.wait(10)
+        try:
+            for n in range(20):
+                answer(secret, body(code, device_code=f"D{n}"))
+        finally:
+            connection.close()
+
+    def kept(work: Any, *words: Any) -> None:
+        try:
+            work(*words)
+        except BaseException as error:  # noqa: BLE001  # told below
+            failed.append(error)
+
+    ways = ((over_mqtt, ("GW-1", "GW-2")), (over_mqtt, ("GW-2", "GW-1")), (over_http, "GW-1"), (over_http, "GW-2"))
+    threads = [threading.Thread(target=kept, args=way) for way in ways]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not failed
+    assert Gateway.objects.filter(last_seen_at=NOW, last_reading_at=NOW).count() == 2
 
 
 def test_with_a_disk_nearly_full_nothing_is_taken(secret: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

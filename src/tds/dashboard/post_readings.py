@@ -45,7 +45,7 @@ def post_readings(request: HttpRequest) -> dict[str, Any]:
         raise ApiError(503, "disco_cheio", shortage)
     sender = token.gateway.code if token.gateway else None
     arrival = Arrival(None, payload, tenant_id=token.tenant_id, gateway_code=sender)
-    result = wiring.writer().write([arrival], now=timezone.now())
+    result = wiring.writer(notes_presence=True).write([arrival], now=timezone.now())
     verdict = result.verdicts[0]
     if isinstance(verdict, Refusal):
         raise ApiError(413 if verdict.reason is Reason.TOO_LARGE else 400, verdict.reason, verdict.detail)

@@ -1,6 +1,7 @@
-"""When each gateway was last heard and of when its readings are, kept in memory and written now and then.
+"""When each gateway was last heard and of when its readings are: kept in memory and written now and then.
 
-Never in the hot transaction.
+A consumer never writes it in the hot transaction. Who sends by HTTP is written with the message: the process that
+answered may never hear of that gateway again.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any, Final
 import psycopg
 
 from tds.fleet.directory import Directory
+from tds.fleet.known import KnownGateway
 from tds.ingest.messages import Arrival, Message, Refusal
 from tds.ingest.reasons import Reason
 from tds.ingest.wire import timestamp_of
@@ -29,7 +31,10 @@ class LastSeen:
         self._heard: dict[int, datetime] = {}
         self._read: dict[int, datetime] = {}  # the newest time in messages that were accepted
         self._refused: dict[int, datetime] = {}  # … and in those that were refused for it
-        self._flushed_at = 0.0  # the first flush is at once: a new gateway shows up within seconds
+        self._flushed_at = float("-inf")  # the first flush is at once: a new gateway shows up within seconds
+
+    def __bool__(self) -> bool:
+        return bool(self._heard)
 
     def note(
         self,
@@ -43,51 +48,61 @@ class LastSeen:
         heard, read, of_code = self._heard, self._read, directory.get
         refused = False
         for verdict in verdicts:
-            code = verdict.gateway_code
-            gateway = of_code(code) if code else None
-            if gateway is None:
-                continue
-            gateway_id = gateway.id
-            heard[gateway_id] = at
-            if type(verdict) is Message:
+            if type(verdict) is not Message:
+                refused = True
+            elif (gateway := of_code(verdict.gateway_code)) is not None:
+                gateway_id = gateway.id
+                heard[gateway_id] = at
                 if verdict.time > read.get(gateway_id, LONG_AGO):
                     read[gateway_id] = verdict.time
-            else:
-                refused = True
         if refused:
-            self._note_refused(directory, arrivals, verdicts)
+            self._note_refused(directory, arrivals, verdicts, at)
 
     def _note_refused(
-        self, directory: Directory, arrivals: Sequence[Arrival], verdicts: Sequence[Message | Refusal]
+        self, directory: Directory, arrivals: Sequence[Arrival], verdicts: Sequence[Message | Refusal], at: datetime
     ) -> None:
         for arrival, verdict in zip(arrivals, verdicts, strict=True):
-            if isinstance(verdict, Refusal) and verdict.reason in BY_CLOCK and verdict.gateway_code:
-                gateway, time = directory.get(verdict.gateway_code), timestamp_of(arrival.payload)
-                if gateway is not None and time is not None and time > self._refused.get(gateway.id, LONG_AGO):
-                    self._refused[gateway.id] = time
+            if not isinstance(verdict, Refusal) or (gateway := sender(directory, arrival, verdict)) is None:
+                continue
+            self._heard[gateway.id] = at
+            time = timestamp_of(arrival.payload) if verdict.reason in BY_CLOCK else None
+            if time is not None and time > self._refused.get(gateway.id, LONG_AGO):
+                self._refused[gateway.id] = time
 
     def flush(self, connection: psycopg.Connection[Any]) -> None:
         due = monotonic() - self._flushed_at >= FLUSH_EVERY_S or len(self._heard) >= MAX_GATEWAYS
         if not due or not self._heard:
             return
+        with connection.transaction():
+            # In the order of the ids, as a batch locks them: the two can't deadlock. An UPDATE keeps no order.
+            psycopg.Cursor(connection).execute(
+                "SELECT 1 FROM tds_new_gateway WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (sorted(self._heard),)
+            )
+            self.write(connection)
+        self._heard.clear()
+        self._read.clear()
+        self._refused.clear()
+        self._flushed_at = monotonic()
+
+    def write(self, connection: psycopg.Connection[Any]) -> None:
+        """In the caller's transaction, which has locked the gateways if there are several."""
         ids = sorted(self._heard)
         read, refused = self._read, self._refused
         dated = [max((t for t in (read.get(each), refused.get(each)) if t is not None), default=None) for each in ids]
-        with connection.transaction():
-            cursor = psycopg.Cursor(connection)
-            # In the order of the ids, as a batch locks them: the two can't deadlock. An UPDATE keeps no order.
-            cursor.execute("SELECT 1 FROM tds_new_gateway WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (ids,))
-            # What its clock says is of its last messages alone: it may have been set right. The greatest of a time
-            # and nothing is the time.
-            cursor.execute(
-                """UPDATE tds_new_gateway AS g SET last_seen_at = GREATEST(g.last_seen_at, heard.at),
-                       last_reading_at = GREATEST(g.last_reading_at, heard.reading),
-                       dated_at = CASE WHEN g.last_seen_at > heard.at THEN g.dated_at ELSE heard.dated END
-                   FROM unnest(%s::int8[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
-                       AS heard (id, at, reading, dated) WHERE g.id = heard.id""",
-                (ids, [self._heard[each] for each in ids], [read.get(each) for each in ids], dated),
-            )
-        self._heard.clear()
-        read.clear()
-        refused.clear()
-        self._flushed_at = monotonic()
+        # What its clock says is of its last messages alone: it may have been set right. The greatest of a time and
+        # nothing is the time.
+        psycopg.Cursor(connection).execute(
+            """UPDATE tds_new_gateway AS g SET last_seen_at = GREATEST(g.last_seen_at, heard.at),
+                   last_reading_at = GREATEST(g.last_reading_at, heard.reading),
+                   dated_at = CASE WHEN g.last_seen_at > heard.at THEN g.dated_at ELSE heard.dated END
+               FROM unnest(%s::int8[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+                   AS heard (id, at, reading, dated) WHERE g.id = heard.id""",
+            (ids, [self._heard[each] for each in ids], [read.get(each) for each in ids], dated),
+        )
+
+
+def sender(directory: Directory, arrival: Arrival, verdict: Message | Refusal) -> KnownGateway | None:
+    """The gateway that sent a message, by the message or by who sent it; not whoever has its code since then."""
+    code = verdict.gateway_code or arrival.gateway_code
+    gateway = directory.get(code) if code else None
+    return gateway if gateway is not None and arrival.tenant_id in (None, gateway.tenant_id) else None

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import errors
 
 from tds.fleet.directory import Directory
-from tds.ingest import quarantine
+from tds.ingest import presence, quarantine
 from tds.ingest.assign import Verdict, learn_gateways, owner, refuse_by_gateway, register_newcomers, to_rows
 from tds.ingest.ledger import Ledger
 from tds.ingest.messages import Arrival, Message, Refusal
@@ -63,6 +63,7 @@ class Writer:
     bounds: quarantine.Bounds
     retention: timedelta
     kept_since: datetime = LONG_AGO  # as the store last said; it says when that is no more true
+    notes_presence: bool = False  # that gateways were heard, with each batch; a consumer does so now and then
 
     def write(self, arrivals: Sequence[Arrival], *, now: datetime) -> Result:
         """Store or quarantine every message of a batch, durably. Raises psycopg.Error with nothing written."""
@@ -158,8 +159,11 @@ class Writer:
         learn_gateways(self.connection, self.directory, arrivals, verdicts)
         verdicts = refuse_by_gateway(self.directory, arrivals, verdicts)
         retained = self._retained(arrivals, verdicts)
-        verdicts = register_newcomers(self.connection, self.directory, arrivals, verdicts, retained)
+        changed = [*retained, *self._senders(arrivals, verdicts)]
+        verdicts = register_newcomers(self.connection, self.directory, arrivals, verdicts, changed)
         self._flag_retained(retained, now)
+        if self.notes_presence:
+            self._note_presence(arrivals, verdicts, now)
         rows, tenant_of = to_rows(self.directory, verdicts, ledger)
         stored = self.store.insert(self.connection, rows)
         for device_id, copies in stored.duplicates.items():
@@ -205,6 +209,20 @@ class Writer:
         """The ids of the gateways that sent retained messages, whatever becomes of these."""
         codes = {v.gateway_code for a, v in zip(arrivals, verdicts, strict=True) if a.retained and v.gateway_code}
         return [gateway.id for code in codes if (gateway := self.directory.get(code))]
+
+    def _senders(self, arrivals: Sequence[Arrival], verdicts: Sequence[Verdict]) -> set[int]:
+        """Whose presence will be noted, as far as that takes a lock: the gateway of one message is locked by it."""
+        if not self.notes_presence or len(arrivals) == 1:
+            return set()
+        found = (presence.sender(self.directory, a, v) for a, v in zip(arrivals, verdicts, strict=True))
+        return {gateway.id for gateway in found if gateway is not None}
+
+    def _note_presence(self, arrivals: Sequence[Arrival], verdicts: Sequence[Verdict], now: datetime) -> None:
+        """Where the flag is set, and for the same reason."""
+        seen = presence.LastSeen()
+        seen.note(self.directory, arrivals, verdicts, now)
+        if seen:
+            seen.write(self.connection)
 
     def _flag_retained(self, gateway_ids: list[int], now: datetime) -> None:
         """Right after these rows were locked, and before all others of the batch: two writers can't deadlock."""
