@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from tds.mqtt import address
+from tds.owners import denied
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 GIB: Final = 1024**3
@@ -125,6 +126,7 @@ class Environment:
     retention_days: int
     retention_bytes: int  # 0: days alone decide
     retention_min_days: int
+    silent_after_s: int  # of a gateway that is connected
     quarantine_per_gateway: int
     quarantine_messages: int
     quarantine_bytes: int
@@ -232,7 +234,8 @@ def kept_secret(home: Path, name: str, length_bytes: int = 32) -> str:
             Path(draft).unlink()
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ImproperlyConfigured(f"TDS_HOME is {str(home)!r}: {path} can't be used: {error.strerror}.") from error
+        why = denied(path) if isinstance(error, PermissionError) else error.strerror
+        raise ImproperlyConfigured(f"TDS_HOME is {str(home)!r}: {path} can't be used: {why}.") from error
 
 
 def broker_ports(ports: Ports, more: MorePorts, count: int) -> tuple[BrokerPorts, ...]:
@@ -267,6 +270,9 @@ def broker_count(home: Path) -> int:
             return int(raw)
     except FileNotFoundError:
         return 1
+    except PermissionError as error:
+        path = home / BROKER_COUNT
+        raise ImproperlyConfigured(f"TDS_HOME is {str(home)!r}: {path} can't be read: {denied(path)}.") from error
     except (OSError, UnicodeDecodeError):
         pass
     raise ImproperlyConfigured(
@@ -343,6 +349,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         retention_min_days=reader.whole(
             "TDS_RETENTION_MIN_DAYS", min(MIN_DAYS_KEPT, retention_days), low=1, high=retention_days
         ),
+        silent_after_s=reader.whole("TDS_SILENT_AFTER_S", 600, low=60, high=86_400),
         quarantine_per_gateway=reader.whole("TDS_QUARANTINE_PER_GATEWAY", 1_000, low=1, high=100_000),
         quarantine_messages=reader.whole("TDS_QUARANTINE_MESSAGES", 100_000, low=1, high=10_000_000),
         quarantine_bytes=reader.whole("TDS_QUARANTINE_BYTES", GIB, low=262_144, high=1024 * GIB),

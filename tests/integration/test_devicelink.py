@@ -23,7 +23,7 @@ from tds.devicelink import events, fleet_health, keeper, link, openings
 from tds.devicelink.commands import CHECK_NOW_EXPIRY_S, NO_SUBSCRIBER, Commands, Outcome
 from tds.devicelink.events import Changed, Report, Said
 from tds.devicelink.health import CONFIRM_WITHIN, BrokerHeard, Health, Session, Trouble
-from tds.devicelink.ignored import Unheeded
+from tds.devicelink.ignored import Strangers, Unheeded
 from tds.devicelink.keeper import Keeper
 from tds.devicelink.link import DeviceLink, LinkConfig
 from tds.devicelink.models import BrokerLink, GatewayPresence
@@ -166,11 +166,11 @@ def test_a_killed_gateway_is_not_connected_any_more_by_its_will(one: RunningBrok
 def test_a_gateway_that_leaves_in_good_order_is_not_connected(one: RunningBroker, tenant: Tenant) -> None:
     seeding.gateway(tenant, "GW-1")
     with linked(one):
-        board = Board(one.port, "GW-1", firmware="1.4.0").connect()
+        board = Board(one.port, "GW-1", firmware="1.4.0", interval_s=3_600).connect()
         wait_online("GW-1")
         board.leave()
         wait_online("GW-1", online=False)
-        assert health("GW-1").firmware == "1.4.0"
+        assert (health("GW-1").firmware, health("GW-1").silent_after) == ("1.4.0", 3 * HOUR)
 
 
 def test_a_session_taken_over_by_the_same_gateway_is_a_new_session(one: RunningBroker, tenant: Tenant) -> None:
@@ -512,6 +512,26 @@ def test_of_strangers_no_more_than_a_number_are_remembered(one: RunningBroker, m
         assert list(kept.said(connection, told)) == []
     assert len(kept._strangers) == 3
     assert unheeded.counts == {Ignored.UNKNOWN_GATEWAY: 9}
+
+
+def test_the_status_says_when_the_last_stranger_came(one: RunningBroker, tenant: Tenant, tmp_path: Path) -> None:
+    environment = replace(ENV, mqtt_urls=(one.url,))
+    before = timezone.now()
+    with managed(tmp_path, "worker", TDS_MQTT_URLS=one.service_url(DEVICELINK)), boards(one.port, "GW-NOBODYS"):
+        wait_until(lambda: strangers() is not None, "the heartbeat that tells of the stranger")
+        came = strangers()
+        assert came is not None
+        assert (came.messages, came.last_code) == (1, "GW-NOBODYS")
+        assert before < came.last_at < timezone.now()
+        assert (
+            "1 presence message of codes that no gateway in use has since the worker's start, the last one "
+            in status._gateways(environment, database_there=True).detail
+        )
+
+
+def strangers() -> Strangers | None:
+    told = Heartbeat.objects.filter(process="worker").first()
+    return Strangers.of(told.facts["links"][FIRST]) if told else None
 
 
 # Bad input

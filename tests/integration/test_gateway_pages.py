@@ -291,6 +291,20 @@ def test_what_is_known_of_a_gateway_is_on_its_page(tenant: Tenant, gateway: Gate
     assert "?gateway=GW-1&amp;dispositivo=D01" in page
 
 
+def test_good_certificates_that_a_thief_may_have_renewed_are_named_with_the_way_to_revoke_them(
+    tenant: Tenant, gateway: Gateway, broker: None
+) -> None:
+    stolen = certificate(gateway, revoked_at=timezone.now(), revocation_reason="keyCompromise")
+    client = client_of(tenant, Role.VIEWER)
+    assert "--with-renewed" not in text_of(client.get(PAGE))
+    certificate(gateway, how=How.RENEWAL)
+    page = words(text_of(client.get(PAGE)))
+    assert f"1 certificate that was renewed after {stolen.serial}, which is revoked, is still good." in page
+    assert f"./tds certificate revoke {stolen.serial} --reason keyCompromise --with-renewed" in page
+    certificate(gateway, how=How.RENEWAL)
+    assert f"2 certificates that were renewed after {stolen.serial}" in words(text_of(client.get(PAGE)))
+
+
 def test_what_people_and_gateways_wrote_is_never_markup(tenant: Tenant, gateway: Gateway) -> None:
     evil = "<script>alert(1)</script>"
     Gateway.objects.update(name=evil, family="<b>x</b>", site=Site.objects.create(tenant=tenant, name=evil))

@@ -71,6 +71,8 @@ def test_the_secrets_that_are_made_are_readable_by_their_owner_alone(home: str) 
         ("TDS_BIND", "the-machine"),
         ("TDS_RETENTION_DAYS", "0"),
         ("TDS_RETENTION_DAYS", "3651"),
+        ("TDS_SILENT_AFTER_S", "59"),
+        ("TDS_SILENT_AFTER_S", "86401"),
         ("TDS_RETENTION_BYTES", "10G"),
         ("TDS_RETENTION_BYTES", "-1"),
         ("TDS_RETENTION_MIN_DAYS", "0"),

@@ -22,10 +22,12 @@ from tds.devicelink.health import (
     Counts,
     Facts,
     Health,
+    Limits,
     Session,
     Trouble,
     judge,
 )
+from tds.devicelink.ignored import Strangers
 from tds.devicelink.presence import Known
 
 NOW: Final = datetime(2026, 2, 18, 18, 30, tzinfo=UTC)
@@ -109,6 +111,28 @@ def test_a_gateway_has_time_to_send(since: timedelta, message: timedelta | None)
 
 def test_a_gateway_that_is_not_connected_is_not_silent_as_well() -> None:
     assert health(presence(online=False, since=DAY), DAY).silent_since is None
+
+
+@pytest.mark.parametrize(
+    ("interval", "silent_after"),
+    [(None, SILENT_AFTER), (MINUTE, SILENT_AFTER), (5 * MINUTE, 15 * MINUTE), (HOUR, 3 * HOUR)],
+)
+def test_whoever_sends_seldom_and_says_so_is_silent_when_it_missed_three_reports(
+    interval: timedelta | None, silent_after: timedelta
+) -> None:
+    on_time = health(presence(since=DAY, interval=interval), silent_after)
+    assert (on_time.troubles, on_time.silent_after) == ((), silent_after)
+    assert gateway_facts.last_message(on_time, now=NOW).level == gateway_facts.GOOD
+    late = health(presence(since=DAY, interval=interval), silent_after + SECOND)
+    assert late.troubles == (Trouble.SILENT,)
+
+
+def test_what_an_operator_calls_silent_is_the_least_for_all() -> None:
+    facts = Facts(True, presence(interval=MINUTE), NOW - HOUR, NOW - HOUR, NOW - HOUR)
+    heard = {A: BrokerHeard(NOW, NOW - DAY)}
+    for silent_after, troubles in ((HOUR, ()), (HOUR - SECOND, (Trouble.SILENT,))):
+        found = judge(facts, heard, now=NOW, limits=Limits(silent_after))
+        assert (found.troubles, found.silent_after) == (troubles, silent_after)
 
 
 # Clocks
@@ -256,6 +280,20 @@ def test_whatever_the_facts_there_are_words_for_them(  # noqa: PLR0917
     # The facts themselves are never changed by what is made of them.
     assert found.message_at == (NOW - message if message is not None else None)
     assert (found.online is None) or known is not None
+
+
+def test_of_strangers_on_all_brokers_the_last_one_is_told_with_its_time() -> None:
+    assert words.strangers([], now=NOW) == ""
+    found = [Strangers(2, NOW - HOUR, "GW-A"), Strangers(1_200, NOW - MINUTE, "GW-B")]
+    assert words.strangers(found, now=NOW) == (
+        "1,202 presence messages of codes that no gateway in use has since the worker's start, the last one 1 min ago "
+        "(2026-02-18T18:29:00+00:00) of GW-B."
+    )
+
+
+@pytest.mark.parametrize("told", [None, [], {}, {"strangers": None}, {"strangers": {}}, {"strangers": 3}])
+def test_what_a_worker_of_another_version_tells_of_strangers_breaks_nothing(told: Any) -> None:
+    assert Strangers.of(told) is None
 
 
 def test_lengths_are_told_in_one_unit() -> None:

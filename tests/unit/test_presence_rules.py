@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from tds.devicelink.arrivals import MAX_REPORT_BYTES, event_of
 from tds.devicelink.events import Caught, How, Report, Said, Uptime
-from tds.devicelink.presence import MAX_BROKERS, MAX_PAYLOAD_BYTES, Around, Ignored, Known, gone, merge, read
+from tds.devicelink.presence import (
+    MAX_BROKERS,
+    MAX_INTERVAL_S,
+    MAX_PAYLOAD_BYTES,
+    Around,
+    Ignored,
+    Known,
+    gone,
+    merge,
+    read,
+)
 from tds.devicelink.topics import MARKER_TOPIC, UPTIME_TOPIC, Kind, parse
 from tds.mqtt.inbox import Received
 
@@ -41,6 +51,32 @@ def test_a_presence_may_say_its_time_and_its_firmware() -> None:
     said = heard(body(timestamp="2026-02-18T15:30:00-03:00", firmware="1.2.3+é"))
     assert isinstance(said, Said)
     assert (said.timestamp, said.firmware) == (NOW, "1.2.3+é")
+
+
+def test_a_presence_may_say_how_often_its_gateway_sends() -> None:
+    for seconds in (1, 3_600, MAX_INTERVAL_S):
+        said = heard(body(interval_s=seconds))
+        assert isinstance(said, Said)
+        assert said.interval == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, MAX_INTERVAL_S + 1, 10**400, 60.0, True, "60", None, [60], {}])
+def test_an_interval_that_can_not_be_one_is_as_if_it_were_not_said(seconds: object) -> None:
+    assert heard(body(interval_s=seconds)) == Said(A, "GW-1", online=True, at=NOW, how=How.LIVE)
+
+
+def test_a_gateways_interval_holds_until_it_comes_and_says_another_or_none() -> None:
+    came = Said(A, "GW-1", online=True, at=NOW, how=How.LIVE, interval=MINUTE)
+    known = merge(None, came, Around())
+    assert known is not None
+    assert known.interval == MINUTE
+    gone_again = merge(known, replace(came, online=False, interval=None), Around())
+    assert gone_again is not None
+    assert gone_again.interval == MINUTE  # its will says nothing of it
+    for interval in (2 * MINUTE, None):
+        back = merge(gone_again, replace(came, interval=interval), Around())
+        assert back is not None
+        assert back.interval == interval
 
 
 @pytest.mark.parametrize("time", ["", "yesterday", "2026-02-18", "2026-02-18T15:30:00", 7, None, [], "9" * 99])
@@ -89,7 +125,11 @@ json_values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["gateway_code", "status", "timestamp", "firmware", "x"]), json_values))
+@given(
+    st.dictionaries(
+        st.sampled_from(["gateway_code", "status", "timestamp", "firmware", "interval_s", "x"]), json_values
+    )
+)
 def test_no_object_whatever_raises(fields: dict[str, Any]) -> None:
     found = heard(body(**fields))
     if isinstance(found, Said):

@@ -6,13 +6,13 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Greatest
-from django.db.models.lookups import LessThan
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from tds.dashboard.errors import NotUnderstoodError
-from tds.devicelink.health import CLOCK_OFF, SILENT_AFTER
+from tds.devicelink import fleet_health
+from tds.devicelink.health import Session
+from tds.devicelink.judged import NO_TROUBLE
 from tds.fleet.models import Gateway, GatewayStatus
 from tds.identity.issued import expiry, given
 
@@ -28,7 +28,11 @@ class State(StrEnum):
     ACTIVE = "ativo"
     DISABLED = "desativado"
     RETIRED = "aposentado"
+    CONNECTED = "com-sessao"
     NOT_CONNECTED = "sem-sessao"
+    UNCERTAIN = "incerto"
+    UNSAID = "nao-diz"
+    NEVER = "nunca-visto"
     SILENT = "mudo"
     WRONG_TIME = "relogio"
     ENDING = "vence"
@@ -51,12 +55,26 @@ class Choice:
         return bool(self.text or self.state or self.site)
 
     def of(self, gateways: "QuerySet[Gateway]", *, now: datetime) -> "QuerySet[Gateway]":
+        if self.state in BY_HEALTH:
+            gateways = fleet_health.find(gateways, now=now).filter(BY_HEALTH[self.state])
         chosen = gateways.filter(_by_state(self.state, now))
         if self.site is not None:
             chosen = chosen.filter(site=self.site)
         if self.text:
             chosen = chosen.filter(Q(code__icontains=self.text) | Q(name__icontains=self.text))
         return chosen
+
+
+# By the same rule as the facts that are shown of each gateway.
+BY_HEALTH: Final = {
+    State.CONNECTED: Q(session=Session.CONNECTED),
+    State.NOT_CONNECTED: Q(session=Session.NOT_CONNECTED),
+    State.UNCERTAIN: Q(session=Session.UNCERTAIN),
+    State.UNSAID: Q(session=Session.UNSAID),
+    State.NEVER: Q(session=Session.NEVER),
+    State.SILENT: Q(silent=True),
+    State.WRONG_TIME: ~Q(clock=NO_TROUBLE),
+}
 
 
 def read(values: Any) -> Choice:
@@ -90,7 +108,11 @@ def state_labels() -> list[tuple[State, str]]:
         (State.IN_USE, _("All in use")),
         (State.ACTIVE, _("Active")),
         (State.DISABLED, _("Disabled")),
+        (State.CONNECTED, _("Connected")),
         (State.NOT_CONNECTED, _("Not connected")),
+        (State.UNCERTAIN, _("Whether connected is not known")),
+        (State.UNSAID, _("Never said whether connected")),
+        (State.NEVER, _("Never seen")),
         (State.SILENT, _("Connected, but silent")),
         (State.WRONG_TIME, _("Clock wrong, or old readings")),
         (State.ENDING, _("Certificate runs out within 30 days")),
@@ -107,28 +129,16 @@ def _by_state(state: State, now: datetime) -> Q:
     usable = given.usable().filter(gateway=OuterRef("pk"))
     lasting = Q(Exists(usable.filter(not_after__gte=now)))
     active = Q(status=GatewayStatus.ACTIVE)  # the others are let in by no certificate
-    heard_at = Greatest("presence__changed_at", "last_seen_at")  # the later of those that there are
     of_state = {
         State.IN_USE: Q(),
         State.ACTIVE: active,
         State.DISABLED: Q(status=GatewayStatus.DISABLED),
-        State.NOT_CONNECTED: Q(presence__online=False),
-        State.SILENT: Q(presence__online=True) & Q(LessThan(heard_at, now - SILENT_AFTER)),
-        State.WRONG_TIME: _wrong_time(),
         State.ENDING: active & lasting & ~Q(Exists(usable.filter(not_after__gt=expiry.horizon(now)))),
         State.ENDED: active & Q(Exists(usable)) & ~lasting,
         State.WITHOUT_CERTIFICATE: ~Q(Exists(usable)),
         State.RETAINED: Q(retained_seen_at__isnull=False),
-    }[state]
-    return ~Q(status=GatewayStatus.RETIRED) & of_state
-
-
-def _wrong_time() -> Q:
-    """As `devicelink/health.py` judges it: by the times in its last messages, or by what it said as it connected."""
-    sent_ahead = Q(dated_at__gt=F("last_seen_at") + CLOCK_OFF) | Q(dated_at__lt=F("last_seen_at") - CLOCK_OFF)
-    said_last = Q(presence__clock_at__gte=F("last_seen_at")) | Q(last_seen_at=None) | Q(dated_at=None)
-    said_off = Q(presence__clock_ahead__gt=CLOCK_OFF) | Q(presence__clock_ahead__lt=-CLOCK_OFF)
-    return (sent_ahead & ~said_last) | (said_off & said_last)
+    }
+    return ~Q(status=GatewayStatus.RETIRED) & of_state.get(state, Q())
 
 
 def is_id(text: str) -> bool:

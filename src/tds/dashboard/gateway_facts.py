@@ -10,12 +10,13 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from tds.devicelink.health import SILENT_AFTER, Health, Session, Trouble
-from tds.devicelink.words import span
+from tds.devicelink import words
+from tds.devicelink.health import Health, Session, Trouble
 
 GOOD: Final = "good"
 WARN: Final = "warn"
 QUIET: Final = "quiet"
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Fact:
     sentence: str
     level: str
     at: datetime | None = None
+
+
+def span(length: timedelta) -> str:
+    """A number and its unit stay on one line."""
+    return words.span(length).replace(" ", NO_BREAK)
 
 
 def facts(health: Health, *, now: datetime) -> tuple[Fact, Fact, Fact]:
@@ -90,7 +96,7 @@ def last_message(health: Health, *, now: datetime) -> Fact:
     if at is None:
         return Fact(title, _("never"), _("No message of it has come yet."), QUIET)
     sentence = _("Its last message came %(span)s ago.") % {"span": _age(at, now)}
-    return Fact(title, _ago(at, now), sentence, _level(at, now), at)
+    return Fact(title, _ago(at, now), sentence, _level(health, at, now), at)
 
 
 def last_reading(health: Health, *, now: datetime) -> Fact:
@@ -102,7 +108,7 @@ def last_reading(health: Health, *, now: datetime) -> Fact:
     if at is None:
         return Fact(title, _("never"), _("No reading of it has been stored yet."), QUIET)
     sentence = _("Its newest reading is of %(span)s ago, by its own clock.") % {"span": _age(at, now)}
-    return Fact(title, _ago(at, now), sentence, _level(at, now), at)
+    return Fact(title, _ago(at, now), sentence, _level(health, at, now), at)
 
 
 def _clock(health: Health) -> tuple[str, str] | None:
@@ -136,8 +142,8 @@ def _clock(health: Health) -> tuple[str, str] | None:
     return None
 
 
-def _level(at: datetime, now: datetime) -> str:
-    return GOOD if now - at <= SILENT_AFTER else WARN
+def _level(health: Health, at: datetime, now: datetime) -> str:
+    return GOOD if now - at <= health.silent_after else WARN
 
 
 def _ago(at: datetime | None, now: datetime) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -14,8 +13,10 @@ from tds.fleet import access, audit
 from tds.fleet.access import Scope
 from tds.fleet.limits import MAX_DEVICES_A_GATEWAY
 from tds.fleet.models import AuditAction, AuditEntry, Gateway, GatewayStatus, Role
-from tds.identity.issued import expiry, given
-from tds.identity.revocation.taken import Broker, Held, Stage, Taken, taken
+from tds.identity.issued import certificates, expiry, given
+from tds.identity.models import Certificate
+from tds.identity.revocation import in_force
+from tds.identity.revocation.taken import Broker, Stage, Taken, taken
 from tds.ingest import quarantined
 
 MAX_CERTIFICATES: Final = 20  # the newest; a gateway gets one in more than a year
@@ -29,7 +30,7 @@ def context(request: HttpRequest, gateway: Gateway, *, now: datetime) -> dict[st
     scope = access.of(request)
     entries = list(scope.filter(audit.of_gateway(gateway), "tenant")[:MAX_ENTRIES])
     # Whoever renews ten times a day can't push the one that was not out of sight: those that can be used come first.
-    certificates = list(_certificates(scope, gateway).order_by("-not_after", "-id")[: MAX_CERTIFICATES + 1])
+    shown = list(_certificates(scope, gateway).order_by("-not_after", "-id")[: MAX_CERTIFICATES + 1])
     ends_at = given.last_ends([gateway.pk]).get(gateway.pk)
     revisions = dict(given.revocation_lists().values_list("issuer", "revision"))
     reached = _taken(scope, gateway, entries, revisions, now)
@@ -45,10 +46,9 @@ def context(request: HttpRequest, gateway: Gateway, *, now: datetime) -> dict[st
         "firmware": health.firmware,
         "ends_at": ends_at,
         "end": expiry.end_of(ends_at, now=now),
-        "certificates": [
-            (each, gateway_texts.state(each, revisions, now=now)) for each in certificates[:MAX_CERTIFICATES]
-        ],
-        "more_certificates": len(certificates) > MAX_CERTIFICATES,
+        "certificates": [(each, gateway_texts.state(each, revisions, now=now)) for each in shown[:MAX_CERTIFICATES]],
+        "more_certificates": len(shown) > MAX_CERTIFICATES,
+        "left_by": _left_by(shown, now),
         "claims": list(_open_claims(scope, gateway, now)),
         "newest_claim": newest_claim(scope, gateway),
         "devices": list(scope.devices().filter(gateway=gateway).order_by("code")[:MAX_DEVICES_A_GATEWAY]),
@@ -68,6 +68,21 @@ def context(request: HttpRequest, gateway: Gateway, *, now: datetime) -> dict[st
         "may_operate": scope.may(Role.OPERATOR) and gateway.status != GatewayStatus.RETIRED,
         "may_retire": scope.may(Role.ADMIN) and gateway.status != GatewayStatus.RETIRED,
     }
+
+
+def _left_by(shown: Sequence[Certificate], now: datetime) -> list[tuple[Certificate, int]]:
+    """Revoked certificates, each with the number of good ones that may have been got with it, for who has to see to it.
+
+    One that renewals of another are revoked with is not told of twice.
+    """
+    found: list[tuple[Certificate, int]] = []
+    told: set[int] = set()
+    for each in sorted(shown, key=lambda certificate: certificate.pk):
+        left = {one.pk for one in certificates.left_by(each, shown, now=now)} if each.revoked_at else set()
+        if not left <= told:
+            found.append((each, len(left)))
+            told |= left
+    return found
 
 
 def address(gateway: Gateway) -> str:
@@ -103,16 +118,12 @@ def _taken(
     admitted = gateway.status == GatewayStatus.ACTIVE
     if admitted and (changed_at is None or now - changed_at > ENABLING_SHOWN):
         return None
-    usable = _certificates(scope, gateway).filter(not_after__gte=now).order_by()
-    revoked = ExpressionWrapper(Q(revoked_at__isnull=False), BooleanField())
-    # Of a thousand certificates in the same state one says it.
-    held = [Held(*row) for row in usable.values_list("issuer", revoked, "listed_in").distinct()]
-    rows = list(given.brokers().values_list("broker", "revision", "applied_at", "as_of"))
-    brokers = [Broker(*row[:3]) for row in rows]
-    reached = taken(held, revisions, brokers, admitted=admitted, changed_at=changed_at)
-    with_password = scope.filter(given.passwords(), "gateway__tenant").filter(gateway=gateway).exists()
-    if not with_password or reached.stage not in {Stage.NO_CERTIFICATE, Stage.DONE} or changed_at is None:
-        return reached
-    # Passwords are in no list: a broker has taken in what it looked at after the word was given.
-    behind = tuple(broker for broker, _revision, _applied_at, as_of in rows if as_of < changed_at)
-    return Taken(Stage.SPREADING, behind) if behind else Taken(Stage.DONE, after=reached.after)
+    return taken(
+        in_force.held(_certificates(scope, gateway), now),
+        revisions,
+        [Broker(*row) for row in given.brokers().values_list("broker", "revision", "applied_at", "as_of")],
+        admitted=admitted,
+        changed_at=changed_at,
+        password=scope.filter(given.passwords(), "gateway__tenant").filter(gateway=gateway).exists(),
+        looked_since=changed_at,
+    )

@@ -1,7 +1,7 @@
 """What a link tells its handlers, in the order in which it happened."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -24,6 +24,7 @@ class Said:
     how: How
     timestamp: datetime | None = None  # what the gateway's own clock said; of a will when it was written
     firmware: str = ""
+    interval: timedelta | None = None  # how often it sends, if it says so
 
 
 @dataclass(frozen=True, slots=True)

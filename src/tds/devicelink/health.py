@@ -10,8 +10,10 @@ from typing import Final
 
 from tds.devicelink.presence import Known
 
-# Ten reports of a gateway that sends each minute. What is written of messages is up to 30 s old.
+# TDS_SILENT_AFTER_S where nothing else is set: ten reports of a gateway that sends each minute. What is written of
+# messages is up to 30 s old.
 SILENT_AFTER: Final = timedelta(minutes=10)
+REPORTS_MISSED: Final = 3  # of a gateway that says how often it sends
 CLOCK_OFF: Final = timedelta(minutes=10)  # from then on what a clock that is ahead says is refused
 LINK_PATIENCE: Final = timedelta(seconds=60)  # the link says every 5 s that it hears all
 # After a broker's start: gateways come back within minutes, each at a random moment.
@@ -20,6 +22,22 @@ START_MARGIN: Final = timedelta(seconds=2)  # a broker tells whole seconds
 # It went, and messages came after that: not those that were on their way.
 AFTERWARDS: Final = timedelta(minutes=2)
 KEPT: Final = timedelta(days=90)  # TDS_RETENTION_DAYS where nothing else is set
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`silent_after`: at least, of any gateway. `kept`: readings that are older are quarantined."""
+
+    silent_after: timedelta = SILENT_AFTER
+    kept: timedelta = KEPT
+
+    def silent_after_of(self, known: Known | None) -> timedelta:
+        """Whoever sends each hour is not silent for ten minutes."""
+        interval = known.interval if known else None
+        return self.silent_after if interval is None else max(self.silent_after, REPORTS_MISSED * interval)
+
+
+USUAL: Final = Limits()
 
 
 class Session(StrEnum):
@@ -41,6 +59,9 @@ class Trouble(StrEnum):
     OLD_READINGS = "old_readings"  # the clock is behind, or it sends what it has kept
     DISABLED_YET_CONNECTED = "disabled_yet_connected"
     NOT_CONNECTED_YET_SENDS = "not_connected_yet_sends"
+
+
+WRONG_CLOCK: Final = frozenset({Trouble.CLOCK_AHEAD, Trouble.CLOCK_BEHIND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +105,7 @@ class Health:
     uncertain_since: datetime | None
     firmware: str
     troubles: tuple[Trouble, ...]
+    silent_after: timedelta = SILENT_AFTER
     put_out: bool = False
     too_old: bool = False
 
@@ -94,7 +116,7 @@ class Health:
 
     @property
     def wrong_clock(self) -> bool:
-        return not {Trouble.CLOCK_AHEAD, Trouble.CLOCK_BEHIND}.isdisjoint(self.troubles)
+        return not WRONG_CLOCK.isdisjoint(self.troubles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +129,17 @@ class Counts:
     wrong_clock: int
 
 
-def judge(facts: Facts, brokers: Mapping[str, BrokerHeard], *, now: datetime, kept: timedelta = KEPT) -> Health:
-    """`kept`: readings that are older are quarantined."""
+def judge(facts: Facts, brokers: Mapping[str, BrokerHeard], *, now: datetime, limits: Limits = USUAL) -> Health:
+    """`judged.py` says the same to the database, for whole fleets."""
     known = facts.known
-    session, uncertain_since = _session(facts, brokers, now)
-    put_out_at = _put_out_at(facts, now) if session is Session.CONNECTED else None
+    silent_after = limits.silent_after_of(known)
+    recent = facts.message_at is not None and now - facts.message_at <= silent_after
+    session, uncertain_since = _session(facts, brokers, now, recent=recent)
+    put_out_at = _put_out_at(facts, recent=recent) if session is Session.CONNECTED else None
     if put_out_at is not None:
         session, uncertain_since = Session.UNCERTAIN, put_out_at
-    silent_since = _silent_since(facts, session, now)
-    clock_off, clock = _clock(facts, kept)
+    silent_since = _silent_since(facts, session, now, silent_after)
+    clock_off, clock = _clock(facts, limits.kept)
     return Health(
         session,
         known.changed_at if known else None,
@@ -127,13 +151,17 @@ def judge(facts: Facts, brokers: Mapping[str, BrokerHeard], *, now: datetime, ke
         clock_off,
         uncertain_since,
         known.firmware if known else "",
-        tuple(_troubles(facts, session, silent_since, clock, now)),
+        tuple(_troubles(facts, session, silent_since, clock, recent=recent)),
+        silent_after,
         put_out=put_out_at is not None,
-        too_old=clock_off is not None and clock_off < -kept,
+        too_old=clock_off is not None and clock_off < -limits.kept,
     )
 
 
-def _session(facts: Facts, brokers: Mapping[str, BrokerHeard], now: datetime) -> tuple[Session, datetime | None]:
+def _session(
+    facts: Facts, brokers: Mapping[str, BrokerHeard], now: datetime, *, recent: bool
+) -> tuple[Session, datetime | None]:
+    """`recent`: its last message is, by its own interval."""
     known = facts.known
     if known is None:
         return (Session.UNSAID if facts.message_at else Session.NEVER), None
@@ -141,7 +169,7 @@ def _session(facts: Facts, brokers: Mapping[str, BrokerHeard], now: datetime) ->
     if broker is None or not broker.is_heard(now):
         # Nobody listens there; but what came in since came over some connection.
         until = broker.heard_until if broker else known.changed_at
-        if not (known.online and _recent(facts.message_at, now)):
+        if not (known.online and recent):
             return Session.UNCERTAIN, until
     if not known.online:
         return Session.NOT_CONNECTED, None
@@ -155,22 +183,22 @@ def _session(facts: Facts, brokers: Mapping[str, BrokerHeard], now: datetime) ->
     return Session.CONNECTED, None
 
 
-def _put_out_at(facts: Facts, now: datetime) -> datetime | None:
+def _put_out_at(facts: Facts, *, recent: bool) -> datetime | None:
     """When it was put out, if nothing was heard of it since. The brokers cut it off, of which many leave no will."""
     known, at = facts.known, facts.put_out_at
     if known is None or at is None or facts.admitted:
         return None
     said = max(known.changed_at, known.heard_at or known.changed_at) > at
-    sent = facts.message_at is not None and facts.message_at - at > AFTERWARDS and _recent(facts.message_at, now)
+    sent = facts.message_at is not None and facts.message_at - at > AFTERWARDS and recent
     return None if said or sent else at
 
 
-def _silent_since(facts: Facts, session: Session, now: datetime) -> datetime | None:
+def _silent_since(facts: Facts, session: Session, now: datetime, silent_after: timedelta) -> datetime | None:
     known = facts.known
     if known is None or session is not Session.CONNECTED:
         return None
     since = max(known.changed_at, facts.message_at or known.changed_at)
-    return since if now - since > SILENT_AFTER else None
+    return since if now - since > silent_after else None
 
 
 def _clock(facts: Facts, kept: timedelta) -> tuple[timedelta | None, Trouble | None]:
@@ -199,7 +227,7 @@ def _off(ahead: timedelta) -> Trouble | None:
 
 
 def _troubles(
-    facts: Facts, session: Session, silent_since: datetime | None, clock: Trouble | None, now: datetime
+    facts: Facts, session: Session, silent_since: datetime | None, clock: Trouble | None, *, recent: bool
 ) -> list[Trouble]:
     found = []
     known = facts.known
@@ -209,12 +237,8 @@ def _troubles(
         found.append(Trouble.SILENT)
     if known is not None and session is Session.NOT_CONNECTED and facts.message_at is not None:
         late = facts.message_at - known.changed_at > AFTERWARDS
-        if late and _recent(facts.message_at, now):
+        if late and recent:
             found.append(Trouble.NOT_CONNECTED_YET_SENDS)
     if clock is not None:
         found.append(clock)
     return found
-
-
-def _recent(message_at: datetime | None, now: datetime) -> bool:
-    return message_at is not None and now - message_at <= SILENT_AFTER

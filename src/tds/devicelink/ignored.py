@@ -2,8 +2,10 @@
 
 import logging
 from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from tds.devicelink.presence import Ignored
 
@@ -22,17 +24,48 @@ _SENTENCES: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """What codes that no gateway in use has said of their presence on one broker, since the worker's start."""
+
+    messages: int
+    last_at: datetime
+    last_code: str
+
+    @classmethod
+    def of(cls, facts: Any) -> "Strangers | None":
+        """From what a worker of any version told of a link."""
+        try:
+            told = facts["strangers"]
+            return cls(int(told["messages"]), datetime.fromisoformat(told["last_at"]), str(told["last_code"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
 class Unheeded:
     """Of one broker."""
 
     def __init__(self, broker: str) -> None:
         self.broker = broker
         self.counts: Counter[Ignored] = Counter()
+        self._stranger: tuple[datetime, str] | None = None  # the last one
         self._said_at: dict[Ignored, float] = {}
         self._unsaid: Counter[Ignored] = Counter()
 
-    def note(self, reason: Ignored, topic: str, messages: int = 1) -> None:
+    def facts(self) -> dict[str, Any]:
+        """For the heartbeat."""
+        told: dict[str, Any] = {"ignored": dict(self.counts)}
+        if self._stranger is not None:
+            at, code = self._stranger
+            messages = self.counts[Ignored.UNKNOWN_GATEWAY]
+            told["strangers"] = {"messages": messages, "last_at": at.isoformat(), "last_code": code}
+        return told
+
+    def note(self, reason: Ignored, topic: str, messages: int = 1, *, at: datetime) -> None:
+        """`topic`: or the code alone of one that no gateway in use has."""
         self.counts[reason] += messages
+        if reason is Ignored.UNKNOWN_GATEWAY:
+            self._stranger = at, topic
         self._unsaid[reason] += messages
         if monotonic() - self._said_at.get(reason, float("-inf")) >= SAY_EVERY_S:
             self._said_at[reason] = monotonic()

@@ -24,11 +24,12 @@ ROWS_AT_ONCE: Final = 2_500  # of gateways that a broker has nothing of any more
 COMMIT_LAG: Final = timedelta(seconds=60)  # a row's own time is at most so much older than its commit, on any clock
 
 _COLUMNS: Final = (
-    "gateway_id, online, brokers, broker, changed_at, witnessed, heard_at, firmware, clock_ahead, clock_at"
+    "gateway_id, online, brokers, broker, changed_at, witnessed, heard_at, firmware, clock_ahead, clock_at,"
+    " report_interval"
 )
 _ARRAYS: Final = (
     "unnest(%s::int8[], %s::bool[], %s::jsonb[], %s::text[], %s::timestamptz[], %s::bool[], %s::timestamptz[],"
-    " %s::text[], %s::interval[], %s::timestamptz[])"
+    " %s::text[], %s::interval[], %s::timestamptz[], %s::interval[])"
 )
 
 Connection = psycopg.Connection[Any]
@@ -108,7 +109,7 @@ class Keeper:
                 continue
             if gateway.retired:
                 # Nobody listens to it any more: what is retained of it would stay for ever.
-                self.unheeded.note(Ignored.UNKNOWN_GATEWAY, code, len(said))
+                self.unheeded.note(Ignored.UNKNOWN_GATEWAY, code, len(said), at=said[-1].at)
                 effects.append(Clear(status_topic(code)))
                 said = [one for one in said if not one.online or one.how is How.LIVE]  # noqa: PLW2901  # the rest of them
             elif gateway.took_over and any(one.how is not How.LIVE for one in said):
@@ -187,8 +188,8 @@ class Keeper:
 
     def _stranger(self, code: str, said: Sequence[Said]) -> Iterable[Effect]:
         """It may be registered soon: a technician switches it on first."""
-        self.unheeded.note(Ignored.UNKNOWN_GATEWAY, code, len(said))
         last = said[-1]
+        self.unheeded.note(Ignored.UNKNOWN_GATEWAY, code, len(said), at=last.at)
         if not (last.online and last.how is How.LIVE):
             return [Clear(status_topic(code))]
         if len(self._strangers) < MAX_STRANGERS:
@@ -237,8 +238,8 @@ class Keeper:
             (sorted(ids),),
         )
         return {
-            gateway_id: Known(tuple(brokers), broker, changed_at, witnessed, heard_at, firmware, clock_ahead, clock_at)
-            for gateway_id, _, brokers, broker, changed_at, witnessed, heard_at, firmware, clock_ahead, clock_at in rows
+            gateway_id: Known(tuple(brokers), *others)  # in the order of the columns
+            for gateway_id, _online, brokers, *others in rows
         }
 
     def _write(
@@ -250,7 +251,8 @@ class Keeper:
             psycopg.Cursor(connection).execute(
                 f"""UPDATE tds_new_gatewaypresence AS p SET online = n.online, brokers = n.brokers, broker = n.broker,
                         changed_at = n.changed_at, witnessed = n.witnessed, heard_at = n.heard_at,
-                        firmware = n.firmware, clock_ahead = n.clock_ahead, clock_at = n.clock_at
+                        firmware = n.firmware, clock_ahead = n.clock_ahead, clock_at = n.clock_at,
+                        report_interval = n.report_interval
                     FROM {_ARRAYS} AS n ({_COLUMNS}) WHERE p.gateway_id = n.gateway_id""",  # noqa: S608  # our own words
                 _as_arrays(new),
             )
@@ -286,4 +288,5 @@ def _as_arrays(rows: Mapping[int, Known]) -> tuple[list[Any], ...]:
         [each.firmware for each in known],
         [each.clock_ahead for each in known],
         [each.clock_at for each in known],
+        [each.interval for each in known],
     )

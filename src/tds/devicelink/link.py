@@ -98,9 +98,8 @@ class DeviceLink:
         return {
             "connected": self.connected,
             "caught": self._is_live(),  # all that it said is committed, or nearly
-            "ignored": dict(self.config.unheeded.counts),
             "failed": self.failed,
-        }
+        } | self.config.unheeded.facts()
 
     # The thread
 
@@ -167,7 +166,7 @@ class DeviceLink:
             how = How.LIVE if caught and not late else How.LATE
             found = event_of(packet, broker=self.broker, at=at, how=how, marker=marker)
             if isinstance(found, Ignored):
-                self.config.unheeded.note(found, packet.topic)
+                self.config.unheeded.note(found, packet.topic, at=at)
             elif found is not None:
                 caught = caught or isinstance(found, Caught)
                 events.append(found)

@@ -23,6 +23,7 @@ class GatewayPresence(models.Model):
     firmware = models.CharField(max_length=MAX_FIRMWARE_CHARS, blank=True)
     clock_ahead = models.DurationField(null=True)
     clock_at = models.DateTimeField(null=True)
+    report_interval = models.DurationField(null=True)
 
     def __str__(self) -> str:
         return f"{self.gateway_id}: {'online' if self.online else 'offline'}"

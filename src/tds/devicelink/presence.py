@@ -13,6 +13,7 @@ from tds.devicelink.events import How, Said
 MAX_PAYLOAD_BYTES: Final = 1_024  # the longest that makes sense has 250
 MAX_FIRMWARE_CHARS: Final = 64
 MAX_TIMESTAMP_CHARS: Final = len("2026-02-18T15:30:00.123456789-03:00")
+MAX_INTERVAL_S: Final = 86_400
 MAX_BROKERS: Final = 8  # of one gateway at once, as of `tds up`
 ONLINE: Final = {"online": True, "offline": False}
 
@@ -33,13 +34,14 @@ class _Body(Struct):
     status: str
     timestamp: object = None
     firmware: object = None
+    interval_s: object = None
 
 
 _BODY: Final = Decoder(_Body)
 
 
 def read(broker: str, code: str, payload: bytes, *, at: datetime, how: How) -> Said | Ignored:
-    """A message on `status/<code>`. A time or a firmware that can't be understood is as if it were not there."""
+    """A message on `status/<code>`. What is optional and can't be understood is as if it were not there."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         return Ignored.TOO_LARGE
     try:
@@ -52,7 +54,8 @@ def read(broker: str, code: str, payload: bytes, *, at: datetime, how: How) -> S
     online = ONLINE.get(body.status)
     if online is None:
         return Ignored.BAD_STATUS
-    return Said(broker, code, online, at, how, _time(body.timestamp), _firmware(body.firmware))
+    said = _time(body.timestamp), _firmware(body.firmware), _interval(body.interval_s)
+    return Said(broker, code, online, at, how, *said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Known:
     firmware: str = ""
     clock_ahead: timedelta | None = None  # by how much its clock was ahead of ours, as it came online at …
     clock_at: datetime | None = None
+    interval: timedelta | None = None  # how often it sends, as it said when it came last
 
     @property
     def online(self) -> bool:
@@ -102,6 +106,8 @@ def merge(before: Known | None, said: Said, around: Around) -> Known | None:
         firmware=said.firmware or (before.firmware if before else ""),
         clock_ahead=before.clock_ahead if before else None,
         clock_at=before.clock_at if before else None,
+        # Its will does not say: that changes nothing. A firmware that does not say any more may have another one.
+        interval=said.interval if said.online or not before else before.interval,
     )
     if said.online and said.how is How.LIVE and said.timestamp is not None:
         after = replace(after, clock_ahead=said.timestamp - said.at, clock_at=said.at)
@@ -176,3 +182,9 @@ def _time(value: object) -> datetime | None:
 
 def _firmware(value: object) -> str:
     return value if isinstance(value, str) and len(value) <= MAX_FIRMWARE_CHARS and value.isprintable() else ""
+
+
+def _interval(value: object) -> timedelta | None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_INTERVAL_S:
+        return None
+    return timedelta(seconds=value)

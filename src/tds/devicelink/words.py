@@ -1,9 +1,11 @@
 """What is known of a gateway's presence, in English, for the command line. Pure."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
 from tds.devicelink.health import Counts, Health, Session, Trouble
+from tds.devicelink.ignored import Strangers
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
@@ -55,6 +57,18 @@ def fleet(counts: Counts) -> str:
     troubles = ((counts.silent, "silent"), (counts.wrong_clock, "with a wrong clock"))
     found = [f"{number:,} {what}" for number, what in troubles if number]
     return f"{counts.gateways:,} in use: {', '.join(sessions)}{'; ' if found else ''}{', '.join(found)}."
+
+
+def strangers(found: Collection[Strangers], *, now: datetime) -> str:
+    """Of all brokers, for the same line; empty when there was none."""
+    if not found:
+        return ""
+    messages, last = sum(each.messages for each in found), max(found, key=lambda each: each.last_at)
+    what = "presence message" if messages == 1 else "presence messages"
+    return (
+        f"{messages:,} {what} of codes that no gateway in use has since the worker's start, the last one "
+        f"{ago(last.last_at, now=now)} ({moment(last.last_at)}) of {last.last_code}."
+    )
 
 
 def span(length: timedelta) -> str:

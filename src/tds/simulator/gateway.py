@@ -179,13 +179,17 @@ class Gateway:
     def close(self) -> None:
         """Says goodbye when there is somebody to hear it."""
         if self.state is State.ONLINE and self._link is not None:
-            self._farewell = self._link.publish_presence(online=False, at_ms=self._wall_ms)
+            self._farewell = self._say(self._link, online=False)
             if self._farewell is not None:
                 self.state = State.CLOSING
                 self._deadline_s = self._now_s + CLOSE_TIMEOUT_S
                 return
         self._drop()
         self.state = State.CLOSED
+
+    def _say(self, link: Link, *, online: bool) -> int | None:
+        interval_s = max(1, round(self._config.interval_ms / 1000))
+        return link.publish_presence(online=online, at_ms=self._wall_ms, interval_s=interval_s)
 
     def abandon(self) -> None:
         self._drop()
@@ -201,7 +205,7 @@ class Gateway:
         self._window = max_in_flight
         self._paused_until_s = 0.0
         if self._link is not None:
-            self._link.publish_presence(online=True, at_ms=self._wall_ms)
+            self._say(self._link, online=True)
 
     def on_turned_away(self, why: str) -> None:
         if self._credential is not None and self._credential.not_after_ms <= self._wall_ms:

@@ -57,10 +57,11 @@ class Presence:
         """Without a time: it is written now, and published who knows when."""
         return encode({"gateway_code": self.gateway, "status": "offline"})
 
-    def said(self, *, online: bool, at_ms: int) -> bytes:
+    def said(self, *, online: bool, at_ms: int, interval_s: int) -> bytes:
         """With the time of the gateway's own clock, so that one that is wrong shows at once."""
         status = "online" if online else "offline"
-        return encode({"gateway_code": self.gateway, "status": status, "timestamp": timestamp(at_ms)})
+        said = {"gateway_code": self.gateway, "status": status, "timestamp": timestamp(at_ms)}
+        return encode(said | {"interval_s": interval_s})
 
 
 class _Client(paho.Client):
@@ -121,9 +122,9 @@ class Link:
         info = self._client.publish(topic, payload, qos=_QOS)
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 
-    def publish_presence(self, *, online: bool, at_ms: int) -> int | None:
-        """`at_ms`: what the gateway's clock says, since 1970."""
-        payload = self._presence.said(online=online, at_ms=at_ms)
+    def publish_presence(self, *, online: bool, at_ms: int, interval_s: int) -> int | None:
+        """`at_ms`: what the gateway's clock says, since 1970. `interval_s`: how often it sends."""
+        payload = self._presence.said(online=online, at_ms=at_ms, interval_s=interval_s)
         info = self._client.publish(self._presence.topic, payload, qos=_QOS, retain=True)
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 

@@ -14,13 +14,23 @@ export class Unavailable extends Error {
   }
 }
 
+let leaving = false;
+
+// Nothing more is asked, and whoever waits for an answer waits until the page is gone.
+function leave() {
+  if (!leaving) location.reload();
+  leaving = true;
+  return new Promise(() => {});
+}
+
 async function get(address, signal, accept, read) {
+  if (leaving) return leave();
   try {
     const answer = await fetch(address, {
       headers: { Accept: accept },
       signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
-    if (answer.status === 401 || answer.redirected) return location.reload(); // to the sign-in, and back here after it
+    if (answer.status === 401 || answer.redirected) return await leave(); // to the sign-in, and back here after it
     if (answer.status >= 500 || answer.status === 429) throw new Unavailable(answer.status);
     return await read(answer);
   } catch (error) {
@@ -41,6 +51,6 @@ export const getJson = (address, signal) =>
 // A part of a page, written by the server as it writes whole pages: what gateways sent is text in it already.
 export const getPart = (address, signal) =>
   get(address, signal, "text/html", async (answer) => {
-    if (!answer.ok) return location.reload(); // the whole page says why, as when the reader went on in another company
+    if (!answer.ok) return leave(); // the whole page says why, as when the reader went on in another company
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   });

@@ -46,7 +46,6 @@ async function refreshSeries(name, signal) {
   const { chart, stepMs, heading, label } = SERIES[name];
   const before = held[name];
   const answer = await getJson(address(name, before?.cursor), signal);
-  if (!answer) return;
   heardAt(answer);
   const merged = merge(before, answer, stepMs) ?? merge(null, await getJson(address(name), signal), stepMs);
   held[name] = merged;
@@ -58,7 +57,6 @@ async function refreshSeries(name, signal) {
 
 async function refreshCards(signal) {
   const answer = await getJson(address("cartoes"), signal);
-  if (!answer) return;
   heardAt(answer);
   drawCards(answer.cartoes);
   const seen = answer.cartoes.some((card) => card.leituras.length);
@@ -71,7 +69,6 @@ async function refreshCards(signal) {
 
 async function refreshOptions(signal) {
   const fresh = await getJson(page.options_url, signal);
-  if (!fresh) return;
   options = fresh;
   filters.setOptions(fresh);
 }

@@ -1,19 +1,14 @@
 // Keeps a page's living part as the server has it: asks for it again and puts what changed in place, without a page load.
 import { $, page } from "./page.js";
-import { Unavailable, getPart } from "./api.js";
+import { getPart } from "./api.js";
+import { poll } from "./polling.js";
 import * as status from "./status.js";
 
-const RETRY_FIRST_S = 2;
-const RETRY_MAX_S = 60;
 const WAITING_S = 0.5; // while the page waits for something that is a matter of seconds …
 const WAITING_FOR_S = 30; // … and no longer
-const TICK_MS = 250;
 
 const sent = new WeakMap(); // item → what the server sent of it: opened details are the reader's, and no change
 let clockAheadMs = 0;
-let asking = false;
-let failures = 0;
-let dueAt = 0;
 let waitingSince = null;
 
 function signature(item) {
@@ -71,44 +66,17 @@ function wait() {
   return waitingSince !== null && Date.now() - waitingSince < WAITING_FOR_S * 1000 ? WAITING_S : page.refresh_s;
 }
 
-const plan = (seconds) => {
-  dueAt = Date.now() + seconds * 1000;
-};
-
 async function ask() {
-  asking = true;
-  try {
-    const address = new URL($("live").dataset.url, location.href);
-    address.searchParams.set("parte", "viva");
-    const part = await getPart(address, new AbortController().signal);
-    if (!part) return; // signed out: the page loads anew
-    draw(part);
-    failures = 0;
-    status.succeeded(serverNow());
-    plan(wait());
-  } catch (error) {
-    failures += 1;
-    plan(Math.min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** (failures - 1)) * (0.8 + 0.4 * Math.random()));
-    status.failed(serverNow(), error.status ?? null);
-    if (!(error instanceof Unavailable)) throw error; // said above, and in the console
-  } finally {
-    asking = false;
-  }
-}
-
-// Is it time. Nothing is asked while nobody looks, nor twice at once.
-function tick() {
-  if (document.hidden) return;
-  status.countdown(Math.max(0, Math.ceil((dueAt - Date.now()) / 1000)));
-  if (!asking && Date.now() >= dueAt) ask();
+  const address = new URL($("live").dataset.url, location.href);
+  address.searchParams.set("parte", "viva");
+  draw(await getPart(address, new AbortController().signal));
+  status.succeeded(serverNow());
+  return wait();
 }
 
 export function start() {
   for (const item of $("live").querySelectorAll("[data-live] > [data-key]")) remember(item);
   clockAheadMs = Date.now() - Date.parse($("live").dataset.now);
   status.succeeded(serverNow());
-  plan(wait());
-  $("status-retry-now").addEventListener("click", () => (plan(0), tick()));
-  document.addEventListener("visibilitychange", () => !document.hidden && (plan(0), tick()));
-  setInterval(tick, TICK_MS);
+  poll({ ask, now: serverNow, firstInS: wait() });
 }

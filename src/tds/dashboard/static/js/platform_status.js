@@ -1,11 +1,10 @@
 // The platform's parts: asks for the last look, again at once while one is under way, else every half minute.
 import { $, element, page, text } from "./page.js";
-import { Unavailable, getJson } from "./api.js";
+import { getJson } from "./api.js";
+import { poll } from "./polling.js";
 import * as format from "./format.js";
 import * as status from "./status.js";
 
-const RETRY_FIRST_S = 2;
-const RETRY_MAX_S = 60;
 const NEARLY_FULL = 0.8; // of a spool; the status calls it a failure then
 const MARKS = { unhealthy: "✕", warning: "!", healthy: "✓", off: "–" }; // the worst first, as they are shown
 const MB = 1e6;
@@ -14,10 +13,6 @@ const GB = 1e9;
 const names = new Intl.ListFormat(page.language);
 const percent = new Intl.NumberFormat(page.language, { style: "percent", maximumFractionDigits: 0 });
 const parts = new Map(); // name → its item: kept from look to look, and with it what somebody has selected in it
-
-let asking = false;
-let failures = 0;
-let dueAt = 0;
 
 const size = (bytes) => (bytes >= GB ? format.quantity(bytes / GB, "GB") : format.quantity(bytes / MB, "MB"));
 
@@ -83,41 +78,18 @@ function draw(answer) {
   say($("summary"), words);
 }
 
-const plan = (seconds) => {
-  dueAt = Date.now() + seconds * 1000;
-};
-
 async function ask() {
-  asking = true;
-  try {
-    const answer = await getJson(page.api, new AbortController().signal);
-    if (!answer) return; // signed out: the page loads anew
-    failures = 0;
-    if (answer.verificado_em) {
-      draw(answer);
-      status.succeeded(new Date(answer.verificado_em));
-    }
-    for (const id of ["parts", "spools"]) $(id).setAttribute("aria-busy", String(answer.verificando));
-    plan(answer.verificando ? page.looking_s : page.refresh_s);
-  } catch (error) {
-    failures += 1;
-    plan(Math.min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** (failures - 1)));
-    $("summary").hidden = true; // of a while ago: the line above says since when
-    status.failed(new Date(), error.status ?? null);
-    if (!(error instanceof Unavailable)) throw error; // our own mistake: said above, and in the console
-  } finally {
-    asking = false;
+  const answer = await getJson(page.api, new AbortController().signal);
+  if (answer.verificado_em) {
+    draw(answer);
+    status.succeeded(new Date(answer.verificado_em));
   }
+  for (const id of ["parts", "spools"]) $(id).setAttribute("aria-busy", String(answer.verificando));
+  return answer.verificando ? page.looking_s : page.refresh_s;
 }
 
-// Every second: is it time. Nothing is asked while nobody looks, nor twice at once.
-function tick() {
-  if (document.hidden) return;
-  status.countdown(Math.max(0, Math.ceil((dueAt - Date.now()) / 1000)));
-  if (!asking && Date.now() >= dueAt) ask();
+function failed() {
+  $("summary").hidden = true; // of a while ago: the line above says since when
 }
 
-$("status-retry-now").addEventListener("click", () => (plan(0), tick()));
-document.addEventListener("visibilitychange", () => !document.hidden && (plan(0), tick()));
-tick();
-setInterval(tick, 1_000);
+poll({ ask, failed });
