@@ -169,19 +169,19 @@ class Session:
 @contextmanager
 def session(unit: Unit, broker: RunningBroker, **options: Any) -> Iterator[Session]:
     """One that got in."""
-    with _let_in(Session(unit, broker.broker.listeners.tls, **options)) as found:
+    with let_in(Session(unit, broker.broker.listeners.tls, **options)) as found:
         yield found
 
 
 @contextmanager
 def with_password(code: str, password: str, broker: RunningBroker) -> Iterator[Session]:
     """The same without a certificate."""
-    with _let_in(Session(Unit(code), broker.port, password=password)) as found:
+    with let_in(Session(Unit(code), broker.port, password=password)) as found:
         yield found
 
 
 @contextmanager
-def _let_in(started: Session) -> Iterator[Session]:
+def let_in(started: Session) -> Iterator[Session]:
     started.start()
     try:
         assert started.up.wait(ANSWER_S), f"{started.unit.code} was not let in"

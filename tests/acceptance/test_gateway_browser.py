@@ -4,25 +4,40 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tds.environment import ROOT
-from tests.browsing import PASSWORD, assert_accessible, assert_fits, chromium, opened, refresh, refresh_until, sign_in
+from tests.browsing import (
+    PASSWORD,
+    assert_accessible,
+    assert_fits,
+    chromium,
+    opened,
+    refresh,
+    refresh_until,
+    settled,
+    sign_in,
+)
+from tests.certified import Session, Unit, gets_in_at, let_in
+from tests.running import wait_until
 from tests.started import Started
 
 LIST: Final = "/tds_new/gateways/"
 LIVE: Final = "GW-VIVO-1"
 IDLE: Final = "GW-VIVO-2"
-CUT_LIMIT_MS: Final = 10_000
+OURS: Final = "GW-VIVO-3"  # connected by the test itself
+CUT_LIMIT_S: Final = 5.0
+CUT_LIMIT_MS: Final = 1_000 * CUT_LIMIT_S
 STOP_LIMIT_S: Final = 20.0
 
 
 @pytest.fixture(scope="module", autouse=True)
 def box(platform: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Two provisioned gateways, of which the first one is at work."""
+    """Three provisioned gateways, of which the first one is at work."""
     folder = tmp_path_factory.mktemp("vivo")
     platform.tds("tenant", "add", "vivo", "--name", "Vivo Ltda.")
     for name, role in (("rita", "admin"), ("vera", "viewer")):
@@ -31,11 +46,13 @@ def box(platform: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         )
     units = folder / "units.csv"
     units.write_text(
-        "gateway_code,tenant,site,family\n" + "".join(f"{code},vivo,Galpão Norte,dcu-0080\n" for code in (LIVE, IDLE)),
+        "gateway_code,tenant,site,family\n"
+        + "".join(f"{code},vivo,Galpão Norte,dcu-0080\n" for code in (LIVE, IDLE, OURS)),
         encoding="utf-8",
     )
     platform.tds("provision", str(units), "--out", str(folder / "box"))
-    (folder / "box" / IDLE).rename(folder / IDLE)  # it stays on its shelf
+    for code in (IDLE, OURS):
+        (folder / "box" / code).rename(folder / code)  # they stay on their shelf
     process = subprocess.Popen(
         [
             *(ROOT / "tds", "simulate", "--box", str(folder / "box"), "--devices", "1", "--interval", "1"),
@@ -73,7 +90,7 @@ def row(page: Page, code: str) -> str:
 
 def is_well(page: Page) -> bool:
     """Connected, with a message and a reading of some seconds ago."""
-    return re.search(r"conectado\s.*há \d+ s\s.*há \d+ s", row(page, LIVE), re.DOTALL) is not None
+    return re.search(r"conectado\s.*há \d+\ss\s.*há \d+\ss", row(page, LIVE), re.DOTALL) is not None
 
 
 def test_a_gateway_is_cut_off_while_somebody_looks_and_is_let_in_again(page: Page) -> None:
@@ -99,6 +116,29 @@ def test_a_gateway_is_cut_off_while_somebody_looks_and_is_let_in_again(page: Pag
     refresh_until(page, lambda: "O broker tem uma sessão" in page.locator(".presence").inner_text(), "its return")
 
 
+def test_within_five_seconds_of_the_click_the_live_session_is_cut_and_its_return_refused(
+    page: Page, platform: Started, box: Path
+) -> None:
+    folder = box.parent / OURS
+    pem = (folder / "gateway.crt").read_bytes() + (folder / "gateway.key").read_bytes()
+    unit = Unit.write(box.parent, OURS, pem, folder / "ca.pem")
+    port = int(platform.environment["TDS_MQTT_TLS_PORT"])
+    page.get_by_role("link", name=OURS).click()
+    with let_in(Session(unit, port)) as session:
+        page.get_by_text("Desativar…").click()
+        page.get_by_label("Desconectá-lo agora").check()
+        clicked_at = monotonic()
+        page.get_by_role("button", name="Desativar", exact=True).click()
+        assert session.ended.wait(CUT_LIMIT_S)
+        assert clicked_at < session.ended_at < clicked_at + CUT_LIMIT_S
+        assert not gets_in_at(unit, port)
+        left_ms = 1_000 * (clicked_at + CUT_LIMIT_S - monotonic())
+        expect(page.locator("#reached")).to_contain_text("os brokers o recusam", timeout=left_ms)
+    clicked_at = monotonic()
+    page.get_by_role("button", name="Ativar", exact=True).click()
+    wait_until(lambda: gets_in_at(unit, port), "its return", CUT_LIMIT_S - (monotonic() - clicked_at))
+
+
 def test_a_claim_code_is_shown_once(page: Page) -> None:
     page.get_by_role("link", name=IDLE).click()
     page.get_by_role("button", name="Novo código de ativação").click()
@@ -120,7 +160,7 @@ def test_the_list_is_brought_up_to_date_without_a_page_load_and_keeps_the_focus(
     page.get_by_role("link", name=LIVE).focus()
     platform.tds("gateway", "add", "GW-VIVO-0", "--tenant", "vivo", "--name", "<b>Novo</b>")
     refresh_until(page, lambda: page.get_by_text("<b>Novo</b>").count() == 1, "the new one")
-    expect(page.get_by_role("heading", name="3 gateways")).to_be_visible()
+    expect(page.get_by_role("heading", name="4 gateways")).to_be_visible()
     expect(page.get_by_role("link", name=LIVE)).to_be_focused()
     assert page.evaluate("window.kept === document.querySelector('#live')")
     page.get_by_label("Código ou nome").fill("vivo-2")
@@ -129,7 +169,7 @@ def test_the_list_is_brought_up_to_date_without_a_page_load_and_keeps_the_focus(
     refresh(page)
     expect(page.locator(".fleet tbody tr")).to_have_count(1)  # the refresh keeps the choice
     page.get_by_role("link", name="Mostrar todos").click()
-    expect(page.locator(".fleet tbody tr")).to_have_count(3)
+    expect(page.locator(".fleet tbody tr")).to_have_count(4)
 
 
 def test_what_somebody_has_opened_stays_open_over_a_refresh(page: Page) -> None:
@@ -151,6 +191,30 @@ def test_when_the_server_is_gone_the_page_says_since_when_and_recovers(browser: 
         page.unroute("**/tds_new/gateways/**")
         page.get_by_role("button", name="Tentar agora").click()
         expect(page.locator("#status-said")).to_contain_text("O servidor voltou a responder.")
+
+
+def test_a_page_that_is_on_its_way_to_the_sign_in_asks_no_more(browser: Browser, platform: Started) -> None:
+    with opened(browser, platform, expected="401") as page:
+        sign_in(page, "vera")
+        page.goto(f"{platform.ready['web_url']}{LIST}")
+        settled(page)
+        asked: list[str] = []
+
+        def answer(route: Route) -> None:
+            asked.append(route.request.url)
+            # And the page that it loads then does not come: this one stays, as while the other one takes its time.
+            route.fulfill(status=401 if "parte=viva" in route.request.url else 204)
+
+        page.route("**/tds_new/**", answer)
+        with page.expect_request(lambda request: request.is_navigation_request()):
+            look_again(page)
+        for _ in range(3):  # each would ask at once
+            look_again(page)
+        assert [url.partition("?")[2] for url in asked] == ["parte=viva", ""]
+
+
+def look_again(page: Page) -> None:
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
