@@ -38,13 +38,16 @@ class EstServer:
     code: str | None = None  # of the certificate, where it is not the one that was asked for
     key: ec.EllipticCurvePublicKey | None = None  # the same
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)  # what the platform takes for now
+    loses: bool = False  # what it issued: the connection ends before the answer
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    keys: list[ec.EllipticCurvePublicKey] = field(default_factory=list)  # that it certified, or was to
 
     def certificate(self, body: bytes) -> bytes:
         request = x509.load_der_x509_csr(base64.b64decode(body))
         assert request.is_signature_valid
         key = request.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
+        self.keys.append(key)
         asked_for = request.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
         leaf = self.maker.authorities.device().issue_device(self.key or key, self.code or str(asked_for), self.clock())
         return base64.encodebytes(pkcs7.serialize_certificates([leaf], Encoding.DER))
@@ -59,6 +62,9 @@ def est_server(maker: Maker, tls: Path) -> Iterator[EstServer]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.asked.append((self.path, _client(self.connection), self.headers.get("Authorization", "")))
             answer = found.answer or Answer(200, found.certificate(body), {"Content-Type": "application/pkcs7-mime"})
+            if found.loses:
+                self.close_connection = True
+                return
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)

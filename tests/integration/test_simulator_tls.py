@@ -25,7 +25,7 @@ from tds.simulator import Broker, BrokerError, Fault, Fleet, FleetConfig, est
 from tds.simulator import fleet as fleet_module
 from tds.simulator import gateway as gateway_module
 from tds.simulator.command import simulate
-from tds.simulator.credential import load
+from tds.simulator.credential import keep, load, renewing, reserved
 from tds.simulator.link import Link
 from tests.boxes import Maker
 from tests.connecting import Credential, tls_alert
@@ -70,7 +70,9 @@ def shared_est(maker: Maker, tls: Path) -> Iterator[EstServer]:
 def est_there(shared_est: EstServer) -> EstServer:
     shared_est.answer = shared_est.code = shared_est.key = None
     shared_est.clock = lambda: datetime.now(UTC)
+    shared_est.loses = False
     shared_est.asked.clear()
+    shared_est.keys.clear()
     return shared_est
 
 
@@ -325,6 +327,51 @@ def test_a_platform_whose_clock_is_wrong_takes_no_certificate_away(
     with pytest.raises(est.EnrolmentError, match=r"is valid from .* to .*, not now"):
         est.renew(est.Server.parse(est_there.url), present)
     assert load(maker.box, "GW-1") == present
+    # The platform answers the same key with the same certificate for a day, also when its clock is right again.
+    assert renewing(present) is None
+
+
+def test_a_renewal_whose_answer_was_lost_is_asked_for_again_with_the_same_key(
+    maker: Maker, est_there: EstServer
+) -> None:
+    folder = maker.provision("GW-LOST")
+    present, server = load(maker.box, "GW-LOST"), est.Server.parse(est_there.url)
+    est_there.loses = True
+    for _ in range(2):
+        with pytest.raises(est.EnrolmentError, match="can't be asked for a certificate"):
+            est.renew(server, present)
+    assert (folder / "renewing.pem").stat().st_mode & 0o777 == 0o600
+    assert load(maker.box, "GW-LOST") == present
+    est_there.loses = False
+    issued = est.renew(server, present)
+    assert est_there.keys == [est_there.keys[0]] * 3
+    keep(folder, issued.key_pem, issued.chain_pem)
+    renewed = load(maker.box, "GW-LOST")
+    assert renewed.certificate.public_key() == est_there.keys[0]
+    assert sorted(file.name for file in folder.iterdir()) == ["ca.pem", "gateway.crt", "gateway.key"]
+    est.renew(server, renewed)
+    assert est_there.keys[3] != est_there.keys[0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 503])
+def test_the_key_of_a_renewal_is_kept_until_the_server_refuses_it_for_good(
+    maker: Maker, est_there: EstServer, status: int
+) -> None:
+    present = load(maker.box, "GW-1")
+    est_there.answer = Answer(status)
+    with pytest.raises(est.EnrolmentError, match=f"status {status}"):
+        est.renew(est.Server.parse(est_there.url), present)
+    assert (renewing(present) is None) == (status in {400, 401, 403})
+
+
+def test_a_disk_that_takes_no_key_asks_for_no_renewal(
+    maker: Maker, est_there: EstServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker.provision("GW-NOROOM")
+    Filling(monkeypatch, full=True)
+    with pytest.raises(est.EnrolmentError, match=r"takes no key \(No space left on device\); make room for it"):
+        est.renew(est.Server.parse(est_there.url), load(maker.box, "GW-NOROOM"))
+    assert est_there.asked == []
 
 
 def test_a_server_of_another_authority_gets_no_request(maker: Maker, est_there: EstServer, tmp_path: Path) -> None:
@@ -354,6 +401,34 @@ def test_a_gateway_whose_clock_is_wrong_keeps_what_its_claim_code_brought(
     certificate = load(maker.box, folder.name).certificate
     assert not certificate.not_valid_before_utc <= datetime.now(UTC) < certificate.not_valid_after_utc
     assert sorted(file.name for file in folder.iterdir()) == ["ca.pem", "gateway.crt", "gateway.key"]
+
+
+def test_a_claim_whose_answer_was_lost_succeeds_at_the_second_try_with_the_same_key(
+    maker: Maker, est_there: EstServer
+) -> None:
+    folder, server = unclaimed(maker, "GW-LOSTCLAIM"), est.Server.parse(est_there.url)
+    est_there.loses = True
+    with pytest.raises(est.EnrolmentError, match="its key is kept: ask again with the same claim code"):
+        est.claim(server, folder.name, "s3cret", folder)
+    assert len(est_there.keys) == 1
+    assert (folder / "claiming.pem").stat().st_mode & 0o777 == 0o600
+    est_there.loses = False
+    est.claim(server, folder.name, "s3cret", folder)
+    assert est_there.keys[1] == est_there.keys[0] == load(maker.box, folder.name).certificate.public_key()
+    assert sorted(file.name for file in folder.iterdir()) == ["ca.pem", "gateway.crt", "gateway.key"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 503])
+def test_the_key_of_a_claim_is_kept_until_the_server_refuses_it_for_good(
+    maker: Maker, est_there: EstServer, status: int
+) -> None:
+    folder = unclaimed(maker, f"GW-KEPT{status}")
+    est_there.answer = Answer(status, headers={"Retry-After": "60"})
+    with pytest.raises(est.EnrolmentError, match=f"status {status}") as refusal:
+        est.claim(est.Server.parse(est_there.url), folder.name, "s3cret", folder)
+    assert refusal.value.retry_after_s == 60
+    assert (reserved(folder) is None) == (status in {400, 401, 403})
+    assert (folder / "claiming.pem").exists() == (status not in {400, 401, 403})
 
 
 class Filling:
@@ -398,6 +473,25 @@ def test_a_disk_that_fills_up_while_a_claim_is_asked_for_loses_neither_key_nor_c
     disk.full = False
     load(maker.box, "GW-FILLING").context()
     assert sorted(file.name for file in folder.iterdir()) == ["ca.pem", "gateway.crt", "gateway.key"]
+
+
+def test_a_disk_that_fails_as_a_claim_is_answered_is_no_reason_for_another_claim_code(
+    maker: Maker, est_there: EstServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, server, replace = unclaimed(maker, "GW-FAILING"), est.Server.parse(est_there.url), os.replace
+
+    def failing(source: Path, to: Path) -> None:
+        if to == folder / "renewed.pem":
+            raise OSError(5, "Input/output error")
+        replace(source, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", failing)
+        with pytest.raises(est.EnrolmentError, match=r"came, but .* does not take it .* the same claim code"):
+            est.claim(server, folder.name, "s3cret", folder)
+    Filling(monkeypatch, full=True)  # what was reserved is there
+    est.claim(server, folder.name, "s3cret", folder)
+    assert est_there.keys[1] == est_there.keys[0] == load(maker.box, folder.name).certificate.public_key()
 
 
 def test_a_gateway_without_a_certificate_enrols_with_its_claim_code(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tds.identity.authorities import keys
 from tds.simulator import est
-from tds.simulator.credential import CredentialError, gateways_in, keep, load
+from tds.simulator.credential import CredentialError, begin_renewal, gateways_in, keep, load, renewing
 from tds.simulator.renewal import MIN_BETWEEN_MS, MIN_PAUSE_MS, renew_at_ms, try_again_at_ms
 from tds.simulator.renewer import NotRenewed, Renewed, Renewer
 from tests.boxes import Maker
@@ -221,6 +221,7 @@ def test_power_cut_at_any_step_of_a_renewal_leaves_one_usable_pair(
         folder = maker.provision(CODE)
         former = is_usable(maker.box)
         new = issued(maker)
+        begin_renewal(load(maker.box, CODE), new.key_pem)
         cut = False
         with monkeypatch.context() as patch:
             Cutting(patch, step)
@@ -234,6 +235,8 @@ def test_power_cut_at_any_step_of_a_renewal_leaves_one_usable_pair(
         # It is whole in its two files, for programs that know no third one; and what was tried before is cleared away.
         assert serial((folder / "gateway.crt").read_bytes()) == found
         assert not (folder / "renewed.pem").exists()
+        # The key is asked for again exactly when its certificate was not kept.
+        assert (renewing(load(maker.box, CODE)) is None) == outcomes[-1] != (folder / "renewing.pem").exists()
         if not cut:
             break
     assert outcomes == sorted(outcomes)  # the former one up to some step, the new one from there on
@@ -286,6 +289,43 @@ def test_a_torn_renewal_counts_for_nothing(maker: Maker) -> None:
     for end in (0, 1, 40, len(new.key_pem), len(new.key_pem) + 60, len(whole) - 40):
         (folder / "renewed.pem").write_bytes(whole[:end])
         assert is_usable(maker.box) == former
+
+
+def test_the_key_of_a_renewal_that_a_power_cut_interrupts_is_the_former_or_the_new_one(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker.provision(CODE)
+    present, began = load(maker.box, CODE), [keys.new_key()]
+    begin_renewal(present, keys.pem(began[0]))
+    for step in range(1, 100):
+        began.append(keys.new_key())
+        cut = False
+        with monkeypatch.context() as patch:
+            Cutting(patch, step)
+            try:
+                begin_renewal(present, keys.pem(began[-1]))
+            except PowerCut:
+                cut = True
+        found = renewing(present)
+        assert found is not None
+        assert found.public_key() in [each.public_key() for each in began]
+        if not cut:
+            assert found.public_key() == began[-1].public_key()
+            break
+    assert step > 3
+
+
+def test_the_key_of_a_renewal_counts_only_with_the_certificate_that_it_began_with(maker: Maker) -> None:
+    """Whoever provisions a gateway anew, because its key was stolen, does not want the stolen one certified."""
+    folder = maker.provision(CODE)
+    began_with = load(maker.box, CODE)
+    begin_renewal(began_with, keys.pem(keys.new_key()))
+    assert renewing(began_with) is not None
+    maker.provision(CODE)
+    assert renewing(load(maker.box, CODE)) is None
+    for rubbish in (b"", b"rubbish", (folder / "gateway.crt").read_bytes()):
+        (folder / "renewing.pem").write_bytes(rubbish)
+        assert renewing(load(maker.box, CODE)) is None
 
 
 def test_an_old_renewal_does_not_undo_a_gateway_that_was_provisioned_anew(maker: Maker) -> None:

@@ -3,6 +3,9 @@
 A renewal replaces two files, and no file system does that in one step. So the new pair is first written whole into one
 file, `renewed.pem`. Its rename is the moment from which the new pair counts: whoever finds that file finishes the work,
 and a power cut at any point leaves one pair or the other, never half of each.
+
+A key is on the disk before anybody is asked to certify it. An answer may get lost on its way after the claim code was
+used up; the server then answers the same key once more, and no other.
 """
 
 import contextlib
@@ -14,7 +17,8 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from tds.simulator.message import CODE
@@ -24,6 +28,7 @@ CERTIFICATE_FILE: Final = "gateway.crt"  # the gateway's own, then its issuer's
 CA_FILE: Final = "ca.pem"  # the servers' authorities
 RENEWED_FILE: Final = "renewed.pem"  # key and certificates of a renewal that is not in its two files yet
 CLAIMING_FILE: Final = "claiming.pem"  # the key that a certificate is being asked for, and room for that
+RENEWING_FILE: Final = "renewing.pem"  # the key of a renewal that is being asked for, and the certificate it began with
 
 MAX_FILE_BYTES: Final = 65_536  # a chain has a few kilobytes; anything larger is another file
 ROOM_BYTES: Final = 16_384  # on the disk, for a chain that comes for a claim code
@@ -124,10 +129,37 @@ def reserve(folder: Path, key_pem: bytes) -> None:
     _replace(folder / CLAIMING_FILE, key_pem + b"\n" * ROOM_BYTES, _SECRET)
 
 
+def reserved(folder: Path) -> ec.EllipticCurvePrivateKey | None:
+    """The key of a claim that nothing came for yet; None when there is none that can be used."""
+    return _key(folder / CLAIMING_FILE)
+
+
 def release(folder: Path) -> None:
-    """Nothing came."""
+    """Nothing comes for it."""
     with contextlib.suppress(OSError):
         (folder / CLAIMING_FILE).unlink()
+
+
+def begin_renewal(present: Credential, key_pem: bytes) -> None:
+    """On the disk before the server is asked to certify it. `keep` ends it. OSError."""
+    began_with = present.certificate.public_bytes(Encoding.PEM)
+    _replace(present.folder / RENEWING_FILE, key_pem + began_with, _SECRET)
+
+
+def renewing(present: Credential) -> ec.EllipticCurvePrivateKey | None:
+    """The key of a renewal that nothing came for yet. One that began with another certificate counts for nothing."""
+    path = present.folder / RENEWING_FILE
+    try:
+        began_with = x509.load_pem_x509_certificates(_read(path))
+    except (OSError, ValueError):
+        return None
+    return _key(path) if began_with == [present.certificate] else None
+
+
+def give_up_renewal(present: Credential) -> None:
+    """Nothing comes for its key, or nothing of use."""
+    with contextlib.suppress(OSError):
+        (present.folder / RENEWING_FILE).unlink()
 
 
 def keep_reserved(folder: Path, key_pem: bytes, chain_pem: bytes) -> None:
@@ -146,7 +178,8 @@ def keep_reserved(folder: Path, key_pem: bytes, chain_pem: bytes) -> None:
 def _settle(folder: Path, key_pem: bytes, chain_pem: bytes) -> None:
     _replace(folder / KEY_FILE, key_pem, _SECRET)
     _replace(folder / CERTIFICATE_FILE, chain_pem, _PUBLIC)
-    (folder / RENEWED_FILE).unlink()
+    (folder / RENEWING_FILE).unlink(missing_ok=True)
+    (folder / RENEWED_FILE).unlink()  # last: as long as it is there, whoever loads it does all of this again
 
 
 def _halves(pem: bytes) -> tuple[bytes, bytes]:
@@ -195,6 +228,14 @@ def _pair(folder: Path, key_name: str, certificate_name: str) -> Credential | No
         not_before_ms=round(leaf.not_valid_before_utc.timestamp() * 1000),
         not_after_ms=round(leaf.not_valid_after_utc.timestamp() * 1000),
     )
+
+
+def _key(path: Path) -> ec.EllipticCurvePrivateKey | None:
+    try:
+        key = load_pem_private_key(_read(path), None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1) else None
 
 
 def _read(path: Path) -> bytes:

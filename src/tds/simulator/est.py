@@ -1,4 +1,8 @@
-"""Enrolment over Secure Transport (RFC 7030) as a device speaks it. The private key is made here and never leaves."""
+"""Enrolment over Secure Transport (RFC 7030) as a device speaks it. The private key is made here and never leaves.
+
+A key is kept from before the first request until its certificate is kept, or the server refused it for good. Whoever
+asks again meanwhile asks with the same key: what the server gave, and the network lost, it then gives once more.
+"""
 
 import base64
 import contextlib
@@ -19,7 +23,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs7
 from cryptography.x509.oid import NameOID
 
-from tds.simulator.credential import CA_FILE, Credential, keep_reserved, release, reserve, trusting
+from tds.simulator.credential import (
+    CA_FILE,
+    Credential,
+    begin_renewal,
+    give_up_renewal,
+    keep_reserved,
+    release,
+    renewing,
+    reserve,
+    reserved,
+    trusting,
+)
 from tds.simulator.opening import reason
 
 PATH: Final = "/.well-known/est/"
@@ -29,14 +44,21 @@ MAX_SHOWN_CHARS: Final = 200  # of what a server says when it refuses
 MAX_RETRY_AFTER_S: Final = 86_400
 HTTPS_PORT: Final = 443
 CLOCK_TOLERANCE: Final = timedelta(days=1)
+KEY_KEPT: Final = "its key is kept: ask again with the same claim code, within a quarter of an hour"
+# Of the other refusals the same request may have another end later.
+FOR_GOOD: Final = frozenset({http.client.BAD_REQUEST, http.client.UNAUTHORIZED, http.client.FORBIDDEN})
 
 
 class EnrolmentError(Exception):
-    """A sentence. `retry_after_s` is what the server asks for, None when it says nothing of it."""
+    """A sentence. `retry_after_s` is what the server asks for, None when it says nothing of it.
 
-    def __init__(self, sentence: str, retry_after_s: float | None = None) -> None:
+    `for_good`: whoever asks again for the same key gets nothing else.
+    """
+
+    def __init__(self, sentence: str, retry_after_s: float | None = None, *, for_good: bool = False) -> None:
         super().__init__(sentence)
         self.retry_after_s = retry_after_s
+        self.for_good = for_good
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +89,30 @@ class Server:
 
 
 def renew(server: Server, present: Credential) -> Issued:
-    """`simplereenroll`, with the present certificate. Waits for the server. EnrolmentError, CredentialError."""
+    """`simplereenroll`, with the present certificate. Waits for the server. EnrolmentError, CredentialError.
+
+    After an error, what is asked the next time is for the same key, unless the error is `for_good`.
+    """
+    context = present.context()
     request = x509.CertificateSigningRequestBuilder().subject_name(present.certificate.subject)
     with contextlib.suppress(x509.ExtensionNotFound):  # RFC 7030, 4.2.2: the same names as before
         names = present.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         request = request.add_extension(names.value, critical=names.critical)
-    key = ec.generate_private_key(ec.SECP256R1())
-    answer = _post(server, "simplereenroll", present.context(), request.sign(key, hashes.SHA256()))
-    issued, leaf = _taken(answer, key, present.code, present.issuers)
-    _refuse_out_of_time(leaf, datetime.now(UTC))
+    key = renewing(present)
+    if key is None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        try:
+            begin_renewal(present, _pem(key))
+        except OSError as error:
+            raise EnrolmentError(f"{str(present.folder)!r} takes no key ({reason(error)}); make room for it") from error
+    try:
+        answer = _post(server, "simplereenroll", context, request.sign(key, hashes.SHA256()))
+        issued, leaf = _taken(answer, key, present.code, present.issuers)
+        _refuse_out_of_time(leaf, datetime.now(UTC))
+    except EnrolmentError as error:
+        if error.for_good:
+            give_up_renewal(present)
+        raise
     return issued
 
 
@@ -85,30 +122,35 @@ def claim(server: Server, code: str, secret: str, folder: Path) -> None:
     The code is good for once. So a disk that takes no more is found before it is used, and what comes is kept whatever
     the clock says: a board that was never connected may have any. Waits for the server.
 
-    Raises EnrolmentError, CredentialError.
+    Raises EnrolmentError, CredentialError. Unless the error is `for_good`, the next call with the same claim code asks
+    for the same key, which the server answers also when the code was used up by the former one.
     """
     context = trusting(folder / CA_FILE)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, code)])
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = reserved(folder)
+    if key is None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        try:
+            reserve(folder, _pem(key))
+        except OSError as error:
+            raise EnrolmentError(
+                f"{str(folder)!r} takes no key ({reason(error)}); make room for it, the claim code is still good"
+            ) from error
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     basic = base64.b64encode(f"{code}:{secret}".encode()).decode()
     try:
-        reserve(folder, _pem(key))
-    except OSError as error:
-        raise EnrolmentError(
-            f"{str(folder)!r} takes no key ({reason(error)}); make room for it, the claim code is still good"
-        ) from error
-    try:
         answer = _post(server, "simpleenroll", context, request, {"Authorization": f"Basic {basic}"})
         issued, _leaf = _taken(answer, key, code)
-    except EnrolmentError:
-        release(folder)
-        raise
+    except EnrolmentError as error:
+        if error.for_good:
+            release(folder)
+            raise
+        raise EnrolmentError(f"{error}; {KEY_KEPT}", error.retry_after_s) from error
     try:
         keep_reserved(folder, issued.key_pem, issued.chain_pem)
     except OSError as error:
         raise EnrolmentError(
-            f"its certificate came, but {str(folder)!r} does not take it ({reason(error)}); ask for a new claim code"
+            f"its certificate came, but {str(folder)!r} does not take it ({reason(error)}); {KEY_KEPT}"
         ) from error
 
 
@@ -138,6 +180,7 @@ def _post(
         raise EnrolmentError(
             f"{at} issues no certificate (status {response.status}: {said or response.reason})",
             _seconds(response.getheader("Retry-After")),
+            for_good=response.status in FOR_GOOD,
         )
     if len(answer) > MAX_ANSWER_BYTES:
         raise EnrolmentError(f"{at} sent more than {MAX_ANSWER_BYTES} bytes for a certificate")
@@ -169,7 +212,10 @@ def _refuse_out_of_time(leaf: x509.Certificate, now: datetime) -> None:
     """A platform whose clock is wrong must not take from its gateways what they have."""
     begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if not begins - CLOCK_TOLERANCE <= now < ends:
-        raise EnrolmentError(f"the certificate that came is valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}, not now")
+        raise EnrolmentError(
+            f"the certificate that came is valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}, not now",
+            for_good=True,  # for the same key the same comes again; for another one a new one
+        )
 
 
 def _issued(issuer: x509.Certificate, leaf: x509.Certificate) -> bool:
