@@ -18,7 +18,7 @@ from django.utils import timezone
 from psycopg import errors
 from typer.testing import CliRunner
 
-from tds import status, worker
+from tds import worker
 from tds.devicelink import events, fleet_health, keeper, link, openings
 from tds.devicelink.commands import CHECK_NOW_EXPIRY_S, NO_SUBSCRIBER, Commands, Outcome
 from tds.devicelink.events import Changed, Report, Said
@@ -37,6 +37,7 @@ from tds.identity.access.broker_rules import DEVICELINK
 from tds.ingest import database
 from tds.settings import ENV
 from tds.status import State
+from tds.status.gateways import examine_gateways
 from tests import seeding
 from tests.boards import Board, BoardProcess, boards, forget, presence, retain, watching
 from tests.consuming import STOP_LIMIT_S, consumer_thread, managed, prepared_connection
@@ -525,7 +526,7 @@ def test_the_status_says_when_the_last_stranger_came(one: RunningBroker, tenant:
         assert before < came.last_at < timezone.now()
         assert (
             "1 presence message of codes that no gateway in use has since the worker's start, the last one "
-            in status._gateways(environment, database_there=True).detail
+            in examine_gateways(environment, database_there=True).detail
         )
 
 
@@ -816,9 +817,9 @@ def test_the_status_counts_gateways_and_says_when_nobody_hears_them(one: Running
     with linked(one) as ours, boards(one.port, "GW-1"):
         wait_online("GW-1")
         heard_all(one, ours)
-        part = status._gateways(environment, database_there=True)
+        part = examine_gateways(environment, database_there=True)
         assert (part.state, part.detail) == (State.HEALTHY, "2 in use: 1 connected, 1 never seen.")
     BrokerLink.objects.update(heard_until=timezone.now() - HOUR)
-    part = status._gateways(environment, database_there=True)
+    part = examine_gateways(environment, database_there=True)
     assert (part.state, part.action) == (State.WARNING, "See worker and broker.")
     assert part.detail == ("2 in use: 1 uncertain, 1 never seen. Whether they come or go on broker is not heard.")

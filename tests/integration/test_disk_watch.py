@@ -14,7 +14,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from tds import disk, status, wiring
+from tds import disk, wiring
 from tds.disk import DiskSample, Limits, Watch, free_by_disk, seen, troubles
 from tds.disk_outlook import Outlook
 from tds.readings import timescale
@@ -22,6 +22,7 @@ from tds.readings.budget import Budget
 from tds.readings.partitions import DAY, PartitionStore
 from tds.settings import ENV
 from tds.status import State, healthy
+from tds.status.storage import examine_disk
 from tests import seeding
 from tests.timescaledb import timescaledb
 
@@ -131,7 +132,7 @@ def test_each_file_system_is_one_disk(tmp_path: Path) -> None:
 def test_the_status_warns_days_before_and_is_still_healthy(connection: Connection) -> None:
     now = timezone.now()
     filling(connection, 2 * GB, left=21 * GB, until=now)
-    part = status._disk(ENV, database_there=True)
+    part = examine_disk(ENV, database_there=True)
     assert part.state is State.WARNING
     assert "at the pace of the last week" in part.detail
     assert "./tds readings drop --before" in part.action
@@ -140,13 +141,13 @@ def test_the_status_warns_days_before_and_is_still_healthy(connection: Connectio
 
 def test_the_status_says_when_the_end_is_in_sight_and_far(connection: Connection) -> None:
     filling(connection, GB, left=101 * GB, until=timezone.now())
-    part = status._disk(ENV, database_there=True)
+    part = examine_disk(ENV, database_there=True)
     assert part.state is State.HEALTHY
     assert part.detail.endswith(" At the pace of the last week full in 100 days.")
 
 
 def test_without_a_history_the_status_says_what_is_free(connection: Connection) -> None:
-    part = status._disk(ENV, database_there=True)
+    part = examine_disk(ENV, database_there=True)
     assert part.state is State.HEALTHY
     assert part.detail.endswith("GB free under TDS_HOME.")
 

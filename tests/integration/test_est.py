@@ -31,6 +31,8 @@ from tds.identity.enrolment import claims, enrol, requests
 from tds.identity.enrolment.attempts import OF_A_CODE
 from tds.identity.issued import certificates, issuing
 from tds.identity.models import Certificate, ClaimCode, GatewayPassword, How
+from tds.simulator import est as device
+from tds.simulator.credential import keep, load
 from tests import seeding
 from tests.enrolling import (
     EST,
@@ -227,6 +229,34 @@ def test_a_claim_whose_answer_was_lost_can_be_asked_again_with_the_same_key(boar
     entries = audit.of_gateway(gateway).filter(action=AuditAction.CERTIFICATE_ISSUED, detail__how=How.CLAIM)
     assert entries.count() == 1
     wait_until(lambda: board.server.says("once more, with a claim code"), "the line in the log")
+
+
+def test_a_simulated_gateway_whose_answers_are_lost_gets_its_certificates_at_the_second_try(
+    server: RunningServer, gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = http.client.HTTPConnection.getresponse
+
+    def lost(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+        assert answer(connection).status == 200  # issued, and written down
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    folder, claim, platform = tmp_path / gateway.code, claim_for(gateway), device.Server("localhost", server.port)
+    folder.mkdir()
+    (folder / "ca.pem").write_bytes(server.server_ca.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr(http.client.HTTPConnection, "getresponse", lost)
+        with pytest.raises(device.EnrolmentError, match="Connection reset by peer"):
+            device.claim(platform, gateway.code, claim, folder)
+    device.claim(platform, gateway.code, claim, folder)
+    present = load(tmp_path, gateway.code)
+    with monkeypatch.context() as patch:
+        patch.setattr(http.client.HTTPConnection, "getresponse", lost)
+        with pytest.raises(device.EnrolmentError, match="Connection reset by peer"):
+            device.renew(platform, present)
+    issued = device.renew(platform, present)
+    keep(folder, issued.key_pem, issued.chain_pem)
+    assert load(tmp_path, gateway.code).certificate.public_key() != present.certificate.public_key()
+    assert given_to(gateway) == 2
 
 
 def test_a_claim_that_is_sent_twice_at_the_same_moment_is_answered_twice_with_one_certificate(

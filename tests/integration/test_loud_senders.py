@@ -13,7 +13,7 @@ from django.utils import timezone
 from typer import Typer
 from typer.testing import CliRunner
 
-from tds import status, wiring
+from tds import wiring
 from tds.fleet.models import Gateway, Membership, Tenant, User
 from tds.ingest import loud_senders
 from tds.ingest.loud_senders import LOUD_MESSAGES
@@ -21,7 +21,8 @@ from tds.ingest.models import QuarantineCount, QuarantinedMessage
 from tds.ingest.quarantine import Bounds, Refused, keep
 from tds.ingest.reasons import Reason
 from tds.quarantine_commands import quarantine_app
-from tds.status import State, healthy
+from tds.status import Part, State, healthy
+from tds.status.quarantine import examine_quarantine
 from tests import seeding
 
 pytestmark = pytest.mark.django_db
@@ -54,8 +55,8 @@ def refuse(
     keep(wiring.database_connection(), [refused] * count, wiring.quarantine_bounds(), now=timezone.now() - ago)
 
 
-def part() -> status.Part:
-    return status._quarantine(database_there=True)
+def part() -> Part:
+    return examine_quarantine(database_there=True)
 
 
 def bounded(monkeypatch: pytest.MonkeyPatch, **bounds: int) -> None:
@@ -79,7 +80,7 @@ def test_who_sends_rubbish_for_ever_is_named_with_what_to_do_and_nothing_fails(
     refuse(seeding.gateway(tenant, "GW-8"), LOUD_MESSAGES)
     refuse(gateway, 250)
     found = part()
-    assert found == status.Part(
+    assert found == Part(
         "quarantine",
         State.WARNING,
         "Gateway GW-7 of acme sent at least 250 messages in the last 24 hours that were refused, "
@@ -176,7 +177,7 @@ def test_a_quarantine_full_of_many_quiet_senders_is_said(tenant: Tenant, monkeyp
 
 
 def test_without_a_database_it_is_unknown_and_no_failure_of_its_own() -> None:
-    found = status._quarantine(database_there=False)
+    found = examine_quarantine(database_there=False)
     assert (found.state, found.action) == (State.WARNING, "See database.")
 
 

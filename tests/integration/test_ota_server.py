@@ -11,7 +11,7 @@ from django.utils import timezone
 from tds.heartbeat import Heartbeat
 from tds.identity.authorities.folder import AuthorityFolder
 from tds.identity.enrolment.attempts import OF_A_CODE
-from tds.status import told_of_ota
+from tds.status.servers import told_of_ota
 from tests.consuming import managed
 from tests.enrolling import EST, Board, running_server
 from tests.running import free_port

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from tds import health, status
+from tds import health
 from tds.devicelink.models import BrokerLink, GatewayPresence
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
 from tds.identity.authorities import server_files, tls_files
@@ -23,7 +23,8 @@ from tds.identity.issued import given
 from tds.identity.issued.expiry import DAY
 from tds.identity.models import Certificate, How, RevocationList
 from tds.settings import ENV
-from tds.status import State
+from tds.status import Part, State
+from tds.status.certificates import examine_certificates
 from tests import seeding
 
 pytestmark = pytest.mark.django_db
@@ -214,8 +215,8 @@ def test_the_metrics_count_gateways_by_their_presence(tenant: Tenant, home: Path
 # tds status
 
 
-def part(home: Path, *, database_there: bool = True) -> status.Part:
-    return status._certificates(replace(ENV, home=home), database_there=database_there)
+def part(home: Path, *, database_there: bool = True) -> Part:
+    return examine_certificates(replace(ENV, home=home), database_there=database_there)
 
 
 def test_the_status_says_that_nothing_runs_out(tenant: Tenant, home: Path) -> None:

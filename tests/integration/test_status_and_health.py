@@ -19,7 +19,7 @@ from django.utils import timezone
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tds import health, status, wiring
+from tds import health, wiring
 from tds.environment import ROOT
 from tds.fleet.models import Gateway
 from tds.fleet.probe import PROBE_GATEWAY, PROBE_TENANT
@@ -31,7 +31,9 @@ from tds.ingest.spool import Spool
 from tds.mqtt.connection import SessionConfig
 from tds.mqtt.session import Session
 from tds.settings import ENV
-from tds.status import State, as_document, examine, healthy
+from tds.status import Part, State, as_document, brokers, examine, healthy
+from tds.status.processes import examine_worker
+from tds.status.storage import examine_spool
 from tests import seeding
 from tests.consuming import (
     STOP_LIMIT_S,
@@ -68,7 +70,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the wait is for what does not come."""
-    monkeypatch.setattr(status, "ROUND_TRIP_LIMIT_S", 1.0)
+    monkeypatch.setattr(brokers, "ROUND_TRIP_LIMIT_S", 1.0)
 
 
 # /healthz
@@ -200,21 +202,21 @@ def test_while_the_database_is_away_the_metrics_still_tell_what_the_spool_holds(
 @pytest.mark.django_db
 def test_the_status_tells_what_the_spool_holds_and_when_it_fills(spooled: Spool) -> None:
     settings = replace(ENV, spool_folder=spooled.folder.parent, spool_bytes=spooled.limit_bytes)
-    part = status._spool(settings, database_there=True)
+    part = examine_spool(settings, database_there=True)
     assert part.state is State.HEALTHY
     assert re.match(r"consumer: 1\.0 of 2 MB, 6\d s old; stored when the database is back\.$", part.detail)
     spooled.append(timezone.now(), [Kept("t", bytes(800_000), retained=False)])
-    assert status._spool(settings, database_there=True).state is State.UNHEALTHY
+    assert examine_spool(settings, database_there=True).state is State.UNHEALTHY
     spooled.done(spooled.read(10))
     SpoolState.objects.create(
         id=spooled.id, consumer="consumer", segment=1, offset=0, sequence=0, lost=5, updated_at=timezone.now()
     )
-    part = status._spool(settings, database_there=True)
+    part = examine_spool(settings, database_there=True)
     assert (part.state, part.detail) == (
         State.HEALTHY,
         "Empty; room for 2 MB a consumer. A damaged disk has cost 5 acknowledged messages so far.",
     )
-    assert status._spool(replace(settings, spool_bytes=0), database_there=True).state is State.OFF
+    assert examine_spool(replace(settings, spool_bytes=0), database_there=True).state is State.OFF
 
 
 @pytest.mark.django_db
@@ -258,7 +260,7 @@ def test_without_a_token_set_only_loopback_reads_the_metrics(client: Client) -> 
 # tds status
 
 
-def parts_of(broker_url: str, **changes: Any) -> dict[str, status.Part]:
+def parts_of(broker_url: str, **changes: Any) -> dict[str, Part]:
     environment_now = replace(ENV, mqtt_urls=(broker_url,), home=ROOT, redis_url="", **changes)
     return {part.name: part for part in examine(environment_now)}
 
@@ -310,7 +312,7 @@ def test_without_a_consumer_the_message_waits_and_the_status_says_so(
 ) -> None:
     assert broker.broker.open_session()
     parts = parts_of(broker.url)
-    assert parts["consumer"] == status.Part(
+    assert parts["consumer"] == Part(
         "consumer",
         State.UNHEALTHY,
         "It has never run.",
@@ -335,7 +337,7 @@ def test_a_database_that_goes_away_while_the_message_is_awaited_is_said(
             cursor.execute("SELECT 1")
         raise AssertionError("the connection was cut")
 
-    monkeypatch.setattr(status, "_stored", cut)
+    monkeypatch.setattr(brokers, "_stored", cut)
     part = parts_of(broker.url)["broker"]
     assert part.state is State.UNHEALTHY
     assert "took a message, but the database went away" in part.detail
@@ -382,7 +384,7 @@ def test_a_sign_of_life_that_is_old_or_without_a_broker_is_unhealthy() -> None:
 def test_a_consumer_whose_disk_is_nearly_full_says_so() -> None:
     shortage = "/data has 0.9 of the 1.0 GB that stay free."
     beaten("consumer", connected=True, shortage=shortage)
-    assert parts_of(f"mqtt://127.0.0.1:{free_port()}")["consumer"] == status.Part(
+    assert parts_of(f"mqtt://127.0.0.1:{free_port()}")["consumer"] == Part(
         "consumer", State.UNHEALTHY, shortage, "Make room on that disk; nothing is lost meanwhile."
     )
 
@@ -391,25 +393,25 @@ def test_a_consumer_whose_disk_is_nearly_full_says_so() -> None:
 def test_a_worker_that_is_busy_says_with_what() -> None:
     now = timezone.now()
     beaten("worker", doing={"compression": (now - timedelta(minutes=12)).isoformat(), "rollup": now.isoformat()})
-    part = status._worker(database_there=True)
+    part = examine_worker(database_there=True)
     assert part.state is State.HEALTHY
     assert part.detail.endswith("s ago. At work on compression for 12 min.")
 
 
 def test_days_that_are_not_dropped_because_the_clock_may_be_wrong_are_said(connection: Connection) -> None:
     beaten("worker")
-    assert status._worker(database_there=True).state is State.HEALTHY
+    assert examine_worker(database_there=True).state is State.HEALTHY
     of = seeding.series(seeding.gateway(seeding.tenant("acme"), "GW-001"), "D01", "t")
     # Past ingest, as if the readings had been stored before the clock jumped.
     old = datetime.now(UTC) - wiring.retention() - timedelta(days=5)
     wiring.reading_store().prepare(connection, now=old)
     seeding.insert(connection, [(of, old, 1.0)])
-    part = status._worker(database_there=True)
+    part = examine_worker(database_there=True)
     assert part.state is State.WARNING
     assert "gateways sent readings of 0 of the last 7 days: no day is dropped before there are" in part.detail
     assert part.action.startswith("Correct the clock if it is wrong.")
     seeding.insert(connection, [(of, datetime.now(UTC) - timedelta(days=n), 1.0) for n in range(3)])
-    assert status._worker(database_there=True).state is State.HEALTHY
+    assert examine_worker(database_there=True).state is State.HEALTHY
     connection.execute("DELETE FROM tds_new_leituradispositivo")
     wiring.reading_store().expire(connection, now=datetime.now(UTC))
 
@@ -435,9 +437,9 @@ def test_each_slot_of_a_shared_subscription_has_a_line_and_so_has_one_that_was_n
 
 
 def test_what_is_off_is_no_fault() -> None:
-    parts = [status.Part("a", State.HEALTHY, ""), status.Part("b", State.OFF, "")]
+    parts = [Part("a", State.HEALTHY, ""), Part("b", State.OFF, "")]
     assert healthy(parts)
-    assert not healthy([*parts, status.Part("c", State.UNHEALTHY, "")])
+    assert not healthy([*parts, Part("c", State.UNHEALTHY, "")])
     document = as_document(parts)
     assert document["healthy"] is True
     assert json.loads(json.dumps(document))["parts"]["b"]["state"] == "off"
