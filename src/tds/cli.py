@@ -194,9 +194,10 @@ def main() -> None:
         sys.exit(1)
     except PermissionError as error:
         # Another account's home: any command may be the first to come to a file that is closed to us.
-        if not error.filename:
+        if not isinstance(error.filename, (str, bytes)):  # none, or a descriptor's number
             raise
-        sys.stderr.write(f"{error.filename} can't be used: {denied(Path(os.fsdecode(error.filename)))}.\n")
+        place = os.fsdecode(error.filename)
+        sys.stderr.write(f"{place} can't be used: {denied(Path(place))}.\n")
         sys.exit(1)
     except (DatabaseError, psycopg.Error) as error:  # the second: of the stores, which speak SQL
         sys.stderr.write(f"{database_failure(error)}\n")

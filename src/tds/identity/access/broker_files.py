@@ -1,6 +1,6 @@
 """What a broker must have on disk to refuse whom it must, and how it gets there."""
 
-import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import psycopg
 
-from tds.fleet.codes import is_reserved
+from tds.fleet.codes import is_code, is_reserved
 from tds.identity.access.broker_rules import GATEWAY_PASSWORDS, password_file
 from tds.identity.authorities.tls_files import DEVICE_ANCHORS, REVOKED
+from tds.owners import ForeignFileError, read_kept
 
 MARK: Final = "in-force.json"  # what the broker has taken in, as far as we saw it
 UNKNOWN: Final = -1
@@ -107,9 +108,9 @@ def mark_unknown(folder: Path) -> None:
 def marked_leaving(folder: Path) -> list[str]:
     """Codes that had a password before what is under way began, and are to be cut off."""
     try:
-        found = json.loads((folder / MARK).read_text(encoding="ascii"))["leaving"]
+        found = json.loads(read_kept(folder / MARK))["leaving"]
         return [str(code) for code in found]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ForeignFileError, ValueError, KeyError, TypeError):
         return []
 
 
@@ -119,7 +120,8 @@ def leaving(folder: Path, access: Access) -> list[str]:
         return []
     kept = set(access.files[GATEWAY_PASSWORDS].splitlines())
     there = (_contents(folder / GATEWAY_PASSWORDS) or b"").splitlines()
-    return [line.partition(b":")[0].decode("ascii", "replace") for line in there if line not in kept]
+    codes = [line.partition(b":")[0].decode("ascii", "replace") for line in there if line not in kept]
+    return [code for code in codes if is_code(code)]  # what else stands there is nobody's to cut off, or to write down
 
 
 def marked(folder: Path) -> tuple[int, str]:
@@ -128,9 +130,9 @@ def marked(folder: Path) -> tuple[int, str]:
     The digest is empty while something is under way from that revision on.
     """
     try:
-        found = json.loads((folder / MARK).read_text(encoding="ascii"))
+        found = json.loads(read_kept(folder / MARK))
         return int(found["revision"]), str(found["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ForeignFileError, ValueError, KeyError, TypeError):
         return UNKNOWN, ""
 
 
@@ -149,9 +151,15 @@ def _mark(folder: Path, revision: int, digest: str, leaving: Sequence[str] = ())
 
 
 def _contents(path: Path) -> bytes | None:
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_bytes()
-    return None
+    """None when it is not there, or is not a file that the folder's owner keeps: then it is made anew."""
+    try:
+        return read_kept(path)
+    except (FileNotFoundError, ForeignFileError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link
+            return None
+        raise
 
 
 def _put(path: Path, contents: bytes, mode: int) -> None:

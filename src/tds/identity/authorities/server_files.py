@@ -3,6 +3,7 @@
 For brokers and the firmware server alike. What is there and still good is left alone, so that a start is quick.
 """
 
+import errno
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from tds.identity.authorities import crl, keys
 from tds.identity.authorities.authority import SERVER_DAYS
 from tds.identity.authorities.folder import AuthorityFolder
 from tds.identity.authorities.tls_files import CHAIN, DEVICE_ANCHORS, KEY, REVOKED, SERVER_CA, STAMP
+from tds.owners import ForeignFileError, read_kept
 
 RENEW_DAYS_BEFORE: Final = SERVER_DAYS // 3
 CRL_END: Final = b"-----END X509 CRL-----\n"
@@ -54,18 +56,28 @@ def write_trust(folder: Path, authorities: AuthorityFolder, now: datetime) -> No
 
 def _lists(path: Path, authorities: AuthorityFolder, now: datetime) -> bytes:
     """The lists that are there, and an empty one of each authority that has none: servers refuse all of those else."""
-    there = path.read_bytes() if path.exists() else b""
-    try:
-        issuers = {each.issuer for each in _parts(there)}
-    except ValueError:  # damaged
-        there, issuers = b"", set()
-    return there + b"".join(
+    kept = _kept(path)
+    issuers = {each.issuer for each in kept}
+    # Written anew from what was understood: nothing else that stood there comes along.
+    return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in kept) + b"".join(
         crl.sign(device, [], number=0, now=now, next_update=now + timedelta(days=LIST_DAYS)).public_bytes(
             serialization.Encoding.PEM
         )
         for device in authorities.devices(now)
         if device.certificate.subject not in issuers
     )
+
+
+def _kept(path: Path) -> list[x509.CertificateRevocationList]:
+    """None when there is no such file, it is damaged, or it is not the folder owner's own."""
+    try:
+        return _parts(read_kept(path))
+    except (FileNotFoundError, ForeignFileError, ValueError):
+        return []
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link; it is replaced, and what it leads to is left alone
+            return []
+        raise
 
 
 def _parts(pem: bytes) -> list[x509.CertificateRevocationList]:
