@@ -607,12 +607,22 @@ def test_a_renewal_whose_answer_was_lost_can_be_asked_again_and_adds_nothing(
     board.given(board.server.authorities.device(), gateway)
     next_key = Board(board.server, tmp_path / "next", gateway.code)
     lost = board.reenroll(next_key.request())
-    assert {board.reenroll(next_key.request()).body for _ in range(enrol.MAX_RENEWALS + 1)} == {lost.body}
+    assert {board.reenroll(next_key.request()).body for _ in range(3)} == {lost.body}
     assert given_to(gateway) == 2
     # With what it was given it is answered anew: it asks for the next one.
     next_key.keep(lost)
     assert next_key.reenroll().body != lost.body
     assert given_to(gateway) == 3
+
+
+def test_a_renewal_that_is_asked_for_again_and_again_is_turned_away_before_it_takes_the_others_turns(
+    board: Board, gateway: Gateway
+) -> None:
+    board.given(board.server.authorities.device(), gateway)
+    request = board.request()
+    assert {board.reenroll(request).status for _ in range(1 + OF_A_CODE.tries)} == {200}
+    refused(board.reenroll(request), 429, "")
+    assert given_to(gateway) == 2
 
 
 def test_renewals_do_not_pile_up_beyond_a_bound_over_the_years(board: Board, gateway: Gateway, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from aiohttp import web
@@ -37,11 +38,12 @@ async def enroll(request: web.Request) -> web.Response:
     of = service.of(request)
     given = est.credentials(request.headers.get("Authorization"))
     source = service.source(request)
-    with _counted(of, source, given.user):
+    with _counted(of, source, given.user) as this:
         der = await _certification_request(request)
         now, authorities = of.now(), of.authorities()
         issuing, trusted = authorities.issuing, authorities.trusted
         issued = await of.desk.run(lambda: enrol.by_claim(given, der, issuing, trusted, now))
+        this.counts = issued.again
     of.counts["repeated" if issued.again else "claimed"] += 1
     return _given(of, given.user, issued, f"with a claim code, to {source}")
 
@@ -62,21 +64,31 @@ async def reenroll(request: web.Request) -> web.Response:
     # By the certificate, for whose it is only the database knows; and apart from claims, so that gateways that are
     # disabled take no tries from a board that enrols from the same address.
     shown = hashlib.sha256(presented).hexdigest()
-    with _counted(of, f"{service.source(request)} renewing", shown):
+    with _counted(of, f"{service.source(request)} renewing", shown) as this:
         der = await _certification_request(request)
         code, issued = await of.desk.run(renew)
+        this.counts = issued.again
     of.counts["repeated" if issued.again else "renewed"] += 1
     return _given(of, code, issued, "for its former one")
 
 
+@dataclass(slots=True)
+class _Try:
+    counts: bool = False  # though it ended well
+
+
 @contextmanager
-def _counted(of: Service, source: str, who: str) -> Iterator[None]:
-    """A try that ends badly by the client's own fault counts. Raises RefusedError when there were too many."""
+def _counted(of: Service, source: str, who: str) -> Iterator[_Try]:
+    """A try that ends badly by the client's own fault counts. Raises RefusedError when there were too many.
+
+    One that is answered as before counts too: an answer gets lost now and then, and not each time.
+    """
+    this = _Try()
     if wait_s := of.attempts.take(source, who, of.monotonic()):
         of.counts["limited"] += 1
         raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY_TRIES, retry_after_s=wait_s)
     try:
-        yield
+        yield this
     except RefusedError as refusal:
         if not refusal.clients_fault:
             of.attempts.give_back(source, who)
@@ -84,7 +96,8 @@ def _counted(of: Service, source: str, who: str) -> Iterator[None]:
     except Exception:
         of.attempts.give_back(source, who)
         raise
-    of.attempts.give_back(source, who)
+    if not this.counts:
+        of.attempts.give_back(source, who)
 
 
 async def _certification_request(request: web.Request) -> bytes:
