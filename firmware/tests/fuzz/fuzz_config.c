@@ -8,6 +8,8 @@
 
 #define VALUE_BYTES 300
 
+#define PASSED_MAX 8
+
 #define INPUT_MAX_BYTES 600 /* more is more of the same, and slow */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,7 +22,9 @@ typedef struct {
 static fake_kv_t s_kv, s_factory;
 static config_t s_config;
 static config_t s_before; /* what was in force when nothing was on trial */
-static config_t s_passed; /* what was confirmed since, but the medium may not have taken that */
+/* What was confirmed since, the latest last; but the medium may not have taken that, and goes back to the one before.
+ */
+static config_t s_passed[PASSED_MAX];
 static uint64_t s_now_ms;
 
 static void require(bool holds)
@@ -94,6 +98,31 @@ static bool connects_as(const config_t *other)
     return true;
 }
 
+static bool connects_as_one_that_passed(void)
+{
+    for (size_t i = 0; i < PASSED_MAX; i++) {
+        if (connects_as(&s_passed[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_passed(void)
+{
+    if (!connects_as(&s_passed[PASSED_MAX - 1])) {
+        memmove(&s_passed[0], &s_passed[1], (PASSED_MAX - 1) * sizeof(s_passed[0]));
+        s_passed[PASSED_MAX - 1] = s_config;
+    }
+}
+
+static void forget_passed(void)
+{
+    for (size_t i = 0; i < PASSED_MAX; i++) {
+        s_passed[i] = s_config;
+    }
+}
+
 /* A cut is over only with a restart. */
 static void restart(void)
 {
@@ -158,13 +187,13 @@ static void do_one(input_t *in)
     require_valid();
     if (back && trial == CONFIG_TRIAL_RUNS &&
         (s_config.trial == CONFIG_TRIAL_NONE || s_config.trial == CONFIG_TRIAL_UNDONE)) {
-        require(connects_as(&s_before) || connects_as(&s_passed));
+        require(connects_as(&s_before) || connects_as_one_that_passed());
     }
     if (s_config.trial == CONFIG_TRIAL_NONE) {
         s_before = s_config;
-        s_passed = s_config;
+        forget_passed();
     } else if (s_config.trial == CONFIG_TRIAL_PASSED) {
-        s_passed = s_config;
+        note_passed();
     }
 }
 
@@ -182,7 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)config_undo_due(&s_config, s_now_ms += CONFIG_TRIAL_S * UINT64_C(1000)); /* of a trial that it found */
     config_confirm(&s_config);
     s_before = s_config;
-    s_passed = s_config;
+    forget_passed();
     while (in.left > 0) {
         do_one(&in);
     }

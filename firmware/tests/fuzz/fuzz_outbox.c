@@ -2,8 +2,9 @@
  * what it keeps from then on it finds again.
  *
  * Byte 0: how. Then each of the sectors takes a part of the input. With bit 0, checksums are made right first: a fuzzer
- * does not guess a CRC-32, and what is behind it must not break either. Numbers that make no sense may hide what comes
- * then, so that it is found again is asked of the others only. */
+ * does not guess a CRC-32, and what is behind it must not break either. Sectors whose checksums are right and whose
+ * numbers make no sense together may hide what comes then, as no power cut or rot leaves them; so that it is found
+ * again is asked where no sector is whole. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,17 @@ static void make_right(uint8_t *sector)
     }
 }
 
+static bool has_sectors(void)
+{
+    for (size_t sector = 0; sector < SECTORS; sector++) {
+        flash_log_sector_t found;
+        if (flash_log_parse_sector(s_medium + sector * OUTBOX_SECTOR_BYTES, &found)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static uint32_t read_all(uint32_t *last_digits)
 {
     sample_t found;
@@ -93,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             make_right(bytes);
         }
     }
+    bool strange = has_sectors();
     fake_flash_init(&s_flash, s_medium, sizeof(s_medium), 1);
     require(outbox_mount(&s_box, &s_flash.port, 3));
     uint32_t last = 0;
@@ -106,14 +119,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)read_all(&last);
     require(outbox_mount(&s_box, &s_flash.port, 4));
     uint32_t count = read_all(&last);
-    if ((how & HOW_RIGHT_CHECKSUMS) == 0) {
+    if (!strange) {
         require(kept && count >= 3 && last == 1000003);
     }
     require(outbox_discard(&s_box, s_box.next_seq) && outbox_depth(&s_box) == 0);
     kept = put(1000004, false);
     require(outbox_mount(&s_box, &s_flash.port, 5));
     count = read_all(&last);
-    if ((how & HOW_RIGHT_CHECKSUMS) == 0) {
+    if (!strange) {
         require(kept && count == 1 && last == 1000004);
     }
     require(s_flash.misuses == 0);
