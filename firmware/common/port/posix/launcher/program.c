@@ -1,0 +1,145 @@
+#include "program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../exit_codes.h"
+
+#define CHUNK_BYTES 4096u
+#define PATH_BYTES 4096
+#define ARGUMENTS_MAX 64
+#define EXIT_NOT_STARTED 127 /* as shells say it */
+
+static volatile sig_atomic_t s_child;
+static volatile sig_atomic_t s_stopped;
+
+static bool write_whole(int fd, const uint8_t *data, size_t len_bytes)
+{
+    for (size_t done = 0; done < len_bytes;) {
+        ssize_t count = write(fd, data + done, len_bytes - done);
+        if (count < 0 && errno != EINTR) {
+            return false;
+        }
+        done += count > 0 ? (size_t)count : 0;
+    }
+    return true;
+}
+
+static bool copy_program(const port_flash_t *slot, const host_image_t *image, int fd)
+{
+    uint8_t chunk[CHUNK_BYTES];
+    for (uint32_t done = 0; done < image->program_len_bytes;) {
+        uint32_t left_bytes = image->program_len_bytes - done;
+        uint32_t len_bytes = left_bytes < sizeof(chunk) ? left_bytes : (uint32_t)sizeof(chunk);
+        if (!slot->read(slot->ctx, image->program_offset_bytes + done, chunk, len_bytes) ||
+            !write_whole(fd, chunk, len_bytes)) {
+            return false;
+        }
+        done += len_bytes;
+    }
+    return true;
+}
+
+bool program_extract(const port_flash_t *slot, const host_image_t *image, const char *path)
+{
+    char temporary[PATH_BYTES];
+    if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRWXU);
+    if (fd < 0) {
+        return false;
+    }
+    bool good = copy_program(slot, image, fd) && fchmod(fd, S_IRWXU) == 0;
+    good = close(fd) == 0 && good && rename(temporary, path) == 0;
+    if (!good) {
+        int why = errno;
+        unlink(temporary);
+        errno = why;
+    }
+    return good;
+}
+
+static void pass_on(int number)
+{
+    s_stopped = 1;
+    /* A terminal sends Ctrl-C to both by itself. */
+    if (s_child > 0 && number != SIGINT) {
+        kill((pid_t)s_child, number);
+    }
+}
+
+void program_catch_stops(void)
+{
+    struct sigaction action = {.sa_handler = pass_on};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+bool program_is_stopped(void)
+{
+    return s_stopped != 0;
+}
+
+/* In the child. */
+static void start(const char *path, char *const *arguments, const sigset_t *mask)
+{
+    static char launched[] = "--launched";
+    char *argv[ARGUMENTS_MAX + 3];
+    char name[PATH_BYTES];
+    size_t count = 0;
+    snprintf(name, sizeof(name), "%s", path);
+    argv[count++] = name;
+    argv[count++] = launched;
+    for (size_t i = 0; i < ARGUMENTS_MAX && arguments[i] != NULL; i++) {
+        argv[count++] = arguments[i];
+    }
+    argv[count] = NULL;
+    /* A launcher that is killed takes its device along: a second one would meet it in its own state. */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    execv(path, argv);
+    fprintf(stderr, "launcher: %s can't be started: %s.\n", path, strerror(errno));
+    _exit(EXIT_NOT_STARTED);
+}
+
+int program_run(const char *path, char *const *arguments)
+{
+    sigset_t stops, before;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGHUP);
+    /* A stop between fork and the note of the child would stop nobody. */
+    sigprocmask(SIG_BLOCK, &stops, &before);
+    pid_t child = fork();
+    if (child == 0) {
+        start(path, arguments, &before);
+    }
+    s_child = child > 0 ? (sig_atomic_t)child : 0;
+    if (s_child != 0 && program_is_stopped()) {
+        kill(child, SIGTERM);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (child < 0) {
+        return -1;
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR) {
+            return -1;
+        }
+    }
+    s_child = 0;
+    return WIFSIGNALED(status) ? POSIX_EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+}

@@ -1,0 +1,209 @@
+"""The launcher from end to end, with tiny programs: `test_launcher.py LAUNCHER FOLDER_OF_TINY_PROGRAMS`."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+LAUNCHER, PROGRAMS = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+CONFIRMS, EXITS, CRASHES, GOES_BACK, REBOOTS, UPDATES = range(6)
+NEW, PENDING, VALID, INVALID, ABORTED, UNDEFINED = range(6)
+POWER_ON, CONSOLE, UPDATE, ROLLBACK = 1, 9, 10, 11
+OWN_EXIT, NO_IMAGE = 7, 80
+SLOT_BYTES = 4 * 1024 * 1024
+WAIT_S = 20
+
+
+class LauncherTest(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.slots = self.folder / "slots"
+
+    def image(self, program: str, *options: str, version: str = "1.0.0") -> Path:
+        path = self.folder / f"{program}.bin"
+        command = [sys.executable, TOOLS / "pack_image.py", PROGRAMS / program, path, "--project", "dcu-0080"]
+        subprocess.run([*command, "--version", version, *options], check=True)
+        return path
+
+    def launch(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [LAUNCHER, "--slot-bytes", SLOT_BYTES, *arguments]
+        return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60, check=False)
+
+    def install(self, image: Path) -> None:
+        done = self.launch("--install", image, self.slots)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def ran(self) -> list[str]:
+        return (self.slots / "log").read_text().splitlines()
+
+    def said(self, behaviour: int, slot: int, reason: int, state: int, *words: object) -> str:
+        return " ".join([f"{behaviour} slot={slot} reason={reason} state={state} --launched", *map(str, words)])
+
+    def update_to(self, program: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
+        update = self.image(program, version="2.0.0")
+        self.install(self.image("tiny_updates"))
+        return update, self.launch(self.slots, update)
+
+    def test_an_installed_image_runs_with_its_arguments_and_its_end_is_the_launchers(self) -> None:
+        self.install(self.image("tiny_exits"))
+        done = self.launch(self.slots, "--gateway", "GW-1")
+        assert done.returncode == OWN_EXIT
+        assert done.stderr == "launcher: slot 0, dcu-0080 1.0.0.\n"
+        assert self.ran() == [self.said(EXITS, 0, POWER_ON, UNDEFINED, "--gateway", "GW-1")]
+        assert (self.slots / "slot0.run").stat().st_mode & 0o777 == 0o700
+
+    def test_a_new_image_boots_on_trial_and_confirms_and_boots_again(self) -> None:
+        update, done = self.update_to("tiny_confirms")
+        assert done.returncode == OWN_EXIT
+        assert "slot 1, dcu-0080 2.0.0, on trial." in done.stderr
+        assert self.launch(self.slots, update).returncode == OWN_EXIT
+        assert self.ran() == [
+            self.said(UPDATES, 0, POWER_ON, UNDEFINED, update),
+            self.said(CONFIRMS, 1, UPDATE, PENDING, update),
+            self.said(CONFIRMS, 1, POWER_ON, VALID, update),
+        ]
+
+    def test_a_new_image_that_exits_is_rolled_back(self) -> None:
+        update, done = self.update_to("tiny_exits")
+        assert done.returncode == OWN_EXIT
+        after = [
+            self.said(UPDATES, 0, POWER_ON, UNDEFINED, update),
+            self.said(EXITS, 1, UPDATE, PENDING, update),
+            self.said(UPDATES, 0, ROLLBACK, UNDEFINED, update),
+        ]
+        assert self.ran() == after
+        self.launch(self.slots, update)  # and is not tried again
+        assert self.ran() == [*after, self.said(UPDATES, 0, POWER_ON, UNDEFINED, update)]
+
+    def test_a_new_image_that_crashes_is_rolled_back(self) -> None:
+        update, done = self.update_to("tiny_crashes")
+        assert done.returncode == OWN_EXIT
+        assert self.ran()[-1] == self.said(UPDATES, 0, ROLLBACK, UNDEFINED, update)
+
+    def test_a_new_image_that_goes_back_itself_is_left(self) -> None:
+        update, done = self.update_to("tiny_goes_back")
+        assert done.returncode == OWN_EXIT
+        assert self.ran()[1:] == [
+            self.said(GOES_BACK, 1, UPDATE, PENDING, update),
+            self.said(UPDATES, 0, ROLLBACK, UNDEFINED, update),
+        ]
+
+    def test_power_that_goes_while_a_new_image_is_on_trial_rolls_it_back(self) -> None:
+        update = self.image("tiny_reboots")
+        self.install(self.image("tiny_updates"))
+        process = self.start(update)
+        self.wait_for(lambda: len(self.ran()) == 2)
+        process.kill()  # its program goes with it
+        process.wait(WAIT_S)
+        self.launch(self.slots, update)
+        assert self.ran()[-1] == self.said(UPDATES, 0, ROLLBACK, UNDEFINED, update)
+
+    def test_an_update_that_was_damaged_on_its_way_is_never_started(self) -> None:
+        update = self.image("tiny_confirms")
+        damaged = bytearray(update.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        update.write_bytes(damaged)
+        self.install(self.image("tiny_updates"))
+        done = self.launch(self.slots, update)
+        assert done.returncode == OWN_EXIT
+        assert "slot 1 holds an image that is damaged" in done.stderr
+        assert self.ran()[-1] == self.said(UPDATES, 0, ROLLBACK, UNDEFINED, update)
+
+    def test_a_confirmed_image_that_rots_leaves_the_former_one(self) -> None:
+        update, _ = self.update_to("tiny_confirms")
+        with (self.slots / "slot1.bin").open("r+b") as slot:
+            slot.seek(5000)
+            slot.write(b"rot")
+        done = self.launch(self.slots, update)
+        assert done.returncode == OWN_EXIT
+        assert self.ran()[-1] == self.said(UPDATES, 0, POWER_ON, UNDEFINED, update)
+
+    def test_a_program_that_asks_for_a_reboot_is_started_again_and_a_stop_ends_both(self) -> None:
+        self.install(self.image("tiny_reboots"))
+        process = self.start()
+        self.wait_for(lambda: len(self.ran()) == 2)
+        assert self.ran()[1] == self.said(REBOOTS, 0, CONSOLE, UNDEFINED)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == 128 + signal.SIGTERM
+        assert len(self.ran()) == 2
+
+    def test_without_an_image_there_is_a_sentence_and_an_exit_code(self) -> None:
+        done = self.launch(self.slots)
+        assert done.returncode == NO_IMAGE
+        assert "no slot of" in done.stderr
+
+    def test_what_is_no_image_for_a_host_is_refused(self) -> None:
+        good = self.image("tiny_exits").read_bytes()
+        wrongs = {
+            "holds no image": b"#!/bin/sh\n" + bytes(400),
+            "can't be read": b"",
+            "its checksums": good[:-20],
+            "image that is damaged": good[:-1] + bytes([good[-1] ^ 1]),
+            "without an app descriptor": good[:32] + b"\0" + good[33:],
+            "of another form": good[:1] + b"\3" + good[2:],
+            "for a chip": self.image("tiny_exits", "--chip-id", "0").read_bytes(),
+            "too small": bytes(SLOT_BYTES + 1),
+        }
+        # A segment that says it is longer than the slot.
+        wrongs["that is cut short"] = good[:292] + b"\xff\xff\xff\x7f" + good[296:]
+        for sentence, content in wrongs.items():
+            image = self.folder / "wrong.bin"
+            image.write_bytes(content)
+            done = self.launch("--install", image, self.slots)
+            with self.subTest(sentence):
+                assert done.returncode == 1
+                if content:
+                    assert sentence in done.stderr
+        assert self.launch(self.slots).returncode == NO_IMAGE
+
+    def test_the_packer_makes_the_very_image_that_the_c_tests_read(self) -> None:
+        program, image = self.folder / "hello", self.folder / "hello.bin"
+        program.write_bytes(b"#!/bin/sh\necho hello\n")
+        command = [sys.executable, TOOLS / "pack_image.py", program, image, "--project", "dcu-0080"]
+        facts = ["--version", "1.2.3", "--secure-version", "7", "--built-at", "1780000000"]
+        subprocess.run([*command, *facts], check=True)
+        assert image.read_bytes() == (TOOLS.parent / "tests" / "data" / "host_image.bin").read_bytes()
+
+    def test_the_packer_refuses_what_does_not_fit(self) -> None:
+        program = self.folder / "program"
+        program.write_bytes(b"")
+        good = ["--project", "dcu-0080", "--version", "1.0.0"]
+        for arguments in (
+            [program, *good],
+            [self.folder / "none", *good],
+            [PROGRAMS / "tiny_exits", "--project", "x" * 32, "--version", "1"],
+            [PROGRAMS / "tiny_exits", "--project", "dcu-0080", "--version", "é"],
+            [PROGRAMS / "tiny_exits", *good, "--chip-id", "0x10000"],
+            [PROGRAMS / "tiny_exits", *good, "--secure-version", "-1"],
+        ):
+            command = [sys.executable, TOOLS / "pack_image.py", arguments[0], self.folder / "image.bin", *arguments[1:]]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr[:12]) == (1, "pack_image: ")
+
+    def test_arguments_that_make_no_sense_are_refused(self) -> None:
+        assert self.launch().returncode == 1
+        assert self.launch("--slot-bytes", "4097", self.slots).returncode == 1
+        assert self.launch("--unknown", self.slots).returncode == 1
+        assert self.launch("--install", self.folder / "none", self.slots).returncode == 1
+
+    def start(self, *arguments: object) -> "subprocess.Popen[bytes]":
+        command = [LAUNCHER, "--slot-bytes", SLOT_BYTES, self.slots, *arguments]
+        process = subprocess.Popen([str(word) for word in command], stderr=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+        return process
+
+    def wait_for(self, condition) -> None:  # noqa: ANN001
+        deadline = time.monotonic() + WAIT_S
+        while not ((self.slots / "log").exists() and condition()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
