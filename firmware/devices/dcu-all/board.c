@@ -1,0 +1,45 @@
+#include "board.h"
+
+#include "../../common/drivers/sensor_readings.h"
+
+static const sensors_t *s_sensors;
+
+static bool measure(void *ctx, uint8_t index, const char *own_code, uint64_t since_boot_ms, sample_t *out)
+{
+    (void)ctx;
+    (void)since_boot_ms;
+    switch (index) {
+    case 0:
+        if (!sample_init(out, own_code)) {
+            return false;
+        }
+        sensor_readings_meter(s_sensors, out);
+        return true;
+    case 1:
+        if (!sample_init(out, GPS_DEVICE_CODE)) {
+            return false;
+        }
+        sensor_readings_position(s_sensors, out);
+        return true;
+    case 2:
+        if (!sample_init(out, MODEM_DEVICE_CODE)) {
+            return false;
+        }
+        sensor_readings_modem(s_sensors, out);
+        return true;
+    default: /* a number, not an enum */
+        return false;
+    }
+}
+
+static const board_t s_board = {.family = "dcu-all", .hardware = "C", .has_modem = true, .measure = measure};
+
+const board_t *board(void)
+{
+    return &s_board;
+}
+
+void board_use(const sensors_t *sensors)
+{
+    s_sensors = sensors;
+}
