@@ -1,0 +1,127 @@
+#include "port/posix/host_report.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "port/posix/posix_file.h"
+
+static app_t s_app;
+static posix_network_t s_network;
+static host_report_t s_report;
+static char s_path[64];
+
+static int begin(void **state)
+{
+    (void)state;
+    memset(&s_app, 0, sizeof(s_app));
+    s_app.options = (app_options_t){
+        .gateway_code = "GW-\"1\"", .family = "dcu-0080", .firmware = "0.1.0", .boot = 7, .boot_reason = 9};
+    s_app.connection.state = LINK_WAITING;
+    s_app.connection.last_failure = FAILURE_TLS_HOST;
+    s_app.acknowledged = 3;
+    posix_network_init(&s_network, 1, false);
+    (void)snprintf(s_path, sizeof(s_path), "/tmp/tds-report-%d", (int)getpid());
+    host_report_init(&s_report, &s_app, &s_network, s_path);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    unlink(s_path);
+    return 0;
+}
+
+static void assert_text(const cJSON *json, const char *name, const char *wanted)
+{
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(json, name)), wanted);
+}
+
+static void assert_number(const cJSON *json, const char *name, double wanted)
+{
+    const cJSON *item = cJSON_GetObjectItem(json, name);
+    assert_true(cJSON_IsNumber(item));
+    assert_true(item->valuedouble >= wanted && item->valuedouble <= wanted);
+}
+
+static cJSON *written(void)
+{
+    size_t len = 0;
+    char *text = posix_file_read(s_path, &len);
+    if (text == NULL) {
+        return NULL;
+    }
+    cJSON *json = cJSON_Parse(text);
+    assert_non_null(json);
+    free(text);
+    return json;
+}
+
+static void it_says_how_the_device_is(void **state)
+{
+    (void)state;
+    host_report_step(&s_report, 1500, 1771439400123);
+    cJSON *json = written();
+    assert_text(json, "gateway_code", "GW-\"1\"");
+    assert_text(json, "family", "dcu-0080");
+    assert_text(json, "state", "waiting");
+    assert_text(json, "last_failure", "tls_host");
+    assert_number(json, "boot", 7);
+    assert_number(json, "boot_reason", 9);
+    assert_number(json, "acknowledged", 3);
+    assert_number(json, "acknowledged_unix_ms", 1771439400123.0);
+    assert_number(json, "first_acknowledged_ms", 1500);
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(json, "network")));
+    cJSON_Delete(json);
+}
+
+static void it_is_written_once_a_second_and_notes_each_acknowledgement(void **state)
+{
+    (void)state;
+    host_report_step(&s_report, 1000, 1);
+    unlink(s_path);
+    s_app.acknowledged = 4;
+    host_report_step(&s_report, 1999, 2);
+    assert_null(written());
+    host_report_step(&s_report, 2000, 3);
+    cJSON *json = written();
+    assert_number(json, "acknowledged_unix_ms", 2);
+    assert_number(json, "first_acknowledged_ms", 1000);
+    cJSON_Delete(json);
+}
+
+static void without_a_path_nothing_is_written(void **state)
+{
+    (void)state;
+    host_report_init(&s_report, &s_app, &s_network, NULL);
+    host_report_step(&s_report, 1000, 1);
+    assert_null(written());
+}
+
+static void what_does_not_fit_is_not_cut(void **state)
+{
+    (void)state;
+    char small[64];
+    assert_int_equal(host_report_print(&s_report, 0, small, sizeof(small)), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(it_says_how_the_device_is, begin, end),
+        cmocka_unit_test_setup_teardown(it_is_written_once_a_second_and_notes_each_acknowledgement, begin, end),
+        cmocka_unit_test_setup_teardown(without_a_path_nothing_is_written, begin, end),
+        cmocka_unit_test_setup_teardown(what_does_not_fit_is_not_cut, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
