@@ -1,0 +1,117 @@
+#include "chip_events.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "freertos/FreeRTOS.h"
+#include "freertos/queue.h"
+
+typedef struct {
+    event_t event;
+    uint32_t connection; /* of MQTT; 0: of none */
+} item_t;
+
+static StaticQueue_t s_queue_memory;
+static uint8_t s_queue_bytes[CHIP_EVENTS_MAX * sizeof(item_t)];
+static QueueHandle_t s_queue;
+static bool (*s_accepts)(uint32_t connection, event_t *event);
+
+static char s_topic[TOPIC_MAX_CHARS + 1];
+static uint8_t s_payload[COMMAND_MAX_BYTES];
+static atomic_bool s_message_taken = true;
+
+static char s_line[CONSOLE_LINE_MAX_BYTES + 1];
+static atomic_bool s_line_taken = true;
+
+static event_type_t s_handed_out = EVENT_TICK;
+
+void chip_events_init(bool (*accepts)(uint32_t connection, event_t *event))
+{
+    s_accepts = accepts;
+    s_queue = xQueueCreateStatic(CHIP_EVENTS_MAX, sizeof(item_t), s_queue_bytes, &s_queue_memory);
+}
+
+bool chip_events_post_of(uint32_t connection, const event_t *event)
+{
+    const item_t item = {.event = *event, .connection = connection};
+    return xQueueSend(s_queue, &item, 0) == pdTRUE;
+}
+
+bool chip_events_post(const event_t *event)
+{
+    return chip_events_post_of(0, event);
+}
+
+/* The place is the caller's until it is posted, or given back. */
+static bool take_place(atomic_bool *taken)
+{
+    bool is_taken = true;
+    return atomic_compare_exchange_strong(taken, &is_taken, false);
+}
+
+bool chip_events_post_message(uint32_t connection, const char *topic, size_t topic_len, const void *payload,
+                              size_t len_bytes, size_t whole_bytes)
+{
+    if (topic_len >= sizeof(s_topic) || !take_place(&s_message_taken)) {
+        return false;
+    }
+    memcpy(s_topic, topic, topic_len);
+    s_topic[topic_len] = '\0';
+    if (len_bytes > 0) { /* an empty one has no address */
+        memcpy(s_payload, payload, len_bytes < sizeof(s_payload) ? len_bytes : sizeof(s_payload));
+    }
+    event_t event = {.type = EVENT_MQTT_MESSAGE};
+    event.message.topic = s_topic;
+    event.message.payload = s_payload;
+    event.message.len_bytes = whole_bytes;
+    if (!chip_events_post_of(connection, &event)) {
+        atomic_store(&s_message_taken, true);
+        return false;
+    }
+    return true;
+}
+
+bool chip_events_post_line(const char *line, size_t len_bytes)
+{
+    if (len_bytes >= sizeof(s_line) || !take_place(&s_line_taken)) {
+        return false;
+    }
+    memcpy(s_line, line, len_bytes);
+    s_line[len_bytes] = '\0';
+    event_t event = {.type = EVENT_CONSOLE_LINE};
+    event.line = s_line;
+    if (!chip_events_post(&event)) {
+        atomic_store(&s_line_taken, true);
+        return false;
+    }
+    return true;
+}
+
+/* What the last event pointed to is used up now. */
+static void give_back(void)
+{
+    if (s_handed_out == EVENT_MQTT_MESSAGE) {
+        atomic_store(&s_message_taken, true);
+    } else if (s_handed_out == EVENT_CONSOLE_LINE) {
+        atomic_store(&s_line_taken, true);
+    }
+    s_handed_out = EVENT_TICK;
+}
+
+static bool next(void *ctx, uint32_t timeout_ms, event_t *out)
+{
+    (void)ctx;
+    static item_t item; /* not on the stack, which is small */
+    give_back();
+    const uint32_t wait_ms = timeout_ms < CHIP_EVENTS_WAIT_MAX_MS ? timeout_ms : CHIP_EVENTS_WAIT_MAX_MS;
+    /* Rounded up: a wait of less than a tick must not become a busy loop. */
+    const TickType_t wait = wait_ms == 0 ? 0 : pdMS_TO_TICKS(wait_ms) + 1;
+    if (xQueueReceive(s_queue, &item, wait) != pdTRUE) {
+        return false;
+    }
+    s_handed_out = item.event.type;
+    *out = item.event;
+    return item.connection == 0 || s_accepts(item.connection, out);
+}
+
+const port_events_t chip_events = {.next = next};

@@ -1,0 +1,25 @@
+/* Events of all tasks of the chip, handed to the one that runs the device, in the order in which they came. */
+#pragma once
+
+#include "../port_events.h"
+
+#define CHIP_EVENTS_MAX 32
+/* At most so long without an event, and then a tick: the watchdog wants to hear of the device. */
+#define CHIP_EVENTS_WAIT_MAX_MS 10000
+
+/* `accepts` is asked in the device's task about each event of an MQTT connection, and may fill in what only that task
+ * knows. False: it is of a connection that is over. */
+void chip_events_init(bool (*accepts)(uint32_t connection, event_t *event));
+
+/* From any task, never blocks. False: the queue is full, or (message, line) the one before was not taken yet. What that
+ * costs is a command that the platform announces again, a line that is typed again, an acknowledgement whose record is
+ * sent again. */
+bool chip_events_post(const event_t *event);
+bool chip_events_post_of(uint32_t connection, const event_t *event);
+/* Copied, one at a time. Of a message that is longer than any command only the begin is there: `len_bytes` of `whole`;
+ * the core refuses it by its length, unread. */
+bool chip_events_post_message(uint32_t connection, const char *topic, size_t topic_len, const void *payload,
+                              size_t len_bytes, size_t whole_bytes);
+bool chip_events_post_line(const char *line, size_t len_bytes);
+
+extern const port_events_t chip_events;

@@ -1,0 +1,180 @@
+#include "chip_mqtt.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "chip_mqtt_client.h"
+#include "freertos/FreeRTOS.h"
+#include "freertos/semphr.h"
+#include "freertos/task.h"
+
+#define STACK_BYTES 5120 /* it writes DISCONNECT and SUBSCRIBE by TLS, and parses a renewed pair */
+#define PRIORITY 4
+#define ON_ITS_WAY (SENDER_IN_FLIGHT + 2) /* presence and what could not be kept go beside the sender's */
+#define TOPICS_MAX 4
+#define LOOK_AGAIN_MS 20
+
+/* What the device's task knows; nobody else looks at it. */
+static uint32_t s_connection; /* counted up by connect() and close(): events of another one are of the past */
+static bool s_online;
+static struct {
+    int msg_id; /* esp-mqtt's; 0: free */
+    uint16_t token;
+} s_on_its_way[ON_ITS_WAY];
+
+/* What it wants, handed to the keeper. */
+typedef struct {
+    uint32_t connection;
+    bool connect;
+    app_mqtt_options_t options; /* of its texts the device keeps those that it points to */
+    const char *topics[TOPICS_MAX];
+    uint8_t topic_count;
+} wanted_t;
+
+static SemaphoreHandle_t s_lock;
+static StaticSemaphore_t s_lock_memory;
+static wanted_t s_wanted;
+
+/* The keeper's. The device's task uses the client while it is online, and the keeper ends none that is wanted. */
+static TaskHandle_t s_keeper;
+static StaticTask_t s_keeper_memory;
+static StackType_t s_stack[STACK_BYTES / sizeof(StackType_t)];
+static esp_mqtt_client_handle_t s_client;
+static wanted_t s_doing;
+static atomic_uint s_done; /* the connection that is begun, or ended */
+
+static void subscribe_all(void)
+{
+    for (uint8_t i = 0; s_client != NULL && i < s_doing.topic_count; i++) {
+        (void)esp_mqtt_client_subscribe_single(s_client, s_doing.topics[i], 1);
+    }
+}
+
+static void keep(void *ctx)
+{
+    (void)ctx;
+    uint32_t done = 0;
+    for (;;) {
+        (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
+        (void)xSemaphoreTake(s_lock, portMAX_DELAY);
+        s_doing = s_wanted;
+        s_wanted.topic_count = 0;
+        (void)xSemaphoreGive(s_lock);
+        if (s_doing.connection != done) {
+            if (s_client != NULL) {
+                chip_mqtt_client_end(s_client);
+            }
+            s_client = s_doing.connect ? chip_mqtt_client_begin(s_doing.connection, &s_doing.options) : NULL;
+            done = s_doing.connection;
+            atomic_store(&s_done, done);
+        }
+        subscribe_all();
+    }
+}
+
+/* The number of the connection goes up, and nothing of the former one counts any more. */
+static void want(const app_mqtt_options_t *options)
+{
+    s_connection++;
+    s_online = false;
+    memset(s_on_its_way, 0, sizeof(s_on_its_way));
+    (void)xSemaphoreTake(s_lock, portMAX_DELAY);
+    s_wanted = (wanted_t){.connection = s_connection, .connect = options != NULL};
+    if (options != NULL) {
+        s_wanted.options = *options;
+    }
+    (void)xSemaphoreGive(s_lock);
+    (void)xTaskNotifyGive(s_keeper);
+}
+
+static void connect_to(void *ctx, const app_mqtt_options_t *options)
+{
+    (void)ctx;
+    want(options);
+}
+
+static void close_connection(void *ctx)
+{
+    (void)ctx;
+    want(NULL);
+}
+
+static bool publish(void *ctx, const char *topic, const char *payload, uint16_t len_bytes, bool retain, uint16_t token)
+{
+    (void)ctx;
+    size_t place = 0;
+    while (place < ON_ITS_WAY && s_on_its_way[place].msg_id != 0) {
+        place++;
+    }
+    if (!s_online || place == ON_ITS_WAY) {
+        return false;
+    }
+    /* Enqueued: the client's own task writes it. */
+    const int msg_id = esp_mqtt_client_enqueue(s_client, topic, payload, len_bytes, 1, retain, true);
+    if (msg_id <= 0) {
+        return false;
+    }
+    s_on_its_way[place].msg_id = msg_id;
+    s_on_its_way[place].token = token;
+    return true;
+}
+
+static bool subscribe(void *ctx, const char *topic)
+{
+    (void)ctx;
+    bool taken = false;
+    (void)xSemaphoreTake(s_lock, portMAX_DELAY);
+    if (s_online && s_wanted.topic_count < TOPICS_MAX) {
+        s_wanted.topics[s_wanted.topic_count] = topic;
+        s_wanted.topic_count++;
+        taken = true;
+    }
+    (void)xSemaphoreGive(s_lock);
+    (void)xTaskNotifyGive(s_keeper);
+    return taken;
+}
+
+/* The event has esp-mqtt's number of a message until here: whatever was published, its place was filled before this
+ * task could come to its acknowledgement. */
+static uint16_t take_token(int msg_id)
+{
+    for (size_t i = 0; i < ON_ITS_WAY; i++) {
+        if (s_on_its_way[i].msg_id == msg_id) {
+            s_on_its_way[i].msg_id = 0;
+            return s_on_its_way[i].token;
+        }
+    }
+    return 0;
+}
+
+bool chip_mqtt_accepts(uint32_t connection, event_t *event)
+{
+    if (connection != s_connection) {
+        return false;
+    }
+    if (event->type == EVENT_MQTT_CONNECTED) {
+        s_online = true;
+    } else if (event->type == EVENT_MQTT_FAILED || event->type == EVENT_MQTT_CLOSED) {
+        s_online = false;
+    } else if (event->type == EVENT_MQTT_ACKED) {
+        event->ack.token = take_token(event->ack.token);
+        return event->ack.token != 0;
+    }
+    return true;
+}
+
+void chip_mqtt_settle(uint32_t timeout_ms)
+{
+    for (uint32_t waited_ms = 0; atomic_load(&s_done) != s_connection && waited_ms < timeout_ms;
+         waited_ms += LOOK_AGAIN_MS) {
+        vTaskDelay(pdMS_TO_TICKS(LOOK_AGAIN_MS));
+    }
+}
+
+bool chip_mqtt_init(port_mqtt_t *port)
+{
+    s_lock = xSemaphoreCreateMutexStatic(&s_lock_memory);
+    s_keeper = xTaskCreateStatic(keep, "mqtt_keeper", STACK_BYTES, NULL, PRIORITY, s_stack, &s_keeper_memory);
+    *port = (port_mqtt_t){.connect = connect_to, .close = close_connection, .publish = publish, .subscribe = subscribe};
+    return s_keeper != NULL;
+}
