@@ -1,0 +1,295 @@
+/* Connections of MQTT: who may publish, what counts, what the keeper does of it. */
+#include "chip_mqtt.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "chip_mqtt_client.h"
+#include "freertos/semphr.h"
+#include "freertos/task.h"
+
+static TaskFunction_t s_keeper;
+static jmp_buf s_idle;
+static int s_notified;
+static struct {
+    int next_id, begun, ended, subscribed;
+    uint32_t connection;
+    bool fails;
+} s_client;
+
+TaskHandle_t xTaskCreateStatic(TaskFunction_t code, const char *name, uint32_t stack_bytes, void *arg,
+                               UBaseType_t priority, StackType_t *stack, StaticTask_t *memory)
+{
+    (void)name, (void)stack_bytes, (void)arg, (void)priority, (void)stack, (void)memory;
+    s_keeper = code;
+    return (TaskHandle_t)(uintptr_t)&s_client;
+}
+
+uint32_t ulTaskNotifyTake(BaseType_t clear, TickType_t wait)
+{
+    (void)clear, (void)wait;
+    if (s_notified == 0) {
+        longjmp(s_idle, 1); /* it would wait */
+    }
+    s_notified = 0;
+    return 1;
+}
+
+BaseType_t xTaskNotifyGive(TaskHandle_t task)
+{
+    (void)task;
+    s_notified++;
+    return pdTRUE;
+}
+
+void vTaskDelay(TickType_t ticks)
+{
+    (void)ticks;
+}
+
+SemaphoreHandle_t xSemaphoreCreateMutexStatic(StaticSemaphore_t *memory)
+{
+    return (SemaphoreHandle_t)(uintptr_t)memory;
+}
+
+BaseType_t xSemaphoreTake(SemaphoreHandle_t semaphore, TickType_t wait)
+{
+    (void)semaphore, (void)wait;
+    return pdTRUE;
+}
+
+BaseType_t xSemaphoreGive(SemaphoreHandle_t semaphore)
+{
+    (void)semaphore;
+    return pdTRUE;
+}
+
+esp_mqtt_client_handle_t chip_mqtt_client_begin(uint32_t connection, const app_mqtt_options_t *options)
+{
+    assert_string_equal(options->host, "broker");
+    s_client.begun++;
+    s_client.connection = connection;
+    return s_client.fails ? NULL : (esp_mqtt_client_handle_t)(uintptr_t)&s_client;
+}
+
+void chip_mqtt_client_end(esp_mqtt_client_handle_t client)
+{
+    assert_ptr_equal(client, &s_client);
+    s_client.ended++;
+}
+
+int esp_mqtt_client_enqueue(esp_mqtt_client_handle_t client, const char *topic, const char *data, int len, int qos,
+                            int retain, bool store)
+{
+    (void)topic, (void)data, (void)len, (void)retain;
+    assert_ptr_equal(client, &s_client);
+    assert_int_equal(qos, 1);
+    assert_true(store);
+    s_client.next_id++;
+    return s_client.next_id;
+}
+
+int esp_mqtt_client_subscribe_single(esp_mqtt_client_handle_t client, const char *topic, int qos)
+{
+    (void)topic;
+    assert_ptr_equal(client, &s_client);
+    assert_int_equal(qos, 1);
+    s_client.subscribed++;
+    return 1;
+}
+
+static port_mqtt_t s_mqtt;
+static const app_mqtt_options_t OPTIONS = {.host = "broker", .port = 8883, .tls = true, .client_id = "GW-1"};
+
+/* Until there is nothing more for it to do. */
+static void run_keeper(void)
+{
+    if (setjmp(s_idle) == 0) {
+        s_keeper(NULL);
+    }
+}
+
+static bool comes(event_type_t type, uint32_t connection)
+{
+    event_t event = {.type = type};
+    return chip_mqtt_accepts(connection, &event);
+}
+
+static uint16_t acknowledged(int msg_id)
+{
+    event_t event = {.type = EVENT_MQTT_ACKED};
+    event.ack.token = (uint16_t)msg_id;
+    return chip_mqtt_accepts(s_client.connection, &event) ? event.ack.token : 0;
+}
+
+static bool publish(uint16_t token)
+{
+    return s_mqtt.publish(s_mqtt.ctx, "t", "p", 1, false, token);
+}
+
+/* Each test has connections with numbers of its own: as on a device, they only go up. */
+static int begin(void **state)
+{
+    (void)state;
+    assert_true(chip_mqtt_init(&s_mqtt));
+    s_mqtt.close(s_mqtt.ctx);
+    s_client.fails = false;
+    run_keeper();
+    memset(&s_client, 0, sizeof(s_client));
+    return 0;
+}
+
+static void go_online(void)
+{
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    run_keeper();
+    assert_true(comes(EVENT_MQTT_CONNECTED, s_client.connection));
+}
+
+static void nothing_is_published_before_the_broker_answered(void **state)
+{
+    (void)state;
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    assert_false(publish(1));
+    run_keeper();
+    assert_false(publish(1));
+    assert_true(comes(EVENT_MQTT_CONNECTED, s_client.connection));
+    assert_true(publish(1));
+}
+
+static void an_acknowledgement_finds_its_token_once(void **state)
+{
+    (void)state;
+    go_online();
+    assert_true(publish(11));
+    assert_true(publish(12));
+    assert_int_equal(acknowledged(2), 12);
+    assert_int_equal(acknowledged(1), 11);
+    assert_int_equal(acknowledged(1), 0);
+    assert_int_equal(acknowledged(77), 0);
+}
+
+static void no_more_is_taken_than_can_be_told_apart_and_places_come_back(void **state)
+{
+    (void)state;
+    go_online();
+    uint16_t taken = 0;
+    while (publish((uint16_t)(taken + 1))) {
+        taken++;
+    }
+    assert_true(taken > SENDER_IN_FLIGHT);
+    assert_int_equal(acknowledged(1), 1);
+    assert_true(publish(100));
+}
+
+static void what_a_former_connection_still_says_counts_for_nothing(void **state)
+{
+    (void)state;
+    go_online();
+    const uint32_t former = s_client.connection;
+    assert_true(publish(11));
+    s_mqtt.close(s_mqtt.ctx);
+    assert_false(comes(EVENT_MQTT_CLOSED, former));
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    run_keeper();
+    assert_false(comes(EVENT_MQTT_CONNECTED, former));
+    event_t late = {.type = EVENT_MQTT_ACKED};
+    late.ack.token = 1;
+    assert_false(chip_mqtt_accepts(former, &late));
+    assert_true(comes(EVENT_MQTT_CONNECTED, s_client.connection));
+    assert_int_equal(acknowledged(1), 0); /* of what was published there nothing is waited for */
+}
+
+static void after_its_end_nothing_is_published(void **state)
+{
+    (void)state;
+    go_online();
+    assert_true(comes(EVENT_MQTT_CLOSED, s_client.connection));
+    assert_false(publish(1));
+    assert_false(s_mqtt.subscribe(s_mqtt.ctx, "ota/update"));
+}
+
+static void the_former_client_is_ended_before_the_next_begins_and_only_once(void **state)
+{
+    (void)state;
+    go_online();
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    run_keeper();
+    assert_int_equal(s_client.begun, 2);
+    assert_int_equal(s_client.ended, 1);
+    s_mqtt.close(s_mqtt.ctx);
+    run_keeper();
+    s_mqtt.close(s_mqtt.ctx);
+    run_keeper();
+    assert_int_equal(s_client.ended, 2);
+}
+
+static void of_what_was_wanted_in_a_hurry_the_last_counts(void **state)
+{
+    (void)state;
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    s_mqtt.close(s_mqtt.ctx);
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    s_mqtt.close(s_mqtt.ctx);
+    run_keeper();
+    assert_int_equal(s_client.begun, 0);
+}
+
+static void topics_are_asked_for_on_the_connection_that_they_were_meant_for(void **state)
+{
+    (void)state;
+    go_online();
+    assert_true(s_mqtt.subscribe(s_mqtt.ctx, "ota/GW-1/update"));
+    assert_true(s_mqtt.subscribe(s_mqtt.ctx, "ota/update"));
+    run_keeper();
+    assert_int_equal(s_client.subscribed, 2);
+    assert_true(s_mqtt.subscribe(s_mqtt.ctx, "ota/update"));
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    run_keeper();
+    assert_int_equal(s_client.subscribed, 2);
+}
+
+static void a_client_that_could_not_begin_is_neither_used_nor_ended(void **state)
+{
+    (void)state;
+    s_client.fails = true;
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    run_keeper();
+    assert_true(comes(EVENT_MQTT_FAILED, s_client.connection));
+    assert_false(publish(1));
+    s_mqtt.close(s_mqtt.ctx);
+    run_keeper();
+    assert_int_equal(s_client.ended, 0);
+}
+
+static void a_restart_waits_for_the_goodbye_and_not_for_ever(void **state)
+{
+    (void)state;
+    go_online();
+    s_mqtt.close(s_mqtt.ctx);
+    chip_mqtt_settle(100); /* the keeper does nothing: it returns all the same */
+    run_keeper();
+    chip_mqtt_settle(UINT32_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(nothing_is_published_before_the_broker_answered, begin),
+        cmocka_unit_test_setup(an_acknowledgement_finds_its_token_once, begin),
+        cmocka_unit_test_setup(no_more_is_taken_than_can_be_told_apart_and_places_come_back, begin),
+        cmocka_unit_test_setup(what_a_former_connection_still_says_counts_for_nothing, begin),
+        cmocka_unit_test_setup(after_its_end_nothing_is_published, begin),
+        cmocka_unit_test_setup(the_former_client_is_ended_before_the_next_begins_and_only_once, begin),
+        cmocka_unit_test_setup(of_what_was_wanted_in_a_hurry_the_last_counts, begin),
+        cmocka_unit_test_setup(topics_are_asked_for_on_the_connection_that_they_were_meant_for, begin),
+        cmocka_unit_test_setup(a_client_that_could_not_begin_is_neither_used_nor_ended, begin),
+        cmocka_unit_test_setup(a_restart_waits_for_the_goodbye_and_not_for_ever, begin),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,8 @@
+#pragma once
+
+typedef struct {
+    char version[32];
+    char date[16];
+} esp_app_desc_t;
+
+const esp_app_desc_t *esp_app_get_description(void);

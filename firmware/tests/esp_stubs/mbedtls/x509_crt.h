@@ -1,0 +1,17 @@
+#pragma once
+
+#include <stddef.h>
+
+#include "mbedtls/pk.h"
+#include "mbedtls/x509.h"
+
+typedef struct mbedtls_x509_crt {
+    mbedtls_x509_name subject;
+    mbedtls_x509_time valid_from, valid_to;
+    mbedtls_pk_context pk;
+} mbedtls_x509_crt;
+
+void mbedtls_x509_crt_init(mbedtls_x509_crt *certificate);
+void mbedtls_x509_crt_free(mbedtls_x509_crt *certificate);
+int mbedtls_x509_crt_parse(mbedtls_x509_crt *chain, const unsigned char *text, size_t len);
+int mbedtls_x509_crt_parse_der(mbedtls_x509_crt *chain, const unsigned char *der, size_t len);
