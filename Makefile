@@ -1,13 +1,13 @@
 # `make help` lists the targets. Recipes are one word each where they can be: what they do is in scripts/ and src/.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check bench soak lock messages screenshot
+.PHONY: help setup up test check bench soak firmware firmware-test firmware-size coverage lock messages screenshot
 
 python := .venv/bin/python
 # uv's own: resolve for every platform at once, and write neither addresses nor comments.
 lock := $(python) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 23
 
 setup: ## install what running needs (make up does it by itself)
 	@scripts/setup run
@@ -19,6 +19,7 @@ up: ## run the platform until Ctrl-C; options as in make up ARGS="--no-demo"
 test: ## set-up, lint, types, and all tests on a real broker, database and browser
 	@scripts/setup test
 	@$(MAKE) --no-print-directory check
+	@scripts/firmware test
 	$(python) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: ## lint, format, types, import rules
@@ -34,6 +35,22 @@ bench: ## the measurements that README quotes
 soak: ## the tests that run for long
 	@scripts/setup test
 	$(python) -m pytest -m soak $(ARGS)
+
+firmware: ## the device families as programs, in firmware/build/host
+	@scripts/setup firmware
+	@scripts/firmware build
+
+firmware-test: ## the device code under sanitizers, a static analyser and, for seconds, a fuzzer
+	@scripts/setup firmware
+	@scripts/firmware test
+
+firmware-size: ## code and memory of the device code by module
+	@scripts/setup firmware
+	@scripts/firmware size
+
+coverage: ## branches of the device core that its tests take; fails below 95 %
+	@scripts/setup firmware
+	@scripts/firmware coverage
 
 lock: ## requirements/*.txt from requirements/*.in, package-lock.json from package.json
 	@scripts/setup test

@@ -2,6 +2,10 @@
 
 missing_packages() {
     local kind=$1
+    if [[ $kind == firmware ]]; then
+        missing_for_firmware
+        return
+    fi
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo postgresql
     has mosquitto || echo mosquitto
     has msgfmt || echo gettext
@@ -13,11 +17,28 @@ missing_packages() {
     has chromium || echo chromium
     has mosquitto_pub || echo mosquitto-clients
     has redis-server || echo redis-server
+    has openssl || echo openssl
+    has curl || echo curl
+    missing_for_firmware
+}
+
+# The device code: its compilers and checkers, and what its programs stand on.
+missing_for_firmware() {
     has make || echo make
     has gcc && [[ -e /usr/include/stdio.h ]] || echo gcc libc6-dev
     [[ -e /usr/include/openssl/ssl.h ]] || echo libssl-dev
-    has openssl || echo openssl
-    has curl || echo curl
+    has cmake || echo cmake
+    has ninja || echo ninja-build
+    has pkg-config || echo pkg-config
+    [[ -e /usr/include/mosquitto.h ]] || echo libmosquitto-dev
+    compgen -G '/usr/include/*/curl/curl.h' >/dev/null || [[ -e /usr/include/curl/curl.h ]] || echo libcurl4-openssl-dev
+    [[ -e /usr/include/cmocka.h ]] || echo libcmocka-dev
+    [[ -e /usr/include/cjson/cJSON.h ]] || echo libcjson-dev
+    has clang-14 || echo clang-14
+    compgen -G '/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a' >/dev/null || echo libclang-rt-14-dev
+    has clang-format-14 || echo clang-format-14
+    has cppcheck || echo cppcheck
+    has gcovr || echo gcovr
 }
 
 # Debian keeps servers in /usr/sbin, which is not on an ordinary user's PATH.

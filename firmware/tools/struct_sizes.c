@@ -1,0 +1,14 @@
+/* What a device's state takes, as symbols whose sizes `nm` tells: nothing of it runs, so a compiler for another machine
+ * can be asked. */
+#include "app/loop.h"
+
+char sizeof_app_t[sizeof(app_t)];
+char sizeof_loop_t[sizeof(loop_t)];
+char sizeof_outbox_t[sizeof(outbox_t)];
+char sizeof_sender_t[sizeof(sender_t)];
+char sizeof_config_t[sizeof(config_t)];
+char sizeof_command_t[sizeof(command_t)];
+char sizeof_connection_t[sizeof(connection_t)];
+char sizeof_renewal_t[sizeof(renewal_t)];
+char sizeof_health_t[sizeof(health_t)];
+char sizeof_sample_t[sizeof(sample_t)];
