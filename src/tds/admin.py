@@ -174,8 +174,8 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
 
 
 CODE_HELD_UP: Final = _(
-    "This code was another company's, and brokers may still let that gateway in. Try again in two minutes; see the "
-    "status page if it stays so."
+    "This code was another company's, and brokers may still let that gateway in. Try again in two minutes; if it stays "
+    "so, ./tds gateway add says what is in the way, and how to pass it."
 )
 
 

@@ -33,7 +33,7 @@ RETAINED = "sent a retained message"
 
 
 @gateway_app.command("add")
-def add_gateway(
+def add_gateway(  # noqa: PLR0913  # each is an option of the command
     code: Code,
     *,
     tenant: TenantSlug,
@@ -41,6 +41,14 @@ def add_gateway(
     auto_devices: Annotated[
         bool, typer.Option(help="Register devices on their first reading; otherwise they are quarantined.")
     ] = True,
+    although_not_cut: Annotated[
+        bool,
+        typer.Option(
+            "--although-not-cut",
+            help="Register a former owner's code although a broker may still let that one's gateway in, as with one "
+            "that is gone for good or that is not the platform's. Written down in the audit trail.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Register a gateway. A code that was another tenant's is free when every broker keeps that one's gateway out."""
@@ -56,11 +64,12 @@ def add_gateway(
         f"If it changes owner, retire it first: ./tds gateway retire {code}"
     ):
         gateway.full_clean()
-    try:
-        handover.check(code, gateway.tenant_id, now=timezone.now())
-    except handover.HandoverRefusedError as error:
-        fail(str(error))
-    lifecycle.register(gateway, by=audit.COMMAND_LINE)
+    in_the_way = handover.obstacles({code: gateway.tenant_id}, now=timezone.now()).get(code)
+    if in_the_way and not although_not_cut:
+        fail(in_the_way)
+    # Who was in the way is not for the new owner, whose people read these entries.
+    detail: audit.Detail | None = {"although_not_cut": "yes"} if in_the_way else None
+    lifecycle.register(gateway, by=audit.COMMAND_LINE, detail=detail)
     say(described(gateway), f"Gateway {code} of {tenant} is registered.", as_json=as_json)
 
 

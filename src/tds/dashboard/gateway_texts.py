@@ -88,6 +88,7 @@ def detail(found: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
         "begins_with": _("begins with"),
         "claim_code": _("claim code, begins with"),
         "presented": _("certificate presented"),
+        "although_not_cut": _("although brokers may still let the former owner's gateway in"),
         "expires_at": _("good until"),
     }
     words = {str(choice.value): str(choice.label) for choices in (GatewayStatus, How) for choice in choices}

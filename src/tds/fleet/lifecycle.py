@@ -23,10 +23,10 @@ class RetiredError(Exception):
 
 
 @transaction.atomic
-def register(gateway: Gateway, *, by: "User | str") -> None:
+def register(gateway: Gateway, *, by: "User | str", detail: audit.Detail | None = None) -> None:
     """Save a new gateway and write down who did it. Whether its code is free is judged before (identity's handover)."""
     gateway.save(force_insert=True)
-    audit.note(AuditAction.REGISTERED, gateway, by=by)
+    audit.note(AuditAction.REGISTERED, gateway, by=by, detail=detail)
 
 
 @transaction.atomic
