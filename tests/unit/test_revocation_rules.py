@@ -11,8 +11,7 @@ from cryptography import x509
 
 from tds.identity.access import broker_files, broker_process, canary
 from tds.identity.access.broker_files import Access
-from tds.identity.access.held_back import EVERY_S, HELD_S, MAX_AT_ONCE, HeldBack
-from tds.identity.access.refused import Held
+from tds.identity.access.held_back import EVERY_S, HELD_S, MAX_AT_ONCE, Held, HeldBack
 from tds.identity.authorities import crl, keys
 from tds.identity.authorities.authority import BACKDATED, Authority
 from tds.identity.authorities.crl import Reason, Revoked
@@ -165,42 +164,64 @@ def test_a_canary_has_no_name_that_a_gateway_could_have(authority: Authority) ->
 
 def judged(held_back: HeldBack, found: list[Held], now: float) -> list[str]:
     codes = held_back.turn(now)
-    return held_back.judge(codes, {held.code: held for held in found}, now)
+    cut = held_back.judge(codes, {held.code: held for held in found}, now)
+    held_back.cut(codes, now)
+    return cut
 
 
 def test_who_was_cut_off_is_cut_off_again_until_no_connection_from_before_can_be_left() -> None:
     held_back = HeldBack()
-    held_back.add(["GW-1"], 0.0)
+    held_back.add(["GW-1"], 0.0, revision=7)
     refused = [Held("GW-1", refused=True, good=False)]
     assert judged(held_back, refused, 1.0) == []
     cuts = [now / 2 for now in range(2, 400) if judged(held_back, refused, now / 2)]
     assert cuts[0] == EVERY_S
     assert max(later - earlier for earlier, later in pairwise(cuts)) <= EVERY_S
     assert HELD_S <= cuts[-1] < HELD_S + EVERY_S
-    assert not held_back.until
+    assert not held_back.waiting
 
 
 def test_who_is_enabled_again_is_not_cut_off_any_more() -> None:
     held_back = HeldBack()
-    held_back.add(["GW-1"], 0.0)
+    held_back.add(["GW-1"], 0.0, revision=7)
     assert judged(held_back, [Held("GW-1", refused=False, good=True)], EVERY_S) == []
-    assert not held_back.until
-    held_back.add(["GW-2"], 10.0)
+    assert not held_back.waiting
+    held_back.add(["GW-2"], 10.0, revision=7)
     assert judged(held_back, [], 20.0) == []
-    assert not held_back.until
+    assert not held_back.waiting
 
 
 def test_a_new_owner_of_the_code_is_left_alone_until_the_time_is_over() -> None:
     held_back = HeldBack()
-    held_back.add(["GW-1"], 0.0)
+    held_back.add(["GW-1"], 0.0, revision=7)
     both = [Held("GW-1", refused=True, good=True)]
     assert [now for now in range(1, 200) if judged(held_back, both, float(now))] == [int(HELD_S)]
+
+
+def test_who_is_put_out_again_and_again_is_waited_for_each_time_and_holds_nothing_older_up() -> None:
+    """Whoever can toggle one gateway could keep any code of the platform from being given to another tenant."""
+    held_back, unsettled = HeldBack(), []
+    for n in range(10):
+        held_back.add(["GW-1"], n * 0.9 * HELD_S, revision=7 + n)
+        unsettled.append(held_back.unsettled)
+        judged(held_back, [Held("GW-1", refused=True, good=False)], n * 0.9 * HELD_S + HELD_S / 2)
+    assert unsettled == [7, 7, *range(8, 16)]
+    assert len(held_back.waiting["GW-1"]) <= 2
+
+
+def test_a_cut_that_the_broker_did_not_answer_to_is_not_the_last_one() -> None:
+    held_back = HeldBack()
+    held_back.add(["GW-1"], 0.0, revision=7)
+    refused = {"GW-1": Held("GW-1", refused=True, good=False)}
+    for over in (HELD_S, HELD_S + EVERY_S):
+        assert held_back.judge(held_back.turn(over), refused, over) == ["GW-1"]  # and then it is not cut
+    assert held_back.unsettled == 7
 
 
 def test_of_very_many_each_gets_its_turn() -> None:
     held_back = HeldBack()
     codes = [f"GW-{n}" for n in range(3 * MAX_AT_ONCE)]
-    held_back.add(codes, 0.0)
+    held_back.add(codes, 0.0, revision=7)
     found = [Held(code, refused=True, good=False) for code in codes]
     rounds = [judged(held_back, found, n * EVERY_S) for n in range(1, 4)]
     assert all(len(each) == MAX_AT_ONCE for each in rounds)

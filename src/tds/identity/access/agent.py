@@ -109,6 +109,8 @@ class Keeper:
         except BrokerTroubleError as error:
             self._say(connection, str(error), RETRY_MAX_S)
         except NotEnforcedError as error:
+            # Whoever was out may be in again: no code is free because of what was before.
+            reached.settle(connection, self.broker.name, 0)
             self._say(connection, str(error), RETRY_RELOAD_MAX_S)
         except OSError as error:
             why = f"{error.strerror or error}: {error.filename or self.broker.folder}"
@@ -118,12 +120,16 @@ class Keeper:
         self._due_at, self._silent = self.clock() + LOOK_EVERY_S, False
         # Before the rows are read: whatever was committed by this moment is in them.
         as_of = reached.clock_of(connection)
+        far = reached.read(connection, self.broker.name)
+        if self._held_back.unknown:
+            # First of all: whom it waited for whose place this one takes is waited for, whatever else is in the way.
+            codes = refused.listed(connection, after=far.settled, up_to=far.revision)
+            self._held_back.add(codes, self.clock(), revision=far.settled + 1)
+            self._held_back.unknown = False
         access = broker_files.read_access(connection, self.passwords(self.now()))
         if access is None:
             raise BrokerTroubleError("No revocation list was signed yet; that is the worker's: see ./tds status.")
-        far = reached.read(connection, self.broker.name)
-        self._round.looked_at = self._round.looked_at or far.as_of
-        self._cut_ended(connection, max(far.as_of, self._ended_by), as_of)
+        self._cut_ended(connection, access, since=max(far.as_of, self._ended_by), up_to=as_of)
         reloading.mend(self.broker.folder)
         differing = broker_files.differing(self.broker.folder, access)
         done = not differing and broker_files.marked(self.broker.folder) == access.mark
@@ -132,11 +138,8 @@ class Keeper:
             far = self._put_in_force(connection, access, far, differing)
         elif self.clock() - self._asked_at >= ASK_EVERY_S:
             self._ask(access)
-        if self._held_back.unknown:
-            self._held_back.add(refused.listed(connection, after=far.settled, up_to=far.revision), self.clock())
-            self._held_back.unknown = False
-        settled = far.settled if self._held_back.until else far.revision
-        reached.write(connection, self.broker.name, Reached(far.revision, settled, as_of))
+        reached.write(connection, self.broker.name, Reached(far.revision, far.settled, as_of))
+        reached.settle(connection, self.broker.name, self._held_back.unsettled)
         if not done:
             broker_files.mark(self.broker.folder, access)
         self._recover()
@@ -165,11 +168,11 @@ class Keeper:
         # Before it is asked: whoever keeps it from answering there must not keep a session by that. Later tries, which
         # may be of everybody who was ever refused, wait for its answer.
         if not goes_on:
-            self._cut_off(codes)
+            self._cut_off(codes, since + 1)
         self._tried = (self._process, access.digest, broker_files.stamp(folder))
         self._ask(access)
         if goes_on:
-            self._cut_off(codes)
+            self._cut_off(codes, since + 1)
         else:
             self._cut_held(connection, codes[: held_back.MAX_AT_ONCE])  # who may have come in between
         self._tried = None
@@ -177,14 +180,16 @@ class Keeper:
         logger.info("%s: revision %d is in force, %s", self.broker.name, access.revision, took)
         return Reached(access.revision, min(far.settled, since), far.as_of)
 
-    def _cut_off(self, codes: list[str]) -> None:
+    def _cut_off(self, codes: list[str], revision: int) -> None:
+        self._held_back.add(codes, self.clock(), revision=revision)
         self.broker.services.take_over(codes)
-        self._held_back.add(codes, self.clock())
 
-    def _cut_ended(self, connection: psycopg.Connection[Any], since: datetime, as_of: datetime) -> None:
-        codes = refused.ended(connection, since=since, up_to=as_of)
-        self._cut_off(codes)
-        self._ended_by = as_of
+    def _cut_ended(
+        self, connection: psycopg.Connection[Any], access: Access, *, since: datetime, up_to: datetime
+    ) -> None:
+        codes = refused.ended(connection, since=since, up_to=up_to)
+        self._cut_off(codes, access.revision + 1)  # no list is to name them
+        self._ended_by = up_to
         if codes:
             logger.info("%s: %d codes cut off whose last certificate ended", self.broker.name, len(codes))
 
@@ -239,23 +244,32 @@ class Keeper:
     def _cut_again(self, connection: psycopg.Connection[Any]) -> None:
         if codes := self._held_back.turn(self.clock()):
             self._cut_held(connection, codes)
-            if not self._held_back.until:
-                reached.settle(connection, self.broker.name)
+            # While something is in the way nobody knows whom the broker lets in.
+            if not (self._held_back.unknown or self.trouble):
+                reached.settle(connection, self.broker.name, self._held_back.unsettled)
         if self._round.is_due(self.clock()):
+            self._round.begin(self.clock())
             self._go_round(connection, passwords=self._takes_passwords())
 
     def _cut_held(self, connection: psycopg.Connection[Any], codes: list[str]) -> None:
         found = {held.code: held for held in refused.held(connection, codes, passwords=self._takes_passwords())}
-        self.broker.services.take_over(self._held_back.judge(codes, found, self.clock()))
+        now = self.clock()
+        self.broker.services.take_over(self._held_back.judge(codes, found, now))
+        self._held_back.cut(codes, now)
 
     def _go_round(self, connection: psycopg.Connection[Any], *, passwords: bool) -> None:
-        found = refused.beside_good(connection, passwords=passwords)
-        self._round.note(found, reached.clock_of(connection))
+        now = reached.clock_of(connection)
+        since = self._round.go_on(broker_files.kept_round(self.broker.folder), now)
+        if not self._round.rests(self.clock()):
+            codes = refused.without_right(connection, after=self._round.after, limit=MAX_AT_ONCE, passwords=passwords)
+            self.broker.services.take_over(codes)
+            self._round.stepped(codes, self.clock())
+        self._round.note(refused.beside_good(connection, since=since, up_to=now, passwords=passwords), now)
         again = list(self._round.again)[:MAX_AT_ONCE]
         still = [each.code for each in refused.held(connection, again, passwords=passwords) if each.refused]
-        codes = refused.without_right(connection, after=self._round.after, limit=MAX_AT_ONCE, passwords=passwords)
-        self.broker.services.take_over(codes + still)
-        self._round.stepped(codes, again, self.clock())
+        self.broker.services.take_over(still)
+        if kept := self._round.cut_again(again, self.clock()):
+            broker_files.keep_round(self.broker.folder, kept)
 
     def _takes_passwords(self) -> bool:
         return self.passwords(self.now()) is Passwords.TAKEN

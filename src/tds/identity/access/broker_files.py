@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +16,12 @@ import psycopg
 
 from tds.fleet.codes import is_code, is_reserved
 from tds.identity.access.broker_rules import GATEWAY_PASSWORDS, password_file
+from tds.identity.access.slow_round import Kept
 from tds.identity.authorities.tls_files import DEVICE_ANCHORS, REVOKED
 from tds.owners import ForeignFileError, read_kept
 
 MARK: Final = "in-force.json"  # what the broker has taken in, as far as we saw it
+ROUND: Final = "cut-again.json"  # how far the agent's round has come (slow_round.py)
 UNKNOWN: Final = -1
 MODES: Final = {DEVICE_ANCHORS: 0o644, REVOKED: 0o644, GATEWAY_PASSWORDS: 0o600}
 
@@ -143,6 +146,21 @@ def stamp(folder: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_ino, found.st_mtime_ns
+
+
+def kept_round(folder: Path) -> Kept | None:
+    try:
+        found = json.loads(read_kept(folder / ROUND))
+        moment = datetime.fromisoformat(found["again_up_to"])
+        return Kept(moment, str(found["after"])) if moment.tzinfo else None
+    except (OSError, ForeignFileError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep_round(folder: Path, kept: Kept) -> None:
+    """Raises OSError."""
+    document = {"again_up_to": kept.again_up_to.isoformat(), "after": kept.after}
+    _put(folder / ROUND, json.dumps(document).encode("ascii"), 0o600)
 
 
 def _mark(folder: Path, revision: int, digest: str, leaving: Sequence[str] = ()) -> None:

@@ -43,8 +43,13 @@ def write(connection: psycopg.Connection[Any], broker: str, reached: Reached) ->
     )
 
 
-def settle(connection: psycopg.Connection[Any], broker: str) -> None:
-    connection.execute("UPDATE tds_new_brokeraccess SET settled = revision WHERE broker = %s", (broker,))
+def settle(connection: psycopg.Connection[Any], broker: str, unsettled: int | None) -> None:
+    """Up to before this revision; None: all that it has."""
+    connection.execute(
+        """UPDATE tds_new_brokeraccess SET settled = least(revision, %(up_to)s::bigint)
+           WHERE broker = %(broker)s AND settled <> least(revision, %(up_to)s::bigint)""",
+        {"broker": broker, "up_to": None if unsettled is None else max(0, unsettled - 1)},
+    )
 
 
 def write_trouble(connection: psycopg.Connection[Any], broker: str, trouble: str) -> None:
