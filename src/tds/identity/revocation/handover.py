@@ -23,6 +23,7 @@ from tds.identity.revocation.in_force import LISTED_AFTER_END, NO_AGENT, NOT_SIG
 
 SETTLING: Final = "it waits out connections that were opened before, for up to 100 s"
 LOOKS_AGAIN: Final = "its agent is yet to look once more, half a minute after the end"
+TAKES_IN: Final = "its agent is at work on it"
 LOOKED_LAST: Final = "its agent was through with its work for the last time {ago} ago; see that it runs: ./tds status"
 NEVER_LOOKED: Final = "its agent was never through with its work; see that it runs: ./tds status"
 OWN_BROKERS: Final = (
@@ -111,9 +112,9 @@ def _not_yet(broker: Broker, wanted: int | None, since: datetime, now: datetime)
     fresh = _is_fresh(broker, now)
     if fresh and settled:
         return InTheWay(LOOKS_AGAIN)
-    if fresh and wanted is not None and broker.revision >= wanted:
-        return InTheWay(SETTLING)
-    return InTheWay(LOOKED_LAST.format(ago=_span(now - broker.as_of)), passes=fresh)
+    if fresh:
+        return InTheWay(SETTLING if wanted is not None and broker.revision >= wanted else TAKES_IN)
+    return InTheWay(LOOKED_LAST.format(ago=_span(now - broker.as_of)), passes=False)
 
 
 def _is_fresh(broker: Broker, now: datetime) -> bool:
