@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tds.environment import BROKER_COUNT, MAX_BROKERS, Environment, broker_count, kept_secret, read
 from tds.local import broker_tls, brokers, parts, ports
+from tds.local import demo as demos
 from tds.local.accounts import data_folder, service_account
 from tds.local.broker import PROVISIONED, Broker
 from tds.local.cluster import Cluster
@@ -62,11 +63,14 @@ def up(*, demo: bool | None, brokers: int | None, without: frozenset[str]) -> No
         supervisor = Supervisor(home, lambda changed: _write_ready(changed, environment))
         supervisor.catch_signals()
         try:
-            _start(supervisor, plan)
+            has_programs = plan.shows_demo and demos.has_programs()
+            _start(supervisor, plan, has_programs=has_programs)
             _write_ready(supervisor, environment)
             password = kept_secret(home, ADMIN_SECRET, ADMIN_SECRET_BYTES)
             password_file = home / "secrets" / ADMIN_SECRET
-            say(announcement(plan, ADMIN, password, password_file, terminal=sys.stdout.isatty()))
+            about_demo = demos.told(programs=has_programs) if plan.shows_demo else ""
+            terminal = sys.stdout.isatty()
+            say(announcement(plan, ADMIN, password, password_file, terminal=terminal, demo=about_demo))
             supervisor.watch()
         except StopAskedError:
             pass
@@ -78,7 +82,7 @@ def up(*, demo: bool | None, brokers: int | None, without: frozenset[str]) -> No
         say("Stopped.")
 
 
-def _start(supervisor: Supervisor, plan: Plan) -> None:
+def _start(supervisor: Supervisor, plan: Plan, *, has_programs: bool) -> None:
     environment = plan.environment
     home = environment.home
     cluster = None
@@ -118,8 +122,8 @@ def _start(supervisor: Supervisor, plan: Plan) -> None:
     for child in children:
         with _step(child.name):
             supervisor.wait_healthy(child.name)
-    if plan.demo and "broker" in plan.parts:
-        supervisor.start(parts.simulator(environment, plan.brokers))
+    if plan.shows_demo:
+        supervisor.start(demos.child(environment, plan.brokers, programs=has_programs))
     brokers.drain_earlier(supervisor, plan)
 
 

@@ -36,8 +36,8 @@ def test_the_pause_doubles_up_to_its_limit_and_a_long_life_resets_it() -> None:
 
 
 def test_who_talks_stops_before_who_listens() -> None:
-    names = ["database", "broker", "worker", "consumer-2", "consumer", "ota", "web", "simulator"]
-    expected = ["simulator", "web", "ota", "consumer-2", "consumer", "worker", "broker", "database"]
+    names = ["database", "broker", "worker", "consumer-2", "consumer", "ota", "web", "demo"]
+    expected = ["demo", "web", "ota", "consumer-2", "consumer", "worker", "broker", "database"]
     assert sorted(names, key=stage_of) == expected
     assert STAGES[-1][1] < 10
 
@@ -125,15 +125,15 @@ def test_a_home_that_is_a_file_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_child_that_is_done_is_followed_by_its_successor(tmp_path: Path) -> None:
-    live = Child("simulator", SLEEP)
-    first = Child("simulator", ["true"], then=lambda: live)
+    live = Child("demo", SLEEP)
+    first = Child("demo", ["true"], then=lambda: live)
     changes: list[dict[str, int]] = []
     supervisor = Supervisor(tmp_path, lambda changed: changes.append(changed.pids()))
     (tmp_path / "run").mkdir()
     supervisor.start(first)
-    supervisor.children["simulator"].process.wait()
-    supervisor._look_after(supervisor.children["simulator"])
-    assert supervisor.children["simulator"].child is live
+    supervisor.children["demo"].process.wait()
+    supervisor._look_after(supervisor.children["demo"])
+    assert supervisor.children["demo"].child is live
     assert changes == [supervisor.pids()]
     supervisor.stop_all()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tds.environment import Environment, read
-from tds.local import parts
+from tds.local import demo, parts
 from tds.local.plan import Plan, about_earlier_brokers, announcement, make_plan, ready_facts, warnings
 from tds.local.refusal import CannotStartError
 
@@ -154,7 +154,7 @@ def test_each_slot_is_a_consumer(base: dict[str, str]) -> None:
 
 def test_the_demo_uses_all_private_brokers(base: dict[str, str]) -> None:
     plan = make_plan(environment(base), demo=True, without=[], variables=base, now=NOW, brokers=2)
-    words = parts.simulator(plan.environment, plan.brokers).command
+    words = demo.child(plan.environment, plan.brokers, programs=False).command
     options = [(word, after) for word, after in pairwise(words) if word.startswith("--")]
     assert options[:4] == [
         ("--box", str(plan.environment.home / "demo-box")),

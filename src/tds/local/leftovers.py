@@ -15,7 +15,7 @@ from tds.owners import denied
 
 # Who talks stops before who listens. Each stage has until its second (from the start of the stop) to end by itself.
 STAGES: Final = (
-    ("simulator", 1.5),
+    ("demo", 1.5),
     ("web", 3.0),
     ("ota", 4.0),
     ("consumer", 5.0),

@@ -5,25 +5,21 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
-from tds.environment import ROOT, BrokerPorts, Environment
+from tds.environment import ROOT, Environment
 from tds.local.broker import Broker
 from tds.local.cluster import Cluster
-from tds.local.plan import ota_url
 from tds.local.ports import for_url, reachable
-from tds.local.prepared import DEMO_BOX
 from tds.local.supervisor import Child
 from tds.processes import AGENT, broker_name, consumer_name, consumers_of
 
 WEB_WORKERS: Final = 2
 WEB_THREADS: Final = 4  # a worker; WEB_WORKERS × WEB_THREADS pages are made at once, more wait in the socket's queue
-DEMO_HISTORY_DAYS: Final = 30
 SERVER_CA: Final = "server-ca.pem"  # as identity/authorities/server_files.py names it
 WEB_GRACE_S: Final = 2  # what a page may still take when the web is told to stop
 
@@ -48,12 +44,12 @@ def certificates(environment: Environment, hosts: Iterable[str], folders: Iterab
     words = [sys.executable, "-m", "tds.local.certificates", "--authorities", str(environment.ca_folder)]
     words += [word for host in hosts for word in ("--host", host)]
     words += [word for folder in folders for word in ("--folder", str(folder))]
-    return Child("certificates", words, limit_s=60, cwd=ROOT, environment=_variables(environment))
+    return Child("certificates", words, limit_s=60, cwd=ROOT, environment=variables(environment))
 
 
 def prepare(environment: Environment, *, demo: bool) -> Child:
     words = [sys.executable, "-m", "tds.local.prepare", *(["--demo"] if demo else [])]
-    return Child("prepare", words, limit_s=300, cwd=ROOT, environment=_variables(environment))
+    return Child("prepare", words, limit_s=300, cwd=ROOT, environment=variables(environment))
 
 
 def web(environment: Environment) -> Child:
@@ -65,7 +61,7 @@ def web(environment: Environment) -> Child:
     if os.access("/dev/shm", os.W_OK):  # noqa: S108  # gunicorn makes its own unguessable file there
         words += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108  # a slow disk must not look like a hung worker
     return Child(
-        "web", words, lambda: not web_trouble(environment), limit_s=60, cwd=ROOT, environment=_variables(environment)
+        "web", words, lambda: not web_trouble(environment), limit_s=60, cwd=ROOT, environment=variables(environment)
     )
 
 
@@ -77,20 +73,20 @@ def consumers(environment: Environment, since: datetime) -> list[Child]:
         words = [sys.executable, str(ROOT / "manage.py"), "mqtt_consumer", "--broker-number", str(number)]
         words += ["--slot", str(slot)] if slot else []
         healthy = heartbeat(environment, name, since)
-        found.append(Child(name, words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment)))
+        found.append(Child(name, words, healthy, limit_s=60, cwd=ROOT, environment=variables(environment)))
     return found
 
 
 def draining_consumer(environment: Environment, number: int, then: Callable[[], None]) -> Child:
     """Fetches what a private broker of an earlier start still holds, and ends."""
     words = [sys.executable, str(ROOT / "manage.py"), "mqtt_consumer", "--broker-number", str(number), "--drain"]
-    return Child(consumer_name(number), words, cwd=ROOT, environment=_variables(environment), then=then)
+    return Child(consumer_name(number), words, cwd=ROOT, environment=variables(environment), then=then)
 
 
 def worker(environment: Environment, since: datetime) -> Child:
     words = [sys.executable, str(ROOT / "manage.py"), "worker"]
     healthy = heartbeat(environment, "worker", since)
-    return Child("worker", words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment))
+    return Child("worker", words, healthy, limit_s=60, cwd=ROOT, environment=variables(environment))
 
 
 def agent(environment: Environment, brokers: int, since: datetime) -> Child:
@@ -98,38 +94,18 @@ def agent(environment: Environment, brokers: int, since: datetime) -> Child:
     words = [sys.executable, str(ROOT / "manage.py"), "broker_agent", "--forget-others"]
     words += [word for number in range(1, brokers + 1) for word in ("--broker-number", str(number))]
     healthy = heartbeat(environment, AGENT, since)
-    return Child(AGENT, words, healthy, limit_s=60, cwd=ROOT, environment=_variables(environment))
+    return Child(AGENT, words, healthy, limit_s=60, cwd=ROOT, environment=variables(environment))
 
 
 def ota(environment: Environment) -> Child:
     """The firmware server: gateways enrol there too."""
     words = [sys.executable, str(ROOT / "manage.py"), "ota_server"]
     return Child(
-        "ota", words, lambda: not ota_trouble(environment), limit_s=60, cwd=ROOT, environment=_variables(environment)
+        "ota", words, lambda: not ota_trouble(environment), limit_s=60, cwd=ROOT, environment=variables(environment)
     )
 
 
-def simulator(environment: Environment, brokers: Iterable[BrokerPorts]) -> Child:
-    """The demo's gateways: first their past, and once that is all acknowledged, only what goes on now."""
-    words = [sys.executable, "-m", "tds.cli", "simulate", "--box", str(environment.home / DEMO_BOX)]
-    words += ["--est", ota_url(environment)]
-    host = for_url(reachable(environment.bind))
-    words += [word for places in brokers for word in ("--broker", f"mqtts://{host}:{places.mqtt_tls}")]
-    live = Child("simulator", words, cwd=ROOT, environment=_variables(environment))
-    # The marker is inside the home: a new database comes with a new home.
-    done = environment.home / "demo-history-sent"
-    days = min(DEMO_HISTORY_DAYS, environment.retention_days - 1)
-    if days < 1 or done.exists():
-        return live
-
-    def then() -> Child:
-        done.touch()
-        return live
-
-    return replace(live, command=[*words, "--history", f"{days}d", "--history-only"], then=then)
-
-
-def _variables(environment: Environment) -> dict[str, str]:
+def variables(environment: Environment) -> dict[str, str]:
     # Where the brokers are is in the home, or reaches them as it was given: it may hold passwords.
     return {
         "TDS_HOME": str(environment.home),

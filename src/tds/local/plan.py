@@ -42,6 +42,11 @@ class Plan:
     plain: Plain  # at this moment
     draining: tuple[int, ...] = ()
 
+    @property
+    def shows_demo(self) -> bool:
+        """Its gateways come in by our own broker."""
+        return self.demo and "broker" in self.parts
+
     def listens(self) -> dict[str, str]:
         """The fields of `Ports` that this start listens on, and the address of each."""
         bind = self.environment.bind
@@ -219,7 +224,9 @@ def _where(plan: Plan, broker: BrokerPorts, *, several: bool) -> str:
     return f"{for_url(reachable(at.plain_address))}:{broker.mqtt}{how}, {tls}{web_socket}"
 
 
-def announcement(plan: Plan, admin: str, password: str, password_file: Path, *, terminal: bool) -> str:
+def announcement(  # noqa: PLR0913  # what a start says at its end
+    plan: Plan, admin: str, password: str, password_file: Path, *, terminal: bool, demo: str = ""
+) -> str:
     """The password itself goes to a terminal only: what is piped ends up in somebody's log."""
     environment = plan.environment
     lines = ["", "TDS is ready."]
@@ -233,6 +240,8 @@ def announcement(plan: Plan, admin: str, password: str, password_file: Path, *, 
         lines.append(f"{name:<14}{_where(plan, broker, several=several)}")
     if "ota" in plan.parts:
         lines.append(f"  Enrolment   {ota_url(environment)}/.well-known/est/")
+    if demo:
+        lines.append(f"  Demo        {demo}")
     lines.append(f"  Logs        {environment.home / 'log'}")
     lines.append("Ctrl-C stops everything.")
     return "\n".join(lines)

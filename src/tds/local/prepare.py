@@ -21,7 +21,7 @@ from django.db.migrations.executor import MigrationExecutor
 from tds.environment import kept_secret
 from tds.identity.access import reached
 from tds.identity.authorities.folder import AuthorityFolder, FolderUnusableError
-from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES, DEMO, DEMO_BOX, DEMO_GATEWAYS
+from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES, DEMO, DEMO_BOX, DEMO_FAMILIES, DEMO_GATEWAYS
 from tds.processes import broker_name
 
 
@@ -78,9 +78,9 @@ def ensure_demo() -> None:
         admin = User.objects.get(username=ADMIN)
         if not admin.memberships.filter(tenant=tenant).exists():
             people.give_role(admin, tenant, Role.ADMIN, by=audit.COMMAND_LINE)
-        for code in DEMO_GATEWAYS:
+        for code, family in DEMO_FAMILIES.items():
             if not Gateway.objects.filter(code=code).exists():
-                lifecycle.register(Gateway(tenant=tenant, code=code), by=audit.COMMAND_LINE)
+                lifecycle.register(Gateway(tenant=tenant, code=code, family=family), by=audit.COMMAND_LINE)
 
 
 def fill_demo_box() -> None:
