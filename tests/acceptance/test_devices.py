@@ -1,0 +1,193 @@
+"""The device code on the whole platform: what was measured is in the database, whatever happens on the way.
+
+Judged by journals that the devices keep of what they measured (tests/journals.py).
+"""
+
+import itertools
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Page
+
+from device_fleet.faults import OF_NETWORK, Fault
+from tds.identity.authorities import keys, server_files
+from tds.identity.authorities.folder import AuthorityFolder
+from tests.boxes import HOSTS
+from tests.browsing import chromium, opened, refresh_until, sign_in
+from tests.devices import FAMILIES, Device, Report
+from tests.fielded import INTERVAL_S, PERSON, Field, make_field
+from tests.journals import Journals
+from tests.proxied import ways
+from tests.started import Started
+
+MAX_PSS_KIB: Final = 12 * 1024
+TROUBLE_S: Final = 6.0
+BACK_S: Final = 40.0  # the longest pause after a few failures in a row, and a connection
+OF_FAMILY: Final = {f"F-{family}": family for family in FAMILIES}
+TROUBLED: Final = {f"T-{fault}": fault for fault in (*OF_NETWORK, Fault.CLOCK)}
+
+
+@pytest.fixture(scope="module")
+def on(platform: Started, tmp_path_factory: pytest.TempPathFactory) -> Field:
+    units = OF_FAMILY | dict.fromkeys(TROUBLED, "dcu-0080")
+    return make_field(platform, tmp_path_factory.mktemp("field"), units)
+
+
+@pytest.fixture(scope="module")
+def families(on: Field) -> Iterator[dict[str, Device]]:
+    """One of each, on for all of this file."""
+    with ExitStack() as stack:
+        started = {code: stack.enter_context(on.device(code, family)) for code, family in OF_FAMILY.items()}
+        for device in started.values():
+            device.wait_for(lambda report: report["acknowledged"] > 0, "an acknowledgement")
+        yield started
+
+
+@pytest.fixture
+def page(on: Field) -> Iterator[Page]:
+    with chromium() as browser, opened(browser, on.platform) as found:
+        sign_in(found, PERSON)
+        yield found
+
+
+def assert_no_gap(journals: Journals, codes: Sequence[str]) -> None:
+    """Nobody stopped measuring. A first sample after power-up is up to half an interval away from the others' grid."""
+    for code in codes:
+        times = sorted(journals.moments[code, "SYS"])
+        steps = [later - former for former, later in itertools.pairwise(times)]
+        assert max(steps) <= timedelta(seconds=1.5 * INTERVAL_S + 1), code
+
+
+def is_well(report: Report) -> bool:
+    return bool(report["state"] == "online" and report["unacknowledged"] == 0)
+
+
+def is_back_since(before: Report) -> Callable[[Report], bool]:
+    return lambda report: is_well(report) and report["reconnects"] > before["reconnects"]
+
+
+def newest_on(page: Page, gateway: str) -> str:
+    """The time of a card's newest reading; empty when there is no card yet."""
+    seen = page.locator(f".card[data-device='{gateway}/D01'] .card-seen time")
+    return seen.get_attribute("datetime") or "" if seen.count() else ""
+
+
+def test_each_familys_readings_are_in_the_database_and_live_on_the_dashboard(
+    on: Field, families: dict[str, Device], page: Page, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refresh_until(page, lambda: all(newest_on(page, code) for code in families), "a card of each")
+    before = {code: newest_on(page, code) for code in families}
+    later = {code: datetime.fromisoformat(seen) + timedelta(seconds=INTERVAL_S) for code, seen in before.items()}
+    refresh_until(
+        page,
+        lambda: all(datetime.fromisoformat(newest_on(page, code)) >= later[code] for code in families),
+        "a newer reading of each",
+    )
+    journals = on.assert_whole(list(families))
+    for code in families:
+        assert datetime.fromisoformat(newest_on(page, code)) in journals.moments[code, "D01"]
+    sizes = {code: device.pss_kib for code, device in families.items()}
+    with capsys.disabled():
+        print(f"\nPSS of a device, of four: {', '.join(f'{kib / 1024:.1f}' for kib in sizes.values())} MiB")
+    assert max(sizes.values()) <= MAX_PSS_KIB
+
+
+def test_trouble_on_the_way_or_with_the_clock_loses_nothing_and_doubles_nothing(on: Field) -> None:
+    """Each on a device of its own: bytes that do not come, come late, are changed; connections that are reset, or that
+    one side alone believes in; a clock that jumps back and ahead."""
+    with ways(on.broker_port) as open_ways, ExitStack() as stack:
+        networks = {code: open_ways.open() for code in TROUBLED}
+        devices = {
+            code: stack.enter_context(on.device(code, "dcu-0080", port=networks[code].port)) for code in TROUBLED
+        }
+        for device in devices.values():
+            device.wait_for(lambda report: report["acknowledged"] > 0, "an acknowledgement")
+        jumping = devices[f"T-{Fault.CLOCK}"]
+        for code, fault in TROUBLED.items():
+            if fault is not Fault.CLOCK:
+                open_ways.spoil(networks[code], fault)
+        jumping.type("!clock -7200")
+        time.sleep(TROUBLE_S)
+        for network in networks.values():
+            open_ways.mend(network)
+        jumping.type("!clock 480")
+        time.sleep(TROUBLE_S)
+        jumping.type("!clock 0")
+        # Half-open, it believes in its connection until a broker that is back resets it.
+        for device in devices.values():
+            device.wait_for(is_well, "all is well", BACK_S)
+        journals = on.assert_whole(list(TROUBLED))
+        for code in TROUBLED.keys() - {f"T-{Fault.CLOCK}"}:
+            assert_no_gap(journals, [code])
+        for code in (f"T-{fault}" for fault in (Fault.RESET, Fault.CORRUPT, Fault.HALF_OPEN)):
+            assert devices[code].report()["failures"] > 0, code
+        jumping.wait_for(lambda report: report["clock_steps"] == 3, "the third jump")
+        hours = {moment.astimezone(UTC) for moment in journals.moments[f"T-{Fault.CLOCK}", "SYS"]}
+        assert max(hours) - min(hours) >= timedelta(seconds=7200 + 480)
+        assert all(device.report()["dropped"] == 0 for device in devices.values())
+
+
+def test_a_broker_that_is_killed_costs_nothing_of_what_was_measured_meanwhile(
+    on: Field, families: dict[str, Device]
+) -> None:
+    before = {device: device.report() for device in families.values()}
+    on.kill_broker()
+    for device, report in before.items():
+        device.wait_for(is_back_since(report), "all is sent again", BACK_S)
+    journals = on.assert_whole(list(families))
+    assert_no_gap(journals, list(families))
+    assert all(device.report()["dropped"] == 0 for device in families.values())
+
+
+def show_another_certificate(on: Field, authorities: AuthorityFolder) -> None:
+    """The broker's own files, as they lie, which it then reads again."""
+    tls, key = on.platform.home / "broker" / "tls", keys.new_key()
+    # Written into, and not replaced: they stay the broker's account's.
+    chain = server_files.chain_pem(authorities, key.public_key(), HOSTS, datetime.now(UTC))
+    (tls / "server.crt").write_bytes(chain)
+    (tls / "server.key").write_bytes(keys.pem(key))
+    os.kill(on.platform.pids["broker"], signal.SIGHUP)
+
+
+def come_in_anew(devices: Iterable[Device]) -> dict[Device, Report]:
+    """How they were before."""
+    before = {device: device.report() for device in devices}
+    for device in before:
+        device.type("!network down")
+        device.wait_for(lambda report: not report["network"], "its radio to go")
+        device.type("!network up")
+    return before
+
+
+def test_a_certificate_of_the_next_pinned_authority_is_accepted_and_a_foreign_one_refused_until_it_goes(
+    on: Field, families: dict[str, Device], tmp_path: Path
+) -> None:
+    on.platform.tds("ca", "rotate", "service")
+    ours, foreign = AuthorityFolder(on.platform.home / "ca"), AuthorityFolder(tmp_path / "foreign")
+    foreign.init(datetime.now(UTC))
+
+    show_another_certificate(on, ours)
+    for device, before in come_in_anew(families.values()).items():
+        device.wait_for(is_back_since(before), "the next authority's", BACK_S)
+    try:
+        show_another_certificate(on, foreign)
+        for device, before in come_in_anew(families.values()).items():
+            again = device.wait_for(
+                lambda report, before=before: report["failures"] >= before["failures"] + 3,  # type: ignore[misc]
+                "a second refusal",
+                BACK_S,
+            )
+            assert again["last_failure"] == "tls_authority"
+            assert again["sent"] == before["sent"]
+    finally:
+        show_another_certificate(on, ours)
+    for device in families.values():
+        device.wait_for(is_well, "the right one", BACK_S)
+    assert_no_gap(on.assert_whole(list(families)), list(families))
