@@ -141,6 +141,17 @@ static void a_round_is_the_boards_devices_and_then_the_devices_own_health(void *
     assert_int_equal(fake_broker_stored(&world->broker), 4 * world->rounds);
 }
 
+static void its_own_readings_go_with_the_first_round_and_then_every_five_minutes(void **state)
+{
+    fake_world_t *world = world_of(state);
+    world->health_every_s = 0; /* as a device comes */
+    fake_world_power_up(world, BOOT_POWER_ON);
+    fake_world_run(world, HOUR);
+    assert_nothing_is_missing(world);
+    fake_broker_save_all(&world->broker);
+    assert_in_range(fake_broker_stored(&world->broker) - world->rounds, 12, 13);
+}
+
 static void a_message_a_minute_and_no_more_turns_than_that_takes(void **state)
 {
     fake_world_t *world = powered(state);
@@ -906,6 +917,7 @@ int main(void)
         TEST(it_says_that_it_is_there_and_listens_for_updates),
         TEST(it_measures_within_two_seconds_without_any_network),
         TEST(a_round_is_the_boards_devices_and_then_the_devices_own_health),
+        TEST(its_own_readings_go_with_the_first_round_and_then_every_five_minutes),
         TEST(a_message_a_minute_and_no_more_turns_than_that_takes),
         TEST(an_idle_device_hardly_wakes_up),
         TEST(a_device_without_a_network_does_not_spin),

@@ -60,7 +60,7 @@ def page(on: Field) -> Iterator[Page]:
 def assert_no_gap(journals: Journals, codes: Sequence[str]) -> None:
     """Nobody stopped measuring. A first sample after power-up is up to half an interval away from the others' grid."""
     for code in codes:
-        times = sorted(journals.moments[code, "SYS"])
+        times = sorted(journals.moments[code, "D01"])
         steps = [later - former for former, later in itertools.pairwise(times)]
         assert max(steps) <= timedelta(seconds=1.5 * INTERVAL_S + 1), code
 
@@ -129,7 +129,7 @@ def test_trouble_on_the_way_or_with_the_clock_loses_nothing_and_doubles_nothing(
         for code in (f"T-{fault}" for fault in (Fault.RESET, Fault.CORRUPT, Fault.HALF_OPEN)):
             assert devices[code].report()["failures"] > 0, code
         jumping.wait_for(lambda report: report["clock_steps"] == 3, "the third jump")
-        hours = {moment.astimezone(UTC) for moment in journals.moments[f"T-{Fault.CLOCK}", "SYS"]}
+        hours = {moment.astimezone(UTC) for moment in journals.moments[f"T-{Fault.CLOCK}", "D01"]}
         assert max(hours) - min(hours) >= timedelta(seconds=7200 + 480)
         assert all(device.report()["dropped"] == 0 for device in devices.values())
 

@@ -21,7 +21,7 @@ def url(broker: RunningBroker) -> str:
     return f"mqtts://localhost:{broker.broker.listeners.tls}"
 
 
-def moments(heard: Heard, gateway: str, of: str = "SYS") -> list[datetime]:
+def moments(heard: Heard, gateway: str, of: str = "D01") -> list[datetime]:
     return sorted(
         datetime.fromisoformat(stamp) for code, name, stamp in heard.telemetry if (code, name) == (gateway, of)
     )
@@ -34,7 +34,6 @@ def assert_whole(heard: Heard, gateway: str, *, least: int) -> None:
     first, *others = (later - former for former, later in itertools.pairwise(found))
     assert first < 2 * timedelta(seconds=INTERVAL_S), found
     assert all(step == timedelta(seconds=INTERVAL_S) for step in others), found
-    assert moments(heard, gateway, "D01") == found
 
 
 def test_each_family_publishes_within_3_s_of_power_up_and_takes_no_more_than_12_mib(

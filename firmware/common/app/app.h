@@ -31,6 +31,7 @@ typedef struct {
     uint32_t place;                              /* this device's own, for spreading */
     int64_t not_before_unix_s, not_after_unix_s; /* of its certificate; 0, 0: none */
     bool has_modem;
+    uint32_t health_every_s; /* its own readings, at most so often; 0: HEALTH_EVERY_S */
     const port_flash_t *flash;
     const port_kv_t *kv;
     const port_kv_t *factory;
@@ -49,12 +50,13 @@ typedef struct {
     command_t command; /* the last one that was well-formed; what it pointed to is gone after its step */
 
     bool has_outbox;
-    bool storage_failed;   /* the last sample could not be kept */
-    uint64_t measured_ms;  /* the moment of the samples that are coming in */
-    uint32_t steps_back;   /* of the clock, in this boot */
-    uint32_t acknowledged; /* publishes of telemetry, in this boot */
-    uint32_t lost;         /* samples that were neither kept nor sent */
-    uint32_t undone;       /* trials of settings that ended badly */
+    bool storage_failed;    /* the last sample could not be kept */
+    uint64_t measured_ms;   /* the moment of the samples that are coming in */
+    uint64_t health_due_ms; /* its own readings, with the first sample from then on */
+    uint32_t steps_back;    /* of the clock, in this boot */
+    uint32_t acknowledged;  /* publishes of telemetry, in this boot */
+    uint32_t lost;          /* samples that were neither kept nor sent */
+    uint32_t undone;        /* trials of settings that ended badly */
     uint32_t commands, commands_refused;
     const char *refusal; /* of the last command that was; a sentence */
 

@@ -41,12 +41,26 @@ void app_take_sample(app_t *app, sample_t *sample, actions_t *actions)
     }
 }
 
+/* Not acknowledged on the connection that stands, or else all that is kept: what waits for its resend window alone is
+ * no backlog. */
+static uint32_t backlog(const app_t *app)
+{
+    const bool is_online = app->connection.state == LINK_ONLINE;
+    return app->outbox.next_seq - (is_online ? app->sender.frontier_seq : app->outbox.first_seq);
+}
+
 void app_take_health(app_t *app, uint64_t now_ms, actions_t *actions)
 {
     health_t *health = &app->health;
+    if (now_ms < app->health_due_ms) {
+        return;
+    }
+    const uint32_t every_s = app->options.health_every_s > 0 ? app->options.health_every_s : HEALTH_EVERY_S;
+    /* From the round's own time: with a multiple of its interval it stays with the same rounds. */
+    app->health_due_ms = app->measured_ms + (uint64_t)every_s * MS_PER_S;
     health->uptime_s = now_ms / MS_PER_S;
     health->reconnects = app->connection.reconnects;
-    health->outbox_depth = app->has_outbox ? outbox_depth(&app->outbox) : 0;
+    health->outbox_depth = app->has_outbox ? backlog(app) : 0;
     health->dropped = app->outbox.dropped + app->lost + app->sender.passed_over;
     health->clock_steps = app->clock.steps;
     health->last_failure = app->connection.last_failure;

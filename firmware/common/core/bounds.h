@@ -49,6 +49,11 @@
 #define INTERVAL_MIN_S 5
 #define INTERVAL_MAX_S 86400
 
+/* The device's own readings, at most so often: with every sample they would be most of what a fleet sends. */
+#ifndef HEALTH_EVERY_S
+#define HEALTH_EVERY_S 300
+#endif
+
 /* Reconnecting: full jitter between 0 and the ceiling, which doubles. */
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS 300000

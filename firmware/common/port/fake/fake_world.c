@@ -352,6 +352,7 @@ void fake_world_init(fake_world_t *world, uint64_t seed, uint32_t sectors, size_
     world->clock_noise_ms = 20;
     world->drift_ppm = 20; /* ESP32 modules' crystals: 10 ppm, and as much for temperature and age */
     world->devices = 1;
+    world->health_every_s = 1;
     world->reboot_ms = 400;
     world->cut_ms = 3000;
     world->next_serial = world->first_serial_of_step = 1;
@@ -415,6 +416,7 @@ void fake_world_power_up(fake_world_t *world, boot_reason_t why)
         .boot_reason = (uint32_t)why,
         .place = 0x5A17C3D9U,
         .has_modem = world->board.has_modem,
+        .health_every_s = world->health_every_s,
         .flash = &world->flash.port,
         .kv = &world->kv.port,
         .factory = &world->factory.port,

@@ -57,6 +57,7 @@ typedef struct {
     uint32_t drift_ppm;         /* of the device's own clock, which runs fast */
     uint64_t base_ms;           /* what the device's clock says at power-up: near 2^32, for what goes wrong there */
     uint8_t devices;            /* of the board */
+    uint32_t health_every_s;    /* 1 at first: with every round, so that what goes wrong with a second sample is seen */
     bool renews;                /* whether a renewal succeeds */
     uint32_t reboot_ms, cut_ms; /* how long a reboot takes, and how long power is away after a cut */
 
