@@ -18,6 +18,8 @@ static struct {
     TickType_t waited;
 } s_queue;
 
+static bool s_comes_while_it_waits;
+
 QueueHandle_t xQueueCreateStatic(UBaseType_t length, UBaseType_t item_size, uint8_t *storage, StaticQueue_t *memory)
 {
     (void)storage, (void)memory;
@@ -44,6 +46,10 @@ BaseType_t xQueueReceive(QueueHandle_t queue, void *out, TickType_t wait)
 {
     (void)queue;
     s_queue.waited = wait;
+    if (s_comes_while_it_waits) {
+        s_comes_while_it_waits = false;
+        chip_events_network(true);
+    }
     if (s_queue.count == 0) {
         return 0;
     }
@@ -73,6 +79,7 @@ static int begin(void **state)
 {
     (void)state;
     event_t event;
+    chip_events_network(false);
     while (s_queue.count > 0) {
         (void)next(&event);
     }
@@ -98,7 +105,7 @@ static void a_message_is_handed_out_as_it_came(void **state)
     assert_memory_equal(event.message.payload, "{}", 2);
 }
 
-static void of_a_command_that_is_longer_than_any_the_whole_length_is_told(void **state)
+static void a_command_that_is_longer_than_any_is_told_as_such(void **state)
 {
     (void)state;
     event_t event;
@@ -107,7 +114,19 @@ static void of_a_command_that_is_longer_than_any_the_whole_length_is_told(void *
     first_piece[sizeof(first_piece) - 1] = '\0';
     assert_true(post_command(first_piece, 1000000));
     assert_true(next(&event));
-    assert_int_equal(event.message.len_bytes, 1000000);
+    assert_true(event.message.len_bytes > COMMAND_MAX_BYTES);
+}
+
+static void a_piece_of_a_command_is_not_read_with_the_tail_of_a_former_one(void **state)
+{
+    (void)state;
+    event_t event;
+    assert_true(post_command("{\"version\":\"1.2.3\"}", 19));
+    assert_true(next(&event));
+    assert_false(next(&event));
+    assert_true(post_command("{\"version\":", 19)); /* long properties left no room for the rest */
+    assert_true(next(&event));
+    assert_true(event.message.len_bytes > COMMAND_MAX_BYTES); /* the core refuses it, unread */
 }
 
 static void an_empty_message_has_no_address_and_does_no_harm(void **state)
@@ -164,13 +183,71 @@ static void a_topic_that_is_too_long_is_none_of_ours(void **state)
 static void a_full_queue_costs_an_event_and_no_place(void **state)
 {
     (void)state;
-    event_t event = {.type = EVENT_NETWORK_UP};
+    event_t event = {.type = EVENT_MQTT_ACKED};
     while (chip_events_post(&event)) {
     }
     assert_false(post_command("{}", 2));
     assert_false(chip_events_post_line("help", 4));
     assert_true(next(&event));
     assert_true(post_command("{}", 2));
+}
+
+static void no_change_of_the_network_is_lost_by_a_full_queue(void **state)
+{
+    (void)state;
+    event_t event = {.type = EVENT_MQTT_ACKED};
+    while (chip_events_post(&event)) {
+    }
+    chip_events_network(true);
+    assert_true(next(&event));
+    assert_int_equal(event.type, EVENT_NETWORK_UP);
+    assert_true(next(&event));
+    assert_int_equal(event.type, EVENT_MQTT_ACKED);
+    event = (event_t){.type = EVENT_MQTT_ACKED};
+    while (chip_events_post(&event)) {
+    }
+    chip_events_network(false);
+    assert_true(next(&event));
+    assert_int_equal(event.type, EVENT_NETWORK_DOWN);
+}
+
+static void a_network_that_went_and_came_back_unseen_is_told_as_both(void **state)
+{
+    (void)state;
+    event_t event;
+    chip_events_network(true);
+    assert_true(next(&event));
+    chip_events_network(false);
+    chip_events_network(true);
+    assert_true(next(&event));
+    assert_int_equal(event.type, EVENT_NETWORK_DOWN);
+    assert_true(next(&event));
+    assert_int_equal(event.type, EVENT_NETWORK_UP);
+    while (s_queue.count > 0) {
+        assert_false(next(&event)); /* what woke it says nothing twice */
+    }
+}
+
+static void a_network_that_came_and_went_unseen_is_not_told(void **state)
+{
+    (void)state;
+    event_t event;
+    chip_events_network(true);
+    chip_events_network(true);
+    chip_events_network(false);
+    while (s_queue.count > 0) {
+        assert_false(next(&event));
+    }
+    assert_false(next(&event));
+}
+
+static void a_change_of_the_network_wakes_the_device(void **state)
+{
+    (void)state;
+    event_t event;
+    s_comes_while_it_waits = true;
+    assert_true(next(&event));
+    assert_int_equal(event.type, EVENT_NETWORK_UP);
 }
 
 static void no_wait_is_longer_than_the_watchdog_likes(void **state)
@@ -201,7 +278,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_message_is_handed_out_as_it_came, begin),
-        cmocka_unit_test_setup(of_a_command_that_is_longer_than_any_the_whole_length_is_told, begin),
+        cmocka_unit_test_setup(a_command_that_is_longer_than_any_is_told_as_such, begin),
+        cmocka_unit_test_setup(a_piece_of_a_command_is_not_read_with_the_tail_of_a_former_one, begin),
+        cmocka_unit_test_setup(no_change_of_the_network_is_lost_by_a_full_queue, begin),
+        cmocka_unit_test_setup(a_network_that_went_and_came_back_unseen_is_told_as_both, begin),
+        cmocka_unit_test_setup(a_network_that_came_and_went_unseen_is_not_told, begin),
+        cmocka_unit_test_setup(a_change_of_the_network_wakes_the_device, begin),
         cmocka_unit_test_setup(an_empty_message_has_no_address_and_does_no_harm, begin),
         cmocka_unit_test_setup(a_second_message_waits_for_nobody_and_is_told_to_be_left_out, begin),
         cmocka_unit_test_setup(what_a_former_connection_still_says_is_dropped_and_its_place_is_free_again, begin),

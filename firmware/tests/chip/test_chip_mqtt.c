@@ -19,7 +19,11 @@ static int s_notified;
 static struct {
     int next_id, begun, ended, subscribed;
     uint32_t connection;
-    bool fails;
+    int wait_ran_out; /* so often the keeper's wait ends by time */
+    TickType_t wait;
+    bool fails, refuses;
+    void (*while_it_begins)(void);
+    void (*while_somebody_waits)(void);
 } s_client;
 
 TaskHandle_t xTaskCreateStatic(TaskFunction_t code, const char *name, uint32_t stack_bytes, void *arg,
@@ -32,7 +36,12 @@ TaskHandle_t xTaskCreateStatic(TaskFunction_t code, const char *name, uint32_t s
 
 uint32_t ulTaskNotifyTake(BaseType_t clear, TickType_t wait)
 {
-    (void)clear, (void)wait;
+    (void)clear;
+    s_client.wait = wait;
+    if (s_notified == 0 && s_client.wait_ran_out > 0) {
+        s_client.wait_ran_out--;
+        return 0;
+    }
     if (s_notified == 0) {
         longjmp(s_idle, 1); /* it would wait */
     }
@@ -50,6 +59,9 @@ BaseType_t xTaskNotifyGive(TaskHandle_t task)
 void vTaskDelay(TickType_t ticks)
 {
     (void)ticks;
+    if (s_client.while_somebody_waits != NULL) {
+        s_client.while_somebody_waits();
+    }
 }
 
 SemaphoreHandle_t xSemaphoreCreateMutexStatic(StaticSemaphore_t *memory)
@@ -74,6 +86,9 @@ esp_mqtt_client_handle_t chip_mqtt_client_begin(uint32_t connection, const app_m
     assert_string_equal(options->host, "broker");
     s_client.begun++;
     s_client.connection = connection;
+    if (s_client.while_it_begins != NULL) {
+        s_client.while_it_begins();
+    }
     return s_client.fails ? NULL : (esp_mqtt_client_handle_t)(uintptr_t)&s_client;
 }
 
@@ -100,7 +115,7 @@ int esp_mqtt_client_subscribe_single(esp_mqtt_client_handle_t client, const char
     assert_ptr_equal(client, &s_client);
     assert_int_equal(qos, 1);
     s_client.subscribed++;
-    return 1;
+    return s_client.refuses ? -1 : 1;
 }
 
 static port_mqtt_t s_mqtt;
@@ -132,6 +147,8 @@ static bool publish(uint16_t token)
     return s_mqtt.publish(s_mqtt.ctx, "t", "p", 1, false, token);
 }
 
+static uint32_t s_last; /* the number of the connection before the test's first */
+
 /* Each test has connections with numbers of its own: as on a device, they only go up. */
 static int begin(void **state)
 {
@@ -141,6 +158,9 @@ static int begin(void **state)
     s_client.fails = false;
     run_keeper();
     memset(&s_client, 0, sizeof(s_client));
+    while (!comes(EVENT_MQTT_CLOSED, s_last)) {
+        s_last++;
+    }
     return 0;
 }
 
@@ -267,6 +287,66 @@ static void a_client_that_could_not_begin_is_neither_used_nor_ended(void **state
     assert_int_equal(s_client.ended, 0);
 }
 
+static void publish_while_it_begins(void)
+{
+    assert_false(comes(EVENT_MQTT_CONNECTED, s_client.connection)); /* it does not hang either */
+    assert_false(publish(1));
+}
+
+static void nothing_is_published_on_a_client_that_is_destroyed(void **state)
+{
+    (void)state;
+    go_online();
+    s_client.while_it_begins = publish_while_it_begins;
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    run_keeper();
+    assert_int_equal(s_client.ended, 1);
+    assert_int_equal(s_client.next_id, 0);
+}
+
+static void a_connack_that_comes_before_the_begin_returned_costs_no_presence(void **state)
+{
+    (void)state;
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    s_client.while_somebody_waits = run_keeper;
+    assert_true(comes(EVENT_MQTT_CONNECTED, s_last + 1));
+    assert_true(publish(1));
+}
+
+static void a_topic_that_the_broker_refuses_is_asked_for_again(void **state)
+{
+    (void)state;
+    go_online();
+    assert_true(s_mqtt.subscribe(s_mqtt.ctx, "ota/GW-1/update"));
+    assert_true(s_mqtt.subscribe(s_mqtt.ctx, "ota/update"));
+    run_keeper();
+    assert_true(s_client.wait == portMAX_DELAY);
+    chip_mqtt_topic_refused();
+    run_keeper();
+    assert_int_equal(s_client.subscribed, 2); /* not at once */
+    assert_true(s_client.wait == pdMS_TO_TICKS(60000));
+    s_client.wait_ran_out = 1;
+    run_keeper();
+    assert_int_equal(s_client.subscribed, 4);
+    assert_true(s_client.wait == portMAX_DELAY);
+    assert_true(publish(1)); /* and the connection is good for all else */
+}
+
+static void a_topic_that_could_not_be_asked_for_is_asked_for_again(void **state)
+{
+    (void)state;
+    go_online();
+    s_client.refuses = true;
+    assert_true(s_mqtt.subscribe(s_mqtt.ctx, "ota/update"));
+    s_client.wait_ran_out = 2;
+    run_keeper();
+    assert_int_equal(s_client.subscribed, 3);
+    s_mqtt.connect(s_mqtt.ctx, &OPTIONS);
+    run_keeper();
+    assert_true(s_client.wait == portMAX_DELAY); /* the next connection has topics of its own */
+    assert_int_equal(s_client.subscribed, 3);
+}
+
 static void a_restart_waits_for_the_goodbye_and_not_for_ever(void **state)
 {
     (void)state;
@@ -289,6 +369,10 @@ int main(void)
         cmocka_unit_test_setup(of_what_was_wanted_in_a_hurry_the_last_counts, begin),
         cmocka_unit_test_setup(topics_are_asked_for_on_the_connection_that_they_were_meant_for, begin),
         cmocka_unit_test_setup(a_client_that_could_not_begin_is_neither_used_nor_ended, begin),
+        cmocka_unit_test_setup(nothing_is_published_on_a_client_that_is_destroyed, begin),
+        cmocka_unit_test_setup(a_connack_that_comes_before_the_begin_returned_costs_no_presence, begin),
+        cmocka_unit_test_setup(a_topic_that_the_broker_refuses_is_asked_for_again, begin),
+        cmocka_unit_test_setup(a_topic_that_could_not_be_asked_for_is_asked_for_again, begin),
         cmocka_unit_test_setup(a_restart_waits_for_the_goodbye_and_not_for_ever, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,9 +25,15 @@ static atomic_bool s_line_taken = true;
 
 static event_type_t s_handed_out = EVENT_TICK;
 
+/* Of the network its state is kept, and not an event each: one that is lost would keep the device off for minutes.
+ * Counted at each change; odd: up. */
+static atomic_uint s_network;
+static unsigned s_network_told; /* of the device's task */
+
 void chip_events_init(bool (*accepts)(uint32_t connection, event_t *event))
 {
     s_accepts = accepts;
+    s_network_told = atomic_load(&s_network) & ~1U; /* down, until it hears otherwise */
     s_queue = xQueueCreateStatic(CHIP_EVENTS_MAX, sizeof(item_t), s_queue_bytes, &s_queue_memory);
 }
 
@@ -40,6 +46,15 @@ bool chip_events_post_of(uint32_t connection, const event_t *event)
 bool chip_events_post(const event_t *event)
 {
     return chip_events_post_of(0, event);
+}
+
+void chip_events_network(bool is_up)
+{
+    const event_t wake = {.type = EVENT_TICK};
+    if (((atomic_load(&s_network) & 1U) != 0) != is_up) {
+        (void)atomic_fetch_add(&s_network, 1);
+        (void)chip_events_post(&wake); /* a queue that is full needs none */
+    }
 }
 
 /* The place is the caller's until it is posted, or given back. */
@@ -63,7 +78,8 @@ bool chip_events_post_message(uint32_t connection, const char *topic, size_t top
     event_t event = {.type = EVENT_MQTT_MESSAGE};
     event.message.topic = s_topic;
     event.message.payload = s_payload;
-    event.message.len_bytes = whole_bytes;
+    /* Of a piece nothing may be read: behind it is the tail of a former command. */
+    event.message.len_bytes = len_bytes == whole_bytes ? whole_bytes : COMMAND_MAX_BYTES + 1;
     if (!chip_events_post_of(connection, &event)) {
         atomic_store(&s_message_taken, true);
         return false;
@@ -98,16 +114,36 @@ static void give_back(void)
     s_handed_out = EVENT_TICK;
 }
 
+/* Down and up again is told as both: what went through the network before is gone. Up and down again is nothing. */
+static bool network_changed(event_t *out)
+{
+    const unsigned now = atomic_load(&s_network);
+    const bool was_up = (s_network_told & 1U) != 0;
+    const bool is_up = (now & 1U) != 0;
+    const bool changed = now != s_network_told && (was_up || is_up);
+    s_network_told = changed && was_up && is_up ? now - 1 : now;
+    if (changed) {
+        *out = (event_t){.type = was_up ? EVENT_NETWORK_DOWN : EVENT_NETWORK_UP};
+    }
+    return changed;
+}
+
 static bool next(void *ctx, uint32_t timeout_ms, event_t *out)
 {
     (void)ctx;
     static item_t item; /* not on the stack, which is small */
     give_back();
+    if (network_changed(out)) {
+        return true;
+    }
     const uint32_t wait_ms = timeout_ms < CHIP_EVENTS_WAIT_MAX_MS ? timeout_ms : CHIP_EVENTS_WAIT_MAX_MS;
     /* Rounded up: a wait of less than a tick must not become a busy loop. */
     const TickType_t wait = wait_ms == 0 ? 0 : pdMS_TO_TICKS(wait_ms) + 1;
     if (xQueueReceive(s_queue, &item, wait) != pdTRUE) {
         return false;
+    }
+    if (item.event.type == EVENT_TICK) { /* it woke us, or came too late to */
+        return network_changed(out);
     }
     s_handed_out = item.event.type;
     *out = item.event;

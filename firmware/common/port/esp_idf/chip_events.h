@@ -1,4 +1,5 @@
-/* Events of all tasks of the chip, handed to the one that runs the device, in the order in which they came. */
+/* Events of all tasks of the chip, handed to the one that runs the device, in the order in which they came; the
+ * network's before all others. */
 #pragma once
 
 #include "../port_events.h"
@@ -16,8 +17,10 @@ void chip_events_init(bool (*accepts)(uint32_t connection, event_t *event));
  * sent again. */
 bool chip_events_post(const event_t *event);
 bool chip_events_post_of(uint32_t connection, const event_t *event);
-/* Copied, one at a time. Of a message that is longer than any command only the begin is there: `len_bytes` of `whole`;
- * the core refuses it by its length, unread. */
+/* From one task alone, at least at each change. It is never lost, however full the queue is. */
+void chip_events_network(bool is_up);
+/* Copied, one at a time. One that came in pieces, `len_bytes` of `whole`, is told as longer than any command: the core
+ * refuses it by its length, unread. */
 bool chip_events_post_message(uint32_t connection, const char *topic, size_t topic_len, const void *payload,
                               size_t len_bytes, size_t whole_bytes);
 bool chip_events_post_line(const char *line, size_t len_bytes);

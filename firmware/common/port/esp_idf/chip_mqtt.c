@@ -13,6 +13,8 @@
 #define ON_ITS_WAY (SENDER_IN_FLIGHT + 2) /* presence and what could not be kept go beside the sender's */
 #define TOPICS_MAX 4
 #define LOOK_AGAIN_MS 20
+#define SETTLE_MAX_MS 500        /* from a connection's CONNACK to the end of the keeper's look at its begin */
+#define SUBSCRIBE_AGAIN_MS 60000 /* after a topic was refused; the connection is good for all else */
 
 /* What the device's task knows; nobody else looks at it. */
 static uint32_t s_connection; /* counted up by connect() and close(): events of another one are of the past */
@@ -26,8 +28,8 @@ static struct {
 typedef struct {
     uint32_t connection;
     bool connect;
-    app_mqtt_options_t options; /* of its texts the device keeps those that it points to */
-    const char *topics[TOPICS_MAX];
+    app_mqtt_options_t options;     /* of its texts the device keeps those that it points to */
+    const char *topics[TOPICS_MAX]; /* since its begin */
     uint8_t topic_count;
 } wanted_t;
 
@@ -35,38 +37,54 @@ static SemaphoreHandle_t s_lock;
 static StaticSemaphore_t s_lock_memory;
 static wanted_t s_wanted;
 
-/* The keeper's. The device's task uses the client while it is online, and the keeper ends none that is wanted. */
+/* The keeper's. The device's task uses the client of the connection that is wanted and done, and the keeper ends none
+ * that is wanted. */
 static TaskHandle_t s_keeper;
 static StaticTask_t s_keeper_memory;
 static StackType_t s_stack[STACK_BYTES / sizeof(StackType_t)];
 static esp_mqtt_client_handle_t s_client;
 static wanted_t s_doing;
+static uint8_t s_asked;    /* of its topics the first so many */
+static atomic_bool s_deaf; /* a topic was refused, or could not be asked for */
 static atomic_uint s_done; /* the connection that is begun, or ended */
 
 static void subscribe_all(void)
 {
-    for (uint8_t i = 0; s_client != NULL && i < s_doing.topic_count; i++) {
-        (void)esp_mqtt_client_subscribe_single(s_client, s_doing.topics[i], 1);
+    for (; s_client != NULL && s_asked < s_doing.topic_count; s_asked++) {
+        if (esp_mqtt_client_subscribe_single(s_client, s_doing.topics[s_asked], 1) < 0) {
+            atomic_store(&s_deaf, true);
+        }
+    }
+}
+
+static void replace_client(void)
+{
+    if (s_client != NULL) {
+        chip_mqtt_client_end(s_client);
+        s_client = NULL; /* the next one's begin takes its time */
+    }
+    s_asked = 0;
+    atomic_store(&s_deaf, false);
+    if (s_doing.connect) {
+        s_client = chip_mqtt_client_begin(s_doing.connection, &s_doing.options);
     }
 }
 
 static void keep(void *ctx)
 {
     (void)ctx;
-    uint32_t done = 0;
     for (;;) {
-        (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
+        const TickType_t wait = atomic_load(&s_deaf) ? pdMS_TO_TICKS(SUBSCRIBE_AGAIN_MS) : portMAX_DELAY;
+        const bool told = ulTaskNotifyTake(pdTRUE, wait) != 0;
         (void)xSemaphoreTake(s_lock, portMAX_DELAY);
         s_doing = s_wanted;
-        s_wanted.topic_count = 0;
         (void)xSemaphoreGive(s_lock);
-        if (s_doing.connection != done) {
-            if (s_client != NULL) {
-                chip_mqtt_client_end(s_client);
-            }
-            s_client = s_doing.connect ? chip_mqtt_client_begin(s_doing.connection, &s_doing.options) : NULL;
-            done = s_doing.connection;
-            atomic_store(&s_done, done);
+        if (s_doing.connection != atomic_load(&s_done)) {
+            replace_client();
+            atomic_store(&s_done, s_doing.connection);
+        } else if (!told) {
+            s_asked = 0;
+            atomic_store(&s_deaf, false);
         }
         subscribe_all();
     }
@@ -106,7 +124,8 @@ static bool publish(void *ctx, const char *topic, const char *payload, uint16_t 
     while (place < ON_ITS_WAY && s_on_its_way[place].msg_id != 0) {
         place++;
     }
-    if (!s_online || place == ON_ITS_WAY) {
+    /* Until the connection is done the client is the keeper's: it may be destroyed, or none. */
+    if (!s_online || place == ON_ITS_WAY || atomic_load(&s_done) != s_connection || s_client == NULL) {
         return false;
     }
     /* Enqueued: the client's own task writes it. */
@@ -153,7 +172,11 @@ bool chip_mqtt_accepts(uint32_t connection, event_t *event)
         return false;
     }
     if (event->type == EVENT_MQTT_CONNECTED) {
-        s_online = true;
+        /* Its begin may not have returned yet. What is published in answer must find the client: who is here is said
+         * once in a connection. */
+        chip_mqtt_settle(SETTLE_MAX_MS);
+        s_online = atomic_load(&s_done) == s_connection;
+        return s_online; /* false, and the core gives the connection up after a while */
     } else if (event->type == EVENT_MQTT_FAILED || event->type == EVENT_MQTT_CLOSED) {
         s_online = false;
     } else if (event->type == EVENT_MQTT_ACKED) {
@@ -161,6 +184,12 @@ bool chip_mqtt_accepts(uint32_t connection, event_t *event)
         return event->ack.token != 0;
     }
     return true;
+}
+
+void chip_mqtt_topic_refused(void)
+{
+    atomic_store(&s_deaf, true);
+    (void)xTaskNotifyGive(s_keeper);
 }
 
 void chip_mqtt_settle(uint32_t timeout_ms)

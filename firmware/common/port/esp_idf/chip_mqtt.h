@@ -19,5 +19,8 @@ bool chip_mqtt_init(port_mqtt_t *port);
 /* For chip_events_init(). */
 bool chip_mqtt_accepts(uint32_t connection, event_t *event);
 
+/* From the client's own task: the topics of this connection are asked for again after a minute. */
+void chip_mqtt_topic_refused(void);
+
 /* Waits until what was wanted is done: the goodbye is said. */
 void chip_mqtt_settle(uint32_t timeout_ms);

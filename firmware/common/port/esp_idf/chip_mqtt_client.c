@@ -74,12 +74,24 @@ static void acknowledged(uint32_t connection, const esp_mqtt_event_t *mqtt)
 
 static void arrived(uint32_t connection, const esp_mqtt_event_t *mqtt)
 {
-    /* What is longer than the client's buffer, and so than any command, comes in pieces. The first one tells how long
-     * it is; the others have nothing to say. */
+    /* What does not fit the client's buffer with its properties comes in pieces. The first one says that there are
+     * more; the others have nothing to say. */
     if (mqtt->current_data_offset == 0 &&
         !chip_events_post_message(connection, mqtt->topic, (size_t)mqtt->topic_len, mqtt->data, (size_t)mqtt->data_len,
                                   (size_t)mqtt->total_data_len)) {
         chip_log.write(NULL, LOG_WARNING, TAG, "A command came while another waits, and is left out.");
+    }
+}
+
+/* Deaf to updates, and nobody would know: the keeper asks for its topics again. */
+static void subscribed(const esp_mqtt_event_t *mqtt)
+{
+    for (int i = 0; i < mqtt->data_len; i++) {
+        if ((uint8_t)mqtt->data[i] >= MQTT5_UNSPECIFIED_ERROR) {
+            chip_log.write(NULL, LOG_WARNING, TAG, "The broker refuses a topic; it is asked again in a minute.");
+            chip_mqtt_topic_refused();
+            return;
+        }
     }
 }
 
@@ -107,7 +119,10 @@ static void on_event(void *ctx, esp_event_base_t base, int32_t id, void *data)
     case MQTT_EVENT_DATA:
         arrived(connection, mqtt);
         break;
-    default: /* subscribed, deleted, ... */
+    case MQTT_EVENT_SUBSCRIBED:
+        subscribed(mqtt);
+        break;
+    default: /* unsubscribed, deleted, ... */
         break;
     }
 }

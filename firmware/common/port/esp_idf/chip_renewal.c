@@ -77,6 +77,29 @@ static size_t ask(chip_renewal_t *renewal)
     return len;
 }
 
+static bool append_next_issuer(chip_renewal_t *renewal, size_t message_bytes)
+{
+    for (uint8_t i = 0; i < CERTIFICATES_MAX; i++) {
+        const uint8_t *der = NULL;
+        size_t der_bytes = 0;
+        if (!certs_only_find((const uint8_t *)renewal->answer, message_bytes, i, &der, &der_bytes)) {
+            return false;
+        }
+        if (mbedtls_pair_append_issuer(renewal->certificate_pem, sizeof(renewal->certificate_pem), der, der_bytes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As the factory's certificate has them: a broker that knows the root alone needs what is between. In the order of
+ * their signatures (RFC 5246, 7.4.2), in which an answer need not have them. */
+static void append_issuers(chip_renewal_t *renewal, size_t message_bytes)
+{
+    for (uint8_t count = 1; count < CERTIFICATES_MAX && append_next_issuer(renewal, message_bytes); count++) {
+    }
+}
+
 static bool take(chip_renewal_t *renewal, size_t answer_bytes)
 {
     const size_t message_bytes = certs_only_unbase64(renewal->answer, answer_bytes);
@@ -88,6 +111,7 @@ static bool take(chip_renewal_t *renewal, size_t answer_bytes)
         }
         if (mbedtls_pair_join(renewal->key_pem, renewal->gateway_code, der, der_bytes, renewal->certificate_pem,
                               sizeof(renewal->certificate_pem), &renewal->validity)) {
+            append_issuers(renewal, message_bytes);
             return true;
         }
     }

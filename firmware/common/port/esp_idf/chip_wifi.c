@@ -26,15 +26,7 @@ static const char *TAG = "wifi";
 static esp_timer_handle_t s_timer;
 static wifi_config_t s_config;    /* of the device's task */
 static atomic_bool s_wanted;      /* there is a network to join */
-static bool s_network;            /* there is an address; of the event task */
-static uint8_t s_said_reason = 0; /* the same */
-
-static void post(event_type_t type)
-{
-    const event_t event = {.type = type};
-    s_network = type == EVENT_NETWORK_UP;
-    (void)chip_events_post(&event);
-}
+static uint8_t s_said_reason = 0; /* of the event task */
 
 static void ask_to_try_again(void *ctx)
 {
@@ -63,9 +55,7 @@ static const char *sentence_of(uint8_t reason)
 
 static void on_disconnected(const wifi_event_sta_disconnected_t *lost)
 {
-    if (s_network) {
-        post(EVENT_NETWORK_DOWN);
-    }
+    chip_events_network(false);
     if (lost->reason != s_said_reason && lost->reason != WIFI_REASON_ASSOC_LEAVE) {
         s_said_reason = lost->reason;
         chip_log.write(NULL, LOG_WARNING, TAG, sentence_of(lost->reason));
@@ -86,9 +76,7 @@ static void on_wifi(void *ctx, esp_event_base_t base, int32_t id, void *data)
         break;
     case WIFI_EVENT_STA_STOP:
         (void)esp_timer_stop(s_timer);
-        if (s_network) {
-            post(EVENT_NETWORK_DOWN);
-        }
+        chip_events_network(false);
         break;
     default: /* scans, access points, ... */
         break;
@@ -101,9 +89,9 @@ static void on_address(void *ctx, esp_event_base_t base, int32_t id, void *data)
     if (id == IP_EVENT_STA_GOT_IP) {
         s_said_reason = 0;
         (void)esp_netif_sntp_start();
-        post(EVENT_NETWORK_UP);
-    } else if (id == IP_EVENT_STA_LOST_IP && s_network) {
-        post(EVENT_NETWORK_DOWN);
+        chip_events_network(true);
+    } else if (id == IP_EVENT_STA_LOST_IP) {
+        chip_events_network(false);
     }
 }
 

@@ -146,19 +146,58 @@ bool mbedtls_pair_is_of(const char *certificate_pem, const char *gateway_code)
     return fits;
 }
 
+static bool write_pem(char *out, size_t cap_bytes, const uint8_t *der, size_t der_bytes)
+{
+    size_t written = 0;
+    return mbedtls_pem_write_buffer("-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n", der, der_bytes,
+                                    (unsigned char *)out, cap_bytes, &written) == 0;
+}
+
 bool mbedtls_pair_join(const char *key_pem, const char *gateway_code, const uint8_t *der, size_t der_bytes,
                        char *certificate_pem, size_t cap_bytes, pair_validity_t *out)
 {
     mbedtls_x509_crt certificate;
     mbedtls_x509_crt_init(&certificate);
-    size_t written = 0;
     bool done = mbedtls_x509_crt_parse_der(&certificate, der, der_bytes) == 0 && is_of(&certificate, gateway_code) &&
-                belongs(key_pem, &certificate) &&
-                mbedtls_pem_write_buffer("-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n", der, der_bytes,
-                                         (unsigned char *)certificate_pem, cap_bytes, &written) == 0;
+                belongs(key_pem, &certificate) && write_pem(certificate_pem, cap_bytes, der, der_bytes);
     if (done) {
         take_validity(&certificate, out);
     }
     mbedtls_x509_crt_free(&certificate);
+    return done;
+}
+
+static bool is_root(const mbedtls_x509_crt *certificate)
+{
+    return certificate->issuer_raw.len == certificate->subject_raw.len &&
+           memcmp(certificate->issuer_raw.p, certificate->subject_raw.p, certificate->issuer_raw.len) == 0;
+}
+
+/* By its signature; whether both are valid now is not the question. */
+static bool is_signed_by(mbedtls_x509_crt *certificate, mbedtls_x509_crt *authority)
+{
+    uint32_t flags = 0;
+    return mbedtls_x509_crt_verify(certificate, authority, NULL, NULL, &flags, NULL, NULL) == 0 ||
+           (flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) == 0;
+}
+
+bool mbedtls_pair_append_issuer(char *certificate_pem, size_t cap_bytes, const uint8_t *der, size_t der_bytes)
+{
+    mbedtls_x509_crt chain;
+    mbedtls_x509_crt issuer;
+    mbedtls_x509_crt_init(&issuer);
+    const size_t len_bytes = strlen(certificate_pem);
+    bool done = parse_first(&chain, certificate_pem) && mbedtls_x509_crt_parse_der(&issuer, der, der_bytes) == 0;
+    mbedtls_x509_crt *last = &chain;
+    while (last->next != NULL) {
+        last = last->next;
+    }
+    done = done && !is_root(last) && is_signed_by(last, &issuer) &&
+           write_pem(certificate_pem + len_bytes, cap_bytes - len_bytes, der, der_bytes);
+    if (!done) {
+        certificate_pem[len_bytes] = '\0';
+    }
+    mbedtls_x509_crt_free(&chain);
+    mbedtls_x509_crt_free(&issuer);
     return done;
 }

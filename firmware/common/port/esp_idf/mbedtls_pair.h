@@ -27,3 +27,7 @@ bool mbedtls_pair_is_of(const char *certificate_pem, const char *gateway_code);
  * not fit. */
 bool mbedtls_pair_join(const char *key_pem, const char *gateway_code, const uint8_t *der, size_t der_bytes,
                        char *certificate_pem, size_t cap_bytes, pair_validity_t *out);
+
+/* Whether a certificate (DER) is of the authority that signed the last one of a PEM text; then it is written behind it.
+ * False too when it does not fit, or when that last one is a root: the text is as it was. */
+bool mbedtls_pair_append_issuer(char *certificate_pem, size_t cap_bytes, const uint8_t *der, size_t der_bytes);
