@@ -1,12 +1,13 @@
 """The rules of the fleet: what strikes whom and when, what a person is shown, which units there are."""
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from device_fleet import command, platform_home, spans, units
+from device_fleet import addresses, command, locks, platform_home, spans, units
 from device_fleet.faults import CLOCK_RANGE_S, OF_NETWORK, Fault, Schedule, Strike, parse
 from device_fleet.refusal import FleetRefusedError
 from device_fleet.table import Faults, Row, line, table, totals_of
@@ -149,3 +150,115 @@ def test_a_unit_of_another_tenant_is_not_taken_over(tmp_path: Path) -> None:
     (tmp_path / platform_home.TABLE).write_text("gateway_code,tenant,family\nFLEET-1,demo,dcu-0080\n")
     with pytest.raises(FleetRefusedError, match="FLEET-1 is of tenant demo"):
         platform_home.own_units(tmp_path, {"FLEET-1": "dcu-0080"}, tenant="acme", broker="mqtts://localhost")
+
+
+def platform_that_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A platform's home, and the file that is there once anything was provisioned."""
+    home.mkdir(exist_ok=True)
+    provisioned = home / "provisioned"
+    (home / "tds").write_text(f"#!/bin/sh\ntouch {provisioned}\n")
+    (home / "tds").chmod(0o755)
+    ready = {"mqtts_url": "mqtts://localhost:8883", "ota_url": "https://localhost:8443"}
+    (home / platform_home.READY).write_text(json.dumps(ready))
+    monkeypatch.setenv("TDS_HOME", str(home))
+    monkeypatch.setattr(platform_home, "TDS", home / "tds")
+    return provisioned
+
+
+def make_programs(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for family in units.FAMILIES:
+        (folder / family).write_text("#!/bin/sh\nexec sleep 60\n")
+        (folder / family).chmod(0o755)
+    return folder
+
+
+def test_a_fleet_that_cannot_begin_registers_no_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provisioned = platform_that_counts(tmp_path / "home", monkeypatch)
+    programs = make_programs(tmp_path / "programs")
+    assert command.main(["--programs", str(programs), "--family", "all", "--count", "200"]) == command.REFUSED
+    assert "800 devices are more than 500" in capsys.readouterr().err
+    assert command.main(["--programs", str(tmp_path / "none")]) == command.REFUSED
+    assert "`make firmware` builds it" in capsys.readouterr().err
+    assert command.main(["--programs", str(programs), "--unit", "GW1"]) == command.REFUSED
+    assert "say which with --box" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert command.main(["--programs", str(programs), "--state", str(tmp_path / "file")]) == command.REFUSED
+    assert "choose another --state" in capsys.readouterr().err
+    assert not provisioned.exists()
+    assert not (tmp_path / "home" / platform_home.TABLE).exists()
+
+
+BAD_BROKERS = (
+    "mqtts://h:999999",
+    "mqtts://h:0",
+    "mqtts://h:",
+    "mqtts://",
+    "mqtts://h/topic",
+    "mqtts://user@h",
+    "mqtts://[::1",
+    "mqtts://-h",
+    "mqtts://a b",
+    "https://h",
+    "nonsense",
+    "",
+)
+
+
+@pytest.mark.parametrize("text", BAD_BROKERS)
+@pytest.mark.parametrize("fault", [[], ["--fault", "network=10%"]])
+def test_a_broker_that_is_no_address_is_a_sentence_and_2(
+    text: str, fault: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--broker", text, *fault])
+    assert ended.value.code == command.REFUSED
+    assert "write mqtts://host:port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["nonsense", "http://h", "https://h/path", "https://h:70000"])
+def test_a_firmware_server_that_is_no_address_is_a_sentence_and_2(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--ota-url", text])
+    assert ended.value.code == command.REFUSED
+    assert "write https://host:port" in capsys.readouterr().err
+
+
+def test_what_devices_take_as_an_address_the_fleet_takes_too() -> None:
+    assert addresses.split("mqtts://localhost") == ("mqtts", "localhost", 8_883)
+    assert addresses.split("mqtt://10.0.0.1") == ("mqtt", "10.0.0.1", 1_883)
+    assert addresses.split("mqtts://[::1]:65535") == ("mqtts", "::1", 65_535)
+    assert addresses.split("https://fw.example.com.br:8443") == ("https", "fw.example.com.br", 8_443)
+
+
+def test_a_device_of_another_fleet_is_not_run_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    programs = make_programs(tmp_path / "programs")
+    box = make_box(tmp_path / "box", GW1="dcu-0080", GW2="dcu-0080")
+    words = ["--broker", "mqtts://localhost", "--box", str(box), "--programs", str(programs), "--state", str(tmp_path)]
+    with contextlib.ExitStack() as other:
+        locks.hold(tmp_path, ["GW2"], other)
+        assert command.main(words) == command.REFUSED
+        assert "GW2 in" in (said := capsys.readouterr().err)
+        assert "is run by another fleet" in said
+        with contextlib.ExitStack() as own:
+            locks.hold(tmp_path, ["GW1"], own)  # the refused one holds nothing any more
+    with contextlib.ExitStack() as own:
+        locks.hold(tmp_path, ["GW1", "GW2"], own)
+
+
+def test_a_journal_is_written_only_where_it_was_asked_for(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "dcu-0080").write_text(f'#!/bin/sh\necho "$@" >> {seen}\nexec sleep 60\n')
+    (programs / "dcu-0080").chmod(0o755)
+    box = make_box(tmp_path / "box", GW1="dcu-0080")
+    words = ["--broker", "mqtts://localhost", "--box", str(box), "--programs", str(programs), "--for", "0.5s"]
+    command.main([*words, "--state", str(tmp_path / "state")])
+    assert "--journal" not in seen.read_text()
+    command.main([*words, "--state", str(tmp_path / "state"), "--journal"])
+    assert "--journal" in seen.read_text()

@@ -2,13 +2,14 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from device_fleet import faults, platform_home, spans
+from device_fleet import addresses, faults, locks, platform_home, spans
 from device_fleet.device import Setting
 from device_fleet.faults import Fault
 from device_fleet.platform_home import ROOT, Servers
@@ -47,11 +48,16 @@ A device's files are in $TDS_HOME/fleet/CODE: state, log, report.json, and journ
 
 def main(words: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(words)
-    try:
-        plan = _plan(options)
-    except FleetRefusedError as error:
-        print(error, file=sys.stderr)
-        return REFUSED
+    with contextlib.ExitStack() as held:
+        try:
+            plan = _plan(options, held)
+        except FleetRefusedError as error:
+            print(error, file=sys.stderr)
+            return REFUSED
+        return _run(plan, options)
+
+
+def _run(plan: Plan, options: argparse.Namespace) -> int:
     screen = Screen(as_json=options.json, line_every_s=options.every)
     try:
         screen.say(_begin(plan))
@@ -70,19 +76,24 @@ def _begin(plan: Plan) -> str:
     return f"{told} at {where}; their files are in {plan.setting.state}; {end}."
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _plan(options: argparse.Namespace, held: contextlib.ExitStack) -> Plan:
     home = platform_home.home()
     families = FAMILIES if "all" in options.family else tuple(dict.fromkeys(options.family or FAMILIES[:1]))
     servers = _servers(options, home)
-    units = _units(options, home, families, servers)
-    if len(units) > MAX_DEVICES:
-        raise FleetRefusedError(f"{len(units):,} devices are more than {MAX_DEVICES:,}; take less with --count.")
-    missing = [name for name in dict.fromkeys(unit.family for unit in units) if not (options.programs / name).is_file()]
-    if missing:
-        raise FleetRefusedError(f"{', '.join(missing)} is not in {options.programs}; `make firmware` builds it.")
+    state = options.state or home / platform_home.STATE
+    if options.box:
+        units = _of_box(options, families)
+        _check(options, [unit.family for unit in units])
+        locks.hold(state, [unit.code for unit in units], held)
+    else:
+        wanted = _wanted(options, families)
+        _check(options, wanted.values())
+        locks.hold(state, wanted, held)
+        # The last that can refuse: it registers gateways, and those stay.
+        units = platform_home.own_units(home, wanted, tenant=options.tenant, broker=servers.brokers[0])
     setting = Setting(
         programs=options.programs,
-        state=options.state or home / platform_home.STATE,
+        state=state,
         ota_url=servers.ota_url,
         interval_s=options.interval,
         sensors=options.sensors,
@@ -108,20 +119,30 @@ def _servers(options: argparse.Namespace, home: Path) -> Servers:
     return Servers(found.brokers, options.ota_url or found.ota_url)
 
 
-def _units(options: argparse.Namespace, home: Path, families: Sequence[str], servers: Servers) -> list[Unit]:
+def _check(options: argparse.Namespace, families: Collection[str]) -> None:
+    if len(families) > MAX_DEVICES:
+        raise FleetRefusedError(f"{len(families):,} devices are more than {MAX_DEVICES:,}; take less with --count.")
+    missing = [name for name in dict.fromkeys(families) if not (options.programs / name).is_file()]
+    if missing:
+        raise FleetRefusedError(f"{', '.join(missing)} is not in {options.programs}; `make firmware` builds it.")
+
+
+def _of_box(options: argparse.Namespace, families: Sequence[str]) -> list[Unit]:
     named: dict[str, str | None] = {}
     for text in options.unit:
         code, _, family = text.partition("=")
         named[code] = family or None
-    if options.box:
-        chosen = families if options.family else FAMILIES
-        return in_box(options.box, named=named, families=chosen, default_family=families[0], count=options.count)
-    if named:
+    chosen = families if options.family else FAMILIES
+    return in_box(options.box, named=named, families=chosen, default_family=families[0], count=options.count)
+
+
+def _wanted(options: argparse.Namespace, families: Sequence[str]) -> dict[str, str]:
+    """The family of each code, of the fleet's own units."""
+    if options.unit:
         raise FleetRefusedError("--unit chooses from a box; say which with --box.")
     count = options.count or DEFAULT_COUNT
     numbers = range(1, count + 1)
-    wanted = {f"{options.prefix}-{family}-{number:04d}": family for family in families for number in numbers}
-    return platform_home.own_units(home, wanted, tenant=options.tenant, broker=servers.brokers[0])
+    return {f"{options.prefix}-{family}-{number:04d}": family for family in families for number in numbers}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -172,10 +193,13 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--broker",
         action="append",
         default=[],
+        type=_broker,
         metavar="URI",
         help="mqtts://host:port, repeated to spread them; (the platform's that runs in $TDS_HOME, by default .tds)",
     )
-    group.add_argument("--ota-url", default="", metavar="URL", help="who renews certificates (the same platform's)")
+    group.add_argument(
+        "--ota-url", default="", type=_ota_url, metavar="URL", help="who renews certificates (the same platform's)"
+    )
     group.add_argument(
         "--interval", type=_whole(5, 86_400), metavar="SECONDS", help="(60, or what is set) between two publishes"
     )
@@ -231,6 +255,8 @@ def _checked(read: Callable[[str], T]) -> Callable[[str], T]:
 
 _span = _checked(spans.seconds)
 _fault = _checked(faults.parse)
+_broker = _checked(addresses.broker)
+_ota_url = _checked(addresses.firmware_server)
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Final
-from urllib.parse import urlsplit
 
+from device_fleet import addresses
 from device_fleet.device import Device, Setting
 from device_fleet.faults import OF_NETWORK, Fault, Schedule, Strike
 from device_fleet.network import Network
@@ -28,7 +28,6 @@ PSS_EVERY_S: Final = 5.0
 # In a look: a machine that is given 400 programs in one breath does nothing else for a while.
 STARTS_AT_ONCE: Final = 20
 STOP_LIMIT_S: Final = 10.0
-MQTTS_PORT: Final = 8883
 DESCRIPTORS_A_DEVICE: Final = 8
 
 
@@ -86,11 +85,11 @@ class Fleet:
         for unit, broker in zip(self._plan.units, itertools.cycle(self._plan.brokers), strict=False):
             address = broker
             if proxied:
-                at = urlsplit(broker)
-                network = Network(at.hostname or "", at.port or MQTTS_PORT, Random(f"{self._plan.seed}/{unit.code}"))
+                scheme, host, port = addresses.split(broker) or ("", "", 0)  # the command line took no other
+                network = Network(host, port, Random(f"{self._plan.seed}/{unit.code}"))
                 await network.open()
                 self._networks[unit.code] = network
-                address = f"{at.scheme}://127.0.0.1:{network.port}"
+                address = f"{scheme}://127.0.0.1:{network.port}"
             self._devices.append(Device(unit, self._plan.setting, address))
 
     async def _go_on(self, began_s: float) -> None:
