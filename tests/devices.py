@@ -16,6 +16,7 @@ FAMILIES: Final = ("dcu-0080", "dcu-8000-sim", "dcu-all", "relay-mfr")
 STOP_LIMIT_S: Final = 10.0
 BUILDS: Final = ROOT / "firmware" / "build"
 _PSS: Final = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
+_PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 Report = dict[str, Any]
 
@@ -80,6 +81,14 @@ class Device:
     def pss_kib(self) -> int:
         assert self.process
         found = _PSS.search(Path(f"/proc/{self.process.pid}/smaps_rollup").read_text(encoding="ascii"))
+        assert found
+        return int(found[1])
+
+    @property
+    def peak_kib(self) -> int:
+        """The most that it ever had in memory, with what it shares with others."""
+        assert self.process
+        found = _PEAK.search(Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii"))
         assert found
         return int(found[1])
 

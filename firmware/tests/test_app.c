@@ -277,6 +277,7 @@ static void what_can_not_be_kept_is_sent_at_once_and_its_answer_counts(void **st
     rig->flash.fail_writes_from = rig->flash.fail_erases_from = 1;
     rig->now_ms = 100 * S;
     measure(rig);
+    measure(rig);
     assert_non_null(published(rig, APP_TOKEN_UNKEPT));
     assert_true(rig->app.storage_failed);
     rig->now_ms += S;
@@ -289,8 +290,9 @@ static void what_can_not_be_kept_is_sent_at_once_and_its_answer_counts(void **st
     step(rig, (event_t){.type = EVENT_MQTT_CLOSED, .failure = FAILURE_CLOSED});
     acknowledge(rig, APP_TOKEN_UNKEPT, 0); /* of a connection that is gone */
     assert_int_equal(rig->app.acknowledged, 1);
-    measure(rig);
     assert_int_equal(rig->app.lost, 1);
+    measure(rig);
+    assert_int_equal(rig->app.lost, 2);
 }
 
 static void presence_that_is_answered_is_no_acknowledgement(void **state)
@@ -324,6 +326,209 @@ static void health_says_what_an_operator_asks_first(void **state)
     for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
         assert_non_null(strstr(action->publish.payload, facts[i]));
     }
+}
+
+static void what_was_sent_unkept_and_refused_is_counted_as_lost(void **state)
+{
+    rig_t *rig = rig_of(state);
+    clock_is(rig, UNIX_MS);
+    go_online(rig);
+    rig->flash.fail_writes_from = rig->flash.fail_erases_from = 1;
+    measure(rig);
+    acknowledge(rig, APP_TOKEN_UNKEPT, 0x87);
+    assert_int_equal(rig->app.lost, 1);
+    acknowledge(rig, APP_TOKEN_UNKEPT, 0x87); /* of nothing that is on its way */
+    acknowledge(rig, APP_TOKEN_UNKEPT, 0);
+    assert_int_equal(rig->app.lost, 1);
+    assert_int_equal(rig->app.acknowledged, 0);
+}
+
+static void what_was_sent_unkept_when_its_connection_ended_is_counted_as_lost(void **state)
+{
+    rig_t *rig = rig_of(state);
+    clock_is(rig, UNIX_MS);
+    rig->flash.fail_writes_from = rig->flash.fail_erases_from = 1;
+    go_online(rig);
+    measure(rig);
+    measure(rig);
+    acknowledge(rig, APP_TOKEN_UNKEPT, 0);
+    step(rig, (event_t){.type = EVENT_MQTT_CLOSED, .failure = FAILURE_CLOSED});
+    assert_int_equal(rig->app.lost, 1);
+    step(rig, (event_t){.type = EVENT_NETWORK_DOWN});
+    go_online(rig);
+    measure(rig);
+    app_leave(&rig->app, rig->now_ms, &rig->actions); /* a broker that was set anew, or a renewed certificate */
+    assert_int_equal(rig->app.lost, 2);
+    assert_int_equal(rig->app.acknowledged, 1);
+}
+
+static void a_clients_own_refusal_is_no_proof_that_the_broker_lives(void **state)
+{
+    rig_t *rig = rig_of(state);
+    clock_is(rig, UNIX_MS);
+    go_online(rig);
+    measure(rig); /* kept */
+    assert_int_not_equal(rig->app.sender.sent, 0);
+    rig->flash.fail_writes_from = rig->flash.fail_erases_from = 1;
+    measure(rig); /* not kept */
+    const uint64_t well_ms = rig->app.connection.well_ms;
+    rig->now_ms += S;
+    step(rig, (event_t){.type = EVENT_MQTT_ACKED, .ack = {.token = APP_TOKEN_UNKEPT, .reason = 0x95, .local = true}});
+    step(rig, (event_t){.type = EVENT_MQTT_ACKED,
+                        .ack = {.token = rig->app.sender.last_token, .reason = 0x95, .local = true}});
+    assert_int_equal(rig->app.sender.refused, 1);
+    assert_int_equal(rig->app.lost, 1);
+    assert_int_equal(rig->app.connection.well_ms, well_ms);
+}
+
+/* Rounds of so many hours, each late by up to 20 ms and more often than not later than the one after it. */
+static void its_own_readings_come_with_rounds_of(rig_t *rig, uint32_t interval_s)
+{
+    const uint32_t rounds = 12 * 3600 / interval_s, every = HEALTH_EVERY_S / interval_s;
+    uint32_t random = interval_s;
+    rig->app.sampling.interval_ms = interval_s * (uint32_t)S;
+    rig->app.health_due_ms = 0;
+    for (uint32_t round = 0; round < rounds; round++) {
+        const uint32_t before = outbox_depth(&rig->app.outbox);
+        random = random * 1664525u + 1013904223u;
+        rig->now_ms += interval_s * S;
+        rig->app.measured_ms = rig->now_ms + random / (UINT32_MAX / 20);
+        actions_t actions = {.count = 0};
+        app_take_health(&rig->app, rig->app.measured_ms + 3, &actions);
+        const bool came = outbox_depth(&rig->app.outbox) > before;
+        assert_int_equal(came, round % every == 0);
+        assert_true(outbox_discard(&rig->app.outbox, rig->app.outbox.next_seq));
+    }
+}
+
+static void its_own_readings_come_every_five_minutes_however_late_a_loop_is(void **state)
+{
+    rig_t *rig = rig_of(state);
+    clock_is(rig, UNIX_MS);
+    its_own_readings_come_with_rounds_of(rig, 60);
+    its_own_readings_come_with_rounds_of(rig, 100);
+    its_own_readings_come_with_rounds_of(rig, 300);
+}
+
+static void a_backlog_is_no_more_than_what_is_kept_when_the_ring_turns_on_a_connection(void **state)
+{
+    rig_t *rig = rig_of(state);
+    clock_is(rig, UNIX_MS);
+    go_online(rig);
+    while (rig->app.outbox.dropped == 0) { /* nothing is answered */
+        measure(rig);
+    }
+    assert_int_equal(app_backlog(&rig->app), outbox_depth(&rig->app.outbox));
+}
+
+/* Whose readings they are */
+
+static void measured_as(rig_t *rig, const char *gateway_code, int samples)
+{
+    rig->options.gateway_code = gateway_code;
+    rig->options.boot++;
+    power_up(rig);
+    clock_is(rig, UNIX_MS);
+    for (int i = 0; i < samples; i++) {
+        measure(rig);
+    }
+}
+
+static void one_units_backlog_is_not_published_as_another_units(void **state)
+{
+    rig_t *rig = rig_of(state);
+    measured_as(rig, "GW-A", 5);
+    measured_as(rig, "GW-A", 0);
+    assert_int_equal(outbox_depth(&rig->app.outbox), 5); /* its own it keeps */
+    measured_as(rig, "GW-B", 0);
+    assert_int_equal(outbox_depth(&rig->app.outbox), 0);
+    assert_int_equal(rig->app.of_former, 5);
+    assert_int_equal(rig->app.outbox.dropped, 5);
+    go_online(rig);
+    tick(rig);
+    assert_int_equal(rig->app.sender.sent, 0);
+    measured_as(rig, "GW-B", 2);
+    assert_int_equal(outbox_depth(&rig->app.outbox), 2);
+    assert_int_equal(rig->app.of_former, 0);
+    measured_as(rig, "GW-A", 0); /* and back again */
+    assert_int_equal(outbox_depth(&rig->app.outbox), 0);
+}
+
+static void a_unit_whose_code_begins_like_the_formers_is_another(void **state)
+{
+    rig_t *rig = rig_of(state);
+    char longest[CODE_MAX_CHARS + 1];
+    memset(longest, 'G', CODE_MAX_CHARS);
+    longest[CODE_MAX_CHARS] = '\0';
+    const char *const codes[] = {"GW-1", "GW-10", "GW-1", longest, "G"};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        measured_as(rig, codes[i], 0);
+        assert_int_equal(outbox_depth(&rig->app.outbox), 0);
+        measured_as(rig, codes[i], 1);
+        measured_as(rig, codes[i], 0);
+        assert_int_equal(outbox_depth(&rig->app.outbox), 1);
+    }
+}
+
+/* Power goes at each write of the other unit's first start; what the former one measured is nowhere afterwards. */
+static void a_power_cut_while_a_board_becomes_another_unit_hands_nothing_on(void **state)
+{
+    rig_t *rig = rig_of(state);
+    for (int kept = FAKE_KV_CUT_KEEPS_OLD; kept <= FAKE_KV_CUT_KEEPS_NEW; kept++) {
+        measured_as(rig, "GW-A", 3);
+        assert_int_equal(outbox_depth(&rig->app.outbox), 3);
+        rig->kv.cut = (fake_kv_cut_t)kept;
+        rig->kv.cut_at_write = rig->kv.writes + 1;
+        measured_as(rig, "GW-B", 0);
+        fake_kv_power_on(&rig->kv);
+        rig->kv.cut_at_write = 0;
+        measured_as(rig, "GW-B", 0);
+        assert_int_equal(outbox_depth(&rig->app.outbox), 0);
+        measured_as(rig, "GW-B", 1);
+        assert_int_equal(outbox_depth(&rig->app.outbox), 1);
+    }
+}
+
+static void a_former_units_readings_that_can_not_be_discarded_are_not_sent_either(void **state)
+{
+    rig_t *rig = rig_of(state);
+    measured_as(rig, "GW-A", 3);
+    rig->flash.fail_writes_from = 1;
+    measured_as(rig, "GW-B", 0);
+    assert_false(rig->app.has_outbox);
+    assert_true(rig->app.storage_failed);
+    go_online(rig);
+    tick(rig);
+    assert_int_equal(rig->app.sender.sent, 0);
+    rig->flash.fail_writes_from = 0;
+    measured_as(rig, "GW-B", 0);
+    assert_true(rig->app.has_outbox);
+    assert_int_equal(rig->app.of_former, 3);
+}
+
+static void what_is_kept_while_the_settings_still_name_the_former_unit_is_nothing(void **state)
+{
+    rig_t *rig = rig_of(state);
+    measured_as(rig, "GW-A", 3);
+    rig->kv.fail_from_write = 1;
+    measured_as(rig, "GW-B", 2);
+    assert_false(rig->app.has_outbox);
+    fake_kv_power_on(&rig->kv);
+    rig->kv.fail_from_write = 0;
+    measured_as(rig, "GW-A", 0);
+    assert_int_equal(outbox_depth(&rig->app.outbox), 0);
+}
+
+static void erased_or_unreadable_settings_cost_no_backlog(void **state)
+{
+    rig_t *rig = rig_of(state);
+    measured_as(rig, "GW-A", 3);
+    fake_kv_init(&rig->kv);
+    measured_as(rig, "GW-A", 0);
+    assert_int_equal(outbox_depth(&rig->app.outbox), 3);
+    rig->kv.fail_gets = true;
+    measured_as(rig, "GW-A", 0);
+    assert_int_equal(outbox_depth(&rig->app.outbox), 3);
 }
 
 /* Settings */
@@ -614,6 +819,17 @@ int main(void)
         TEST(what_can_not_be_kept_is_sent_at_once_and_its_answer_counts),
         TEST(presence_that_is_answered_is_no_acknowledgement),
         TEST(health_says_what_an_operator_asks_first),
+        TEST(what_was_sent_unkept_and_refused_is_counted_as_lost),
+        TEST(what_was_sent_unkept_when_its_connection_ended_is_counted_as_lost),
+        TEST(a_clients_own_refusal_is_no_proof_that_the_broker_lives),
+        TEST(its_own_readings_come_every_five_minutes_however_late_a_loop_is),
+        TEST(a_backlog_is_no_more_than_what_is_kept_when_the_ring_turns_on_a_connection),
+        TEST(one_units_backlog_is_not_published_as_another_units),
+        TEST(a_unit_whose_code_begins_like_the_formers_is_another),
+        TEST(a_power_cut_while_a_board_becomes_another_unit_hands_nothing_on),
+        TEST(a_former_units_readings_that_can_not_be_discarded_are_not_sent_either),
+        TEST(what_is_kept_while_the_settings_still_name_the_former_unit_is_nothing),
+        TEST(erased_or_unreadable_settings_cost_no_backlog),
         TEST(what_the_broker_is_told_is_of_the_settings),
         TEST(a_change_of_each_key_does_what_it_must),
         TEST(settings_that_cut_the_connection_are_undone_and_all_of_them_applied_again),

@@ -182,9 +182,11 @@ static void assert_closed(void)
 static void it_connects_with_mqtt_5_a_clean_start_a_will_and_no_session(void **state)
 {
     (void)state;
-    /* 3.1.2: name, version 5, flags: user name, will retained at QoS 1, clean start; 60 s; of properties a receive
-     * maximum alone, so no session outlasts the connection (3.1.2.11.2) */
-    const uint8_t head[] = {0, 4, 'M', 'Q', 'T', 'T', 5, 0xAE, 0, 60, 3, 0x21, 0, 20, 0, 4, 'G', 'W', '-', '1'};
+    /* 3.1.2: name, version 5, flags: user name, will retained at QoS 1, clean start; 60 s; of properties how large
+     * a packet it takes and a receive maximum, so no session outlasts the connection (3.1.2.11.2) */
+    const uint8_t max_high = POSIX_MQTT_PACKET_MAX_BYTES >> 8, max_low = POSIX_MQTT_PACKET_MAX_BYTES & 0xFF;
+    const uint8_t head[] = {0, 4,        'M',     'Q',  'T', 'T', 5, 0xAE, 0,   60,  8,   0x27, 0,
+                            0, max_high, max_low, 0x21, 0,   20,  0, 4,    'G', 'W', '-', '1'};
     connect_to_broker();
     assert_int_equal(s_got[0], 0x10);
     wait_for_bytes((size_t)s_got[1] + 2);
@@ -264,6 +266,7 @@ static void what_the_broker_takes_no_packets_of_is_refused_as_too_large(void **s
     const event_t event = next_event();
     assert_int_equal(event.ack.token, 7);
     assert_int_equal(event.ack.reason, 0x95);
+    assert_true(event.ack.local); /* the broker said nothing */
     assert_true(publish("small", 8));
 }
 

@@ -584,6 +584,85 @@ static void what_was_passed_over_is_so_after_a_reconnect_too_and_is_discarded_wi
     assert_int_equal(outbox_depth(&rig->outbox), 1);
 }
 
+static void two_that_are_refused_for_what_they_are_are_passed_over_for_good(void **state)
+{
+    rig_t *rig = rig_of(state);
+    put(rig, 2);
+    sender_online(&rig->sender);
+    refuse_for_what_it_is(rig, 1, TOO_LARGE);
+    refuse_for_what_it_is(rig, 2, TOO_LARGE);
+    put(rig, 1);
+    const uint32_t refused = rig->sender.refused;
+    for (int i = 0; i < 10; i++) {
+        reconnect(rig);
+        assert_int_equal(tick(rig), 0);
+        assert_int_equal(tick(rig), 0);
+        assert_int_equal(tick(rig), 3);
+        (void)acknowledge(rig, rig->token);
+    }
+    assert_int_equal(rig->sender.refused, refused);
+    assert_int_equal(rig->sender.passed_over, 2);
+}
+
+/* More than it knows again: each connection still comes to what lies behind them. */
+static void however_many_are_refused_for_what_they_are_what_is_behind_them_is_sent(void **state)
+{
+    rig_t *rig = rig_of(state);
+    put(rig, SENDER_PASSED_OVER + 2);
+    sender_online(&rig->sender);
+    for (int value = 1; value <= SENDER_PASSED_OVER + 2; value++) {
+        refuse_for_what_it_is(rig, value, TOO_LARGE);
+    }
+    put(rig, 1);
+    for (int i = 0; i < 2; i++) {
+        reconnect(rig);
+        int steps = 0;
+        while (rig->value != rig->put) {
+            assert_true(++steps < 1000);
+            rig->now_ms += SENDER_PAUSE_MAX_MS;
+            if (tick(rig) != 0 && rig->value != rig->put) {
+                (void)answer(rig, rig->token, TOO_LARGE);
+            }
+        }
+        (void)acknowledge(rig, rig->token);
+    }
+}
+
+static void a_clients_own_refusal_does_not_discard(void **state)
+{
+    rig_t *rig = rig_of(state);
+    put(rig, 2);
+    sender_online(&rig->sender);
+    assert_int_equal(tick(rig), 1);
+    assert_int_equal(acknowledge(rig, rig->token), 2);
+    (void)acknowledge(rig, rig->token);
+    rig->now_ms += 2 * WINDOW_MS;
+    put(rig, 1);
+    assert_int_equal(tick(rig), 3);
+    event_t refusal = {.type = EVENT_MQTT_ACKED, .ack = {.token = rig->token, .reason = TOO_LARGE, .local = true}};
+    step(rig, refusal);
+    assert_int_equal(rig->result, SENDER_NOTHING);
+    assert_int_equal(outbox_depth(&rig->outbox), 3);
+    rig->now_ms += SENDER_PAUSE_MAX_MS;
+    assert_int_equal(tick(rig), 3);
+    (void)answer(rig, rig->token, TOO_LARGE); /* the broker's word */
+    assert_int_equal(rig->result, SENDER_ANSWERED);
+    assert_int_equal(outbox_depth(&rig->outbox), 1);
+}
+
+static void what_was_acknowledged_and_goes_with_a_full_ring_is_not_dropped(void **state)
+{
+    rig_t *rig = rig_of(state);
+    sender_online(&rig->sender);
+    const uint32_t first_seq = rig->outbox.first_seq;
+    for (int i = 0; i < 100000 && rig->outbox.first_seq == first_seq; i++) {
+        put(rig, 1); /* within one window, so that nothing is discarded */
+        assert_int_equal(drain(rig), 1);
+    }
+    assert_true(rig->outbox.first_seq > first_seq);
+    assert_int_equal(rig->outbox.dropped, 0);
+}
+
 static void a_whole_row_that_is_refused_for_what_it_is_is_passed_over_one_after_the_other(void **state)
 {
     rig_t *rig = rig_of(state);
@@ -804,6 +883,10 @@ int main(void)
         TEST(a_broker_that_refuses_and_hangs_up_is_not_hammered),
         TEST(what_is_refused_for_what_it_is_is_passed_over_after_so_many_times_and_counted),
         TEST(what_was_passed_over_is_so_after_a_reconnect_too_and_is_discarded_with_the_others),
+        TEST(two_that_are_refused_for_what_they_are_are_passed_over_for_good),
+        TEST(however_many_are_refused_for_what_they_are_what_is_behind_them_is_sent),
+        TEST(a_clients_own_refusal_does_not_discard),
+        TEST(what_was_acknowledged_and_goes_with_a_full_ring_is_not_dropped),
         TEST(a_whole_row_that_is_refused_for_what_it_is_is_passed_over_one_after_the_other),
         TEST(what_was_refused_for_what_it_is_less_often_is_sent_as_any),
         TEST(a_connection_lost_within_a_pause_begins_from_the_oldest),

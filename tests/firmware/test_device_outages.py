@@ -3,17 +3,22 @@
 import contextlib
 import itertools
 import signal
-from datetime import datetime, timedelta
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from paho.mqtt import publish as paho_publish
 
 from tests.boxes import Maker
 from tests.consuming import publish
 from tests.devices import FAMILIES, Device, device
 from tests.listening import Heard, subscriber
-from tests.running import RunningBroker, wait_until
+from tests.running import RunningBroker, free_port, wait_until
 
 FIRST_PUBLISH_MS = 3_000
 MAX_PSS_KIB = 12 * 1024
+MAX_GROWTH_KIB = 512
 INTERVAL_S = 5
 
 
@@ -126,12 +131,63 @@ def test_a_reboot_from_its_console_is_one_and_says_why(
 def test_a_command_that_is_larger_than_any_is_refused_and_the_device_goes_on(
     guarded: Path, maker: Maker, tls_broker: RunningBroker, tmp_path: Path
 ) -> None:
+    """A little larger, that is: what is much larger the broker does not deliver."""
     options = ("--box", maker.provision("GW-1"), "--broker", url(tls_broker))
     with subscriber(tls_broker), device(guarded / "dcu-0080", tmp_path / "1", *options) as one:
         one.wait_for(lambda report: report["acknowledged"] > 0, "an acknowledgement")
-        publish(tls_broker, ("ota/GW-1/update", b"[" * 200_000), ("ota/update", b'{"a":' * 10_000))
+        publish(tls_broker, ("ota/GW-1/update", b"[" * 3_100), ("ota/update", b'{"a":' * 620))
         publish(tls_broker, ("ota/update", b"{}"))
         report = one.wait_for(lambda report: report["commands_refused"] + report["commands"] >= 3, "all of them")
         assert report["commands_refused"] >= 2
         assert report["state"] == "online"
         assert report["reconnects"] == 0
+
+
+@contextlib.contextmanager
+def boundless_broker(folder: Path) -> Iterator[int]:
+    """Its port. It takes messages of any size, which the platform's does not."""
+    port = free_port()
+    settings = folder / "mosquitto.conf"
+    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="ascii")
+    process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", settings], stderr=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_message_of_megabytes_never_comes_into_a_devices_memory(programs: Path, maker: Maker, tmp_path: Path) -> None:
+    with boundless_broker(tmp_path) as port:
+        options = ("--box", maker.provision("GW-1"), "--broker", f"mqtt://127.0.0.1:{port}")
+        with device(programs / "dcu-0080", tmp_path / "1", *options) as one:
+            one.wait_for(lambda report: report["sent"] > 0, "a publish, which is behind its subscriptions")
+            before_kib = one.peak_kib
+            for topic, payload in (("ota/update", b" " * 1_000_000), ("ota/GW-1/update", b" " * 8_000_000)):
+                paho_publish.single(topic, payload, qos=1, hostname="127.0.0.1", port=port)
+            paho_publish.single("ota/update", b"{}", qos=1, hostname="127.0.0.1", port=port)
+            report = one.wait_for(lambda report: report["commands_refused"] + report["commands"] >= 1, "the last one")
+            assert report["commands_refused"] + report["commands"] == 1
+            assert report["state"] == "online"
+            assert report["reconnects"] == 0
+            assert one.peak_kib - before_kib <= MAX_GROWTH_KIB
+            assert one.pss_kib <= MAX_PSS_KIB
+
+
+def test_one_units_backlog_is_not_published_as_another_units(
+    guarded: Path, maker: Maker, tls_broker: RunningBroker, tmp_path: Path
+) -> None:
+    """A state folder, or a board, that is given another unit's box: of another customer, it may be."""
+    state = tmp_path / "state"
+    former = ("--box", maker.provision("GW-A"), "--broker", "mqtt://localhost:1", "--interval", str(INTERVAL_S))
+    with device(guarded / "dcu-0080", state, *former) as one:
+        kept = one.wait_for(lambda report: report["outbox_depth"] >= 2, "readings that wait")["outbox_depth"]
+    other = ("--box", maker.provision("GW-B"), "--broker", url(tls_broker), "--interval", str(INTERVAL_S))
+    began = datetime.now(UTC).replace(microsecond=0)
+    with subscriber(tls_broker) as heard, device(guarded / "dcu-0080", state, *other) as one:
+        report = one.wait_for(lambda report: report["acknowledged"] >= 2, "its own readings", 20.0)
+        assert report["dropped"] >= kept
+        wait_until(lambda: moments(heard, "GW-B"), "its own readings")
+        assert moments(heard, "GW-B")[0] >= began
+        assert moments(heard, "GW-A") == []
+        assert "This board was another unit before" in one.log

@@ -31,7 +31,7 @@ bool app_init(app_t *app, const app_options_t *options, uint64_t now_ms, uint32_
     memset(app, 0, sizeof(*app));
     app->options = *options;
     config_load(&app->config, options->kv, options->factory, now_ms);
-    app->has_outbox = outbox_mount(&app->outbox, options->flash, options->boot);
+    app->has_outbox = outbox_mount(&app->outbox, options->flash, options->boot) && app_claim_outbox(app);
     app->storage_failed = !app->has_outbox;
     app->health.boots = options->boot;
     app->health.boot_reason = options->boot_reason;
@@ -71,6 +71,15 @@ static bool announce(app_t *app, uint64_t now_ms, bool online, actions_t *action
     return true;
 }
 
+/* What was on its way when its connection ended will not be answered any more. */
+static void count_lost(app_t *app)
+{
+    if (app->connection.state != LINK_ONLINE) {
+        app->lost += app->unkept;
+        app->unkept = 0;
+    }
+}
+
 void app_leave(app_t *app, uint64_t now_ms, actions_t *actions)
 {
     if (app->connection.state == LINK_ONLINE) {
@@ -78,6 +87,7 @@ void app_leave(app_t *app, uint64_t now_ms, actions_t *actions)
     }
     connection_renew(&app->connection, now_ms, actions);
     sender_offline(&app->sender);
+    count_lost(app);
 }
 
 static void on_clock(app_t *app, uint64_t now_ms, int64_t unix_ms)
@@ -191,14 +201,23 @@ static void acknowledged(app_t *app, uint64_t now_ms, actions_t *actions)
     app_test_acknowledged(app, actions);
 }
 
+static void on_unkept_answered(app_t *app, uint64_t now_ms, const event_t *event, actions_t *actions)
+{
+    app->unkept--;
+    if (sender_acknowledges(event->ack.reason)) {
+        acknowledged(app, now_ms, actions);
+        return;
+    }
+    app->lost++;
+    if (!event->ack.local) {
+        connection_well(&app->connection, now_ms);
+    }
+}
+
 static void step_sender(app_t *app, uint64_t now_ms, uint32_t random, const event_t *event, actions_t *actions)
 {
-    if (event->type == EVENT_MQTT_ACKED && event->ack.token == APP_TOKEN_UNKEPT && app->sender.online) {
-        if (sender_acknowledges(event->ack.reason)) {
-            acknowledged(app, now_ms, actions);
-        } else {
-            connection_well(&app->connection, now_ms);
-        }
+    if (event->type == EVENT_MQTT_ACKED && event->ack.token == APP_TOKEN_UNKEPT && app->unkept > 0) {
+        on_unkept_answered(app, now_ms, event, actions);
     }
     switch (sender_step(&app->sender, app->options.gateway_code, now_ms, random, event, actions)) {
     case SENDER_NOTHING:
@@ -286,6 +305,7 @@ void app_step(app_t *app, uint64_t now_ms, uint32_t random, const event_t *event
     if (!app->busy) {
         step_sender(app, now_ms, random, event, actions);
     }
+    count_lost(app);
 }
 
 static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)

@@ -55,7 +55,9 @@ typedef struct {
     uint64_t health_due_ms; /* its own readings, with the first sample from then on */
     uint32_t steps_back;    /* of the clock, in this boot */
     uint32_t acknowledged;  /* publishes of telemetry, in this boot */
-    uint32_t lost;          /* samples that were neither kept nor sent */
+    uint32_t lost;          /* samples that were neither kept nor acknowledged */
+    uint32_t unkept;        /* samples that could not be kept and are on their way */
+    uint32_t of_former;     /* samples of the unit that this board was before: discarded at this start */
     uint32_t undone;        /* trials of settings that ended badly */
     uint32_t commands, commands_refused;
     const char *refusal; /* of the last command that was; a sentence */
@@ -104,4 +106,7 @@ bool app_mqtt_options(const app_t *app, app_mqtt_options_t *out); /* false: no b
 /* What the board and port know, before ACTION_MEASURE's samples are handed in. */
 void app_set_signal(app_t *app, bool known, int32_t signal_dbm);
 void app_set_memory(app_t *app, uint32_t free_bytes, uint32_t free_min_bytes);
+/* Not acknowledged on the connection that stands, or else all that is kept: what waits for its resend window alone is
+ * no backlog. */
+uint32_t app_backlog(const app_t *app);
 int64_t app_unix_s(const app_t *app, uint64_t now_ms); /* 0: not known */

@@ -3,6 +3,9 @@
 
 #include "app.h"
 
+/* app_unit.c: false: what is kept may be another unit's, and must not be sent. */
+bool app_claim_outbox(app_t *app);
+
 /* app_samples.c */
 void app_take_sample(app_t *app, sample_t *sample, actions_t *actions);
 void app_take_health(app_t *app, uint64_t now_ms, actions_t *actions);

@@ -24,6 +24,7 @@ static void keep(app_t *app, const sample_t *sample, actions_t *actions)
     }
     if (!app->busy && sender_send_unkept(&app->sender, app->options.gateway_code, sample, APP_TOKEN_UNKEPT, actions)) {
         app->busy = true;
+        app->unkept++;
         return;
     }
     app->lost++;
@@ -41,18 +42,23 @@ void app_take_sample(app_t *app, sample_t *sample, actions_t *actions)
     }
 }
 
-/* Not acknowledged on the connection that stands, or else all that is kept: what waits for its resend window alone is
- * no backlog. */
-static uint32_t backlog(const app_t *app)
+uint32_t app_backlog(const app_t *app)
 {
-    const bool is_online = app->connection.state == LINK_ONLINE;
-    return app->outbox.next_seq - (is_online ? app->sender.frontier_seq : app->outbox.first_seq);
+    if (!app->has_outbox) {
+        return 0;
+    }
+    uint32_t from_seq = app->outbox.first_seq; /* a full ring's goes on also where nothing is acknowledged */
+    if (app->connection.state == LINK_ONLINE && flash_log_is_before(from_seq, app->sender.frontier_seq)) {
+        from_seq = app->sender.frontier_seq;
+    }
+    return app->outbox.next_seq - from_seq;
 }
 
 void app_take_health(app_t *app, uint64_t now_ms, actions_t *actions)
 {
     health_t *health = &app->health;
-    if (now_ms < app->health_due_ms) {
+    /* Rounds come a few ms earlier or later than a whole interval apart: it is due with the one that is nearest. */
+    if (app->measured_ms + app->sampling.interval_ms / 2 < app->health_due_ms) {
         return;
     }
     const uint32_t every_s = app->options.health_every_s > 0 ? app->options.health_every_s : HEALTH_EVERY_S;
@@ -60,7 +66,7 @@ void app_take_health(app_t *app, uint64_t now_ms, actions_t *actions)
     app->health_due_ms = app->measured_ms + (uint64_t)every_s * MS_PER_S;
     health->uptime_s = now_ms / MS_PER_S;
     health->reconnects = app->connection.reconnects;
-    health->outbox_depth = app->has_outbox ? backlog(app) : 0;
+    health->outbox_depth = app_backlog(app);
     health->dropped = app->outbox.dropped + app->lost + app->sender.passed_over;
     health->clock_steps = app->clock.steps;
     health->last_failure = app->connection.last_failure;

@@ -36,7 +36,7 @@ typedef struct {
     link_state_t state;
     failure_t failure;
     uint64_t failure_ms; /* when */
-    uint32_t failures, acknowledged, undone, commands, commands_refused, clock_steps;
+    uint32_t failures, acknowledged, undone, commands, commands_refused, clock_steps, of_former;
     bool clock_known, storage_failed, run_out, renewed;
 } loop_said_t;
 

@@ -127,6 +127,14 @@ static void log_clock(loop_t *loop, uint64_t now_ms)
 
 static void log_storage(loop_t *loop)
 {
+    const uint32_t of_former = loop->app->of_former;
+    if (of_former != loop->said.of_former) {
+        char number[sizeof("18446744073709551615")];
+        loop->said.of_former = of_former;
+        (void)snprintf(number, sizeof(number), "%lu", (unsigned long)of_former);
+        write_with(loop, LOG_WARNING, "This board was another unit before: ", number,
+                   " samples of that one's were discarded and not sent.");
+    }
     const bool failed = loop->app->storage_failed || loop->app->sender.storage_failed;
     if (failed != loop->said.storage_failed) {
         loop->said.storage_failed = failed;

@@ -45,7 +45,7 @@ bool outbox_mount(outbox_t *box, const port_flash_t *flash, uint32_t boot)
     }
     box->next_seq = end.next_seq;
     box->first_seq = find_first_seq(box);
-    box->gaps_counted_to = box->first_seq;
+    box->gaps_counted_to = box->acknowledged_seq = box->first_seq;
     return true;
 }
 
@@ -58,7 +58,9 @@ static void open_sector(outbox_t *box)
     uint32_t first_seq = box->next_seq;
     if (full && (!flash_log_first_seq(&box->log, from_generation, &first_seq) ||
                  flash_log_is_before(box->first_seq, first_seq))) {
-        box->dropped += first_seq - box->first_seq;
+        const uint32_t undone_seq =
+            flash_log_is_before(box->first_seq, box->acknowledged_seq) ? box->acknowledged_seq : box->first_seq;
+        box->dropped += flash_log_is_before(undone_seq, first_seq) ? first_seq - undone_seq : 0;
         box->first_seq = first_seq;
     }
 }

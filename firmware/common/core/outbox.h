@@ -23,8 +23,10 @@ typedef struct {
     uint32_t first_seq; /* the oldest that is not done; equal to next_seq when empty */
     uint32_t next_seq;
     uint32_t dropped; /* records that went without being done, since mount: too old, damaged, or never to get a time */
-    uint32_t boot;    /* this one's number, as what is put is kept under */
-    flash_log_t log;  /* .bad: sectors that failed since mount */
+    uint32_t
+        acknowledged_seq; /* the sender's word: those before it may go when the ring is full, and are not dropped */
+    uint32_t boot;        /* this one's number, as what is put is kept under */
+    flash_log_t log;      /* .bad: sectors that failed since mount */
 
     /* Private. */
     bool offset_known; /* of this boot */

@@ -25,6 +25,7 @@ void sender_online(sender_t *sender)
     sender->online = true;
     if (sender->outbox != NULL) {
         sender->next_seq = sender->frontier_seq = sender->outbox->first_seq;
+        sender->outbox->acknowledged_seq = sender->frontier_seq;
     }
 }
 
@@ -86,7 +87,7 @@ static void advance(sender_t *sender, uint64_t now_ms)
     if (seq <= sender->frontier_seq) {
         return;
     }
-    sender->frontier_seq = seq;
+    sender->frontier_seq = sender->outbox->acknowledged_seq = seq;
     backoff_reset(&sender->pause);
     /* Each covers its share of the window, so that the oldest has become a window old before the last is taken. */
     const uint64_t share_ms = (uint64_t)sender->window_s * 1000 / (SENDER_CHECKPOINTS - 1);
@@ -123,6 +124,26 @@ static void discard_before(sender_t *sender, uint64_t alive_ms)
     memmove(sender->checkpoints, &sender->checkpoints[proven], sender->checkpoint_count * sizeof(checkpoint_t));
 }
 
+static bool is_passed_over(const sender_t *sender, uint32_t seq)
+{
+    for (uint8_t i = 0; i < sender->passed_over_count; i++) {
+        if (sender->passed_over_seqs[i] == seq) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void pass_over(sender_t *sender, uint32_t seq)
+{
+    sender->passed_over++;
+    sender->passed_over_seqs[sender->passed_over_at] = seq;
+    sender->passed_over_at = (uint8_t)((sender->passed_over_at + 1) % SENDER_PASSED_OVER);
+    if (sender->passed_over_count < SENDER_PASSED_OVER) {
+        sender->passed_over_count++;
+    }
+}
+
 /* Counts how often the oldest refused record was refused for what it is. Of several in flight the younger ones do not
  * count yet: they will be the oldest in their turn. */
 static void count_refusal(sender_t *sender, uint32_t seq)
@@ -137,14 +158,10 @@ static void count_refusal(sender_t *sender, uint32_t seq)
     }
     sender->refusals++;
     if (sender->refusals == SENDER_REFUSALS_MAX) {
-        sender->passed_over++;
+        sender->refusals = 0;
+        pass_over(sender, seq);
         backoff_reset(&sender->pause);
     }
-}
-
-static bool is_passed_over(const sender_t *sender, uint32_t seq)
-{
-    return seq == sender->refused_seq && sender->refusals >= SENDER_REFUSALS_MAX;
 }
 
 static void hold(sender_t *sender, uint64_t now_ms, uint32_t random, uint32_t seq)
@@ -158,14 +175,17 @@ static void hold(sender_t *sender, uint64_t now_ms, uint32_t random, uint32_t se
     }
 }
 
-static sender_result_t on_ack(sender_t *sender, uint64_t now_ms, uint32_t random, uint16_t token, uint8_t reason)
+static sender_result_t on_ack(sender_t *sender, uint64_t now_ms, uint32_t random, const event_t *event)
 {
-    in_flight_t *entry = token != 0 ? with_token(sender, token) : NULL;
+    const uint8_t reason = event->ack.reason;
+    in_flight_t *entry = event->ack.token != 0 ? with_token(sender, event->ack.token) : NULL;
     if (entry == NULL) {
         return SENDER_NOTHING; /* of another connection, or not its own */
     }
     entry->token = 0;
-    discard_before(sender, entry->sent_ms);
+    if (!event->ack.local) {
+        discard_before(sender, entry->sent_ms);
+    }
     if (sender_acknowledges(reason)) {
         sender->acked++;
         advance(sender, now_ms);
@@ -176,7 +196,7 @@ static sender_result_t on_ack(sender_t *sender, uint64_t now_ms, uint32_t random
     if (refused_for_what_it_is(reason)) {
         count_refusal(sender, entry->seq);
     }
-    return SENDER_ANSWERED;
+    return event->ack.local ? SENDER_NOTHING : SENDER_ANSWERED;
 }
 
 static bool has_more(const sender_t *sender)
@@ -246,7 +266,7 @@ static void send_next(sender_t *sender, const char *gateway_code, uint64_t now_m
     }
     const uint16_t token = (uint16_t)(sender->last_token % SENDER_TOKEN_MAX + 1);
     if (!publish(sender, gateway_code, &sender->scratch, token, actions)) {
-        sender->passed_over++;
+        pass_over(sender, seq);
         return;
     }
     sender->last_token = token;
@@ -262,7 +282,7 @@ sender_result_t sender_step(sender_t *sender, const char *gateway_code, uint64_t
     }
     sender_result_t result = SENDER_NOTHING;
     if (event->type == EVENT_MQTT_ACKED) {
-        result = on_ack(sender, now_ms, random, event->ack.token, event->ack.reason);
+        result = on_ack(sender, now_ms, random, event);
     }
     if (is_stuck(sender, now_ms)) {
         sender_offline(sender);

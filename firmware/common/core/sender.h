@@ -12,7 +12,8 @@
  * A PUBACK with a reason of 0x80 or more, or 0x10 (nobody subscribed), is no acknowledgement: what else is on its way
  * is waited for, then a pause that grows from SENDER_PAUSE_FIRST_MS to SENDER_PAUSE_MAX_MS, then it goes on from that
  * record. What a broker refuses for what it is (0x90 topic name invalid, 0x95 too large, 0x99 payload format)
- * SENDER_REFUSALS_MAX times is passed over and counted: it would hold up all behind it for ever.
+ * SENDER_REFUSALS_MAX times is passed over and counted: it would hold up all behind it for ever. Of more than
+ * SENDER_PASSED_OVER that are not discarded yet the oldest is tried, and counted, anew after a reconnect.
  */
 #pragma once
 
@@ -23,6 +24,7 @@
 #define SENDER_PAUSE_FIRST_MS 1000
 #define SENDER_PAUSE_MAX_MS 300000
 #define SENDER_REFUSALS_MAX 5
+#define SENDER_PASSED_OVER 4        /* so many of them it knows again on the next connection */
 #define SENDER_ACK_TIMEOUT_MS 30000 /* no PUBACK for so long: SENDER_STUCK */
 #define SENDER_TOKEN_MAX 0x7FFF     /* its tokens are 1 to this; others are not its own */
 
@@ -57,6 +59,8 @@ typedef struct {
     backoff_t pause;
     uint32_t refused_seq; /* refused for what it is, so many times in a row */
     uint8_t refusals;
+    uint32_t passed_over_seqs[SENDER_PASSED_OVER]; /* a ring */
+    uint8_t passed_over_count, passed_over_at;
     uint32_t frontier_seq;                        /* all before it were acknowledged on this connection */
     checkpoint_t checkpoints[SENDER_CHECKPOINTS]; /* oldest first */
     uint8_t checkpoint_count;

@@ -54,6 +54,7 @@ typedef struct {
         struct {
             uint16_t token; /* as ACTION_MQTT_PUBLISH had it */
             uint8_t reason; /* MQTT 5, 3.4.2.1; 0 of MQTT 3.1.1 */
+            bool local;     /* the client's own word, as for what is larger than the broker takes: proves no broker */
         } ack;
         struct {
             const char *topic;

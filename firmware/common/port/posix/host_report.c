@@ -23,14 +23,6 @@ static void number(json_out_t *out, const char *name, int64_t value)
     json_out_int(out, value);
 }
 
-/* What the broker has not acknowledged on the connection that stands; offline: all that is kept. */
-static int64_t unacknowledged(const app_t *app)
-{
-    uint32_t from_seq = app->connection.state == LINK_ONLINE ? app->sender.frontier_seq : app->outbox.first_seq;
-    int32_t count = (int32_t)(app->outbox.next_seq - from_seq);
-    return app->has_outbox && count > 0 ? count : 0;
-}
-
 size_t host_report_print(const host_report_t *report, uint64_t since_boot_ms, char *out, size_t cap_bytes)
 {
     const app_t *app = report->app;
@@ -54,7 +46,7 @@ size_t host_report_print(const host_report_t *report, uint64_t since_boot_ms, ch
     number(&json, ",\"refused\":", app->sender.refused);
     number(&json, ",\"passed_over\":", app->sender.passed_over);
     number(&json, ",\"outbox_depth\":", app->has_outbox ? (int64_t)outbox_depth(&app->outbox) : 0);
-    number(&json, ",\"unacknowledged\":", unacknowledged(app));
+    number(&json, ",\"unacknowledged\":", app_backlog(app));
     number(&json, ",\"dropped\":", (int64_t)app->outbox.dropped + app->lost);
     json_out_raw(&json, app->storage_failed ? ",\"storage_failed\":true" : ",\"storage_failed\":false");
     number(&json, ",\"acknowledged_unix_ms\":", report->acknowledged_unix_ms);

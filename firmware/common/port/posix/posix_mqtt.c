@@ -105,6 +105,12 @@ static void address_failed(posix_mqtt_t *mqtt, uint64_t now_ms, const char *why)
     fail(mqtt, FAILURE_TCP, why);
 }
 
+/* By what its callbacks noted: the connection itself is gone by then. */
+static bool has_heard_of_tls(const posix_mqtt_t *mqtt)
+{
+    return mqtt->context != NULL && (posix_tls_failure(&mqtt->tls) != FAILURE_NONE || mqtt->tls.version[0] != '\0');
+}
+
 static void begin_address(posix_mqtt_t *mqtt, uint64_t now_ms)
 {
     mqtt->address = (uint8_t)((mqtt->turn + mqtt->tried) % mqtt->resolver.count);
@@ -119,7 +125,7 @@ static void begin_address(posix_mqtt_t *mqtt, uint64_t now_ms)
     const char *address = mqtt->resolver.addresses[mqtt->address];
     posix_log(mqtt->log, LOG_DEBUG, TAG, "connecting to %s, port %u", address, mqtt->port_number);
     int error = mosquitto_connect_bind_async(mqtt->client, address, mqtt->port_number, (int)mqtt->keep_alive_s, NULL);
-    if (error == MOSQ_ERR_TLS) {
+    if (error == MOSQ_ERR_TLS || (error > 0 && has_heard_of_tls(mqtt))) {
         /* A server beside us can be quicker than this call: the handshake began in it, and ended. */
         mqtt->state = POSIX_MQTT_HANDSHAKE;
         ended_before_online(mqtt, error);
@@ -382,7 +388,8 @@ static bool publish(void *ctx, const char *topic, const char *payload, uint16_t 
     int error = mosquitto_publish_v5(mqtt->client, &mid, topic, len_bytes, payload, 1, retain, NULL);
     if (error == MOSQ_ERR_OVERSIZE_PACKET) {
         /* It said at CONNACK what it would refuse; this is the refusal without the way there and back. */
-        event_t event = {.type = EVENT_MQTT_ACKED, .ack = {.token = token, .reason = MQTT_RC_PACKET_TOO_LARGE}};
+        event_t event = {.type = EVENT_MQTT_ACKED,
+                         .ack = {.token = token, .reason = MQTT_RC_PACKET_TOO_LARGE, .local = true}};
         posix_mqtt_queue_add(&mqtt->queue, event);
         return true;
     }

@@ -19,6 +19,9 @@
 
 #define POSIX_MQTT_TCP_TIMEOUT_MS 8000 /* of one address; then the next */
 #define POSIX_MQTT_MISC_MS 1000        /* libmosquitto counts keep-alive in seconds */
+/* The broker is told to deliver none larger (MQTT 5, 3.1.2.11.4): a command with its topic, identifier and properties.
+ */
+#define POSIX_MQTT_PACKET_MAX_BYTES (COMMAND_MAX_BYTES + TOPIC_MAX_CHARS + 64)
 
 typedef enum {
     POSIX_MQTT_IDLE,

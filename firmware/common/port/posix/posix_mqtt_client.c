@@ -63,6 +63,21 @@ static void on_log(struct mosquitto *client, void *ctx, int level, const char *t
     posix_log(mqtt->log, LOG_DEBUG, TAG, "%s", text);
 }
 
+/* No larger message is delivered: libmosquitto would take it whole into memory, whatever its size. The only call that
+ * takes properties of CONNECT also connects, and blocks; without a host it keeps them for the next one and does nothing
+ * more. */
+static bool limit_packets(struct mosquitto *client)
+{
+    mosquitto_property *properties = NULL;
+    if (mosquitto_property_add_int32(&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, POSIX_MQTT_PACKET_MAX_BYTES) !=
+        MOSQ_ERR_SUCCESS) {
+        return false;
+    }
+    int error = mosquitto_connect_bind_v5(client, NULL, 0, 0, NULL, properties);
+    mosquitto_property_free_all(&properties);
+    return error == MOSQ_ERR_INVAL;
+}
+
 struct mosquitto *posix_mqtt_client_new(posix_mqtt_t *mqtt)
 {
     struct mosquitto *client = mosquitto_new(mqtt->client_id, true, mqtt);
@@ -77,7 +92,7 @@ struct mosquitto *posix_mqtt_client_new(posix_mqtt_t *mqtt)
     int will_len = (int)strlen(mqtt->will_payload);
     bool good =
         mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5) == MOSQ_ERR_SUCCESS &&
-        mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1) == MOSQ_ERR_SUCCESS &&
+        mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1) == MOSQ_ERR_SUCCESS && limit_packets(client) &&
         mosquitto_username_pw_set(client, mqtt->client_id, NULL) == MOSQ_ERR_SUCCESS &&
         /* With its defaults it would want files of certificates. */
         mosquitto_int_option(client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0) == MOSQ_ERR_SUCCESS &&
