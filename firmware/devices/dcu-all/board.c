@@ -1,38 +1,17 @@
 #include "board.h"
 
+#include "../../common/drivers/sensor_board.h"
 #include "../../common/drivers/sensor_readings.h"
 
-static const sensors_t *s_sensors;
+static const sensor_device_t s_devices[] = {
+    {NULL, sensor_readings_meter},
+    {GPS_DEVICE_CODE, sensor_readings_position},
+    {MODEM_DEVICE_CODE, sensor_readings_modem},
+};
+static sensor_board_t s_sensors = {.devices = s_devices, .count = sizeof(s_devices) / sizeof(s_devices[0])};
 
-static bool measure(void *ctx, uint8_t index, const char *own_code, uint64_t since_boot_ms, sample_t *out)
-{
-    (void)ctx;
-    (void)since_boot_ms;
-    switch (index) {
-    case 0:
-        if (!sample_init(out, own_code)) {
-            return false;
-        }
-        sensor_readings_meter(s_sensors, out);
-        return true;
-    case 1:
-        if (!sample_init(out, GPS_DEVICE_CODE)) {
-            return false;
-        }
-        sensor_readings_position(s_sensors, out);
-        return true;
-    case 2:
-        if (!sample_init(out, MODEM_DEVICE_CODE)) {
-            return false;
-        }
-        sensor_readings_modem(s_sensors, out);
-        return true;
-    default: /* a number, not an enum */
-        return false;
-    }
-}
-
-static const board_t s_board = {.family = "dcu-all", .hardware = "C", .has_modem = true, .measure = measure};
+static const board_t s_board = {
+    .family = "dcu-all", .hardware = "C", .has_modem = true, .ctx = &s_sensors, .measure = sensor_board_measure};
 
 const board_t *board(void)
 {
@@ -41,5 +20,5 @@ const board_t *board(void)
 
 void board_use(const sensors_t *sensors)
 {
-    s_sensors = sensors;
+    s_sensors.sensors = sensors;
 }

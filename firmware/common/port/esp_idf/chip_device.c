@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../../app/loop.h"
+#include "../../app/power_up.h"
 #include "chip_clock.h"
 #include "chip_console.h"
 #include "chip_events.h"
@@ -18,7 +19,6 @@
 #include "esp_system.h"
 #include "esp_task_wdt.h"
 
-#define BOOTS_KEY "boots"
 #define FACTORY_FORMAT 1 /* docs/identity.md, "NVS keys": another one would be misread */
 
 static const char *TAG = "device";
@@ -59,28 +59,6 @@ static bool flash_missing_erase(void *ctx, uint32_t offset_bytes, size_t len_byt
     return false;
 }
 
-static uint32_t count_boot(void)
-{
-    uint32_t boots = 0;
-    size_t len = 0;
-    if (s_kv.get(s_kv.ctx, BOOTS_KEY, &boots, sizeof(boots), &len) != KV_OK || len != sizeof(boots)) {
-        boots = 0;
-    }
-    boots++;
-    (void)s_kv.set(s_kv.ctx, BOOTS_KEY, &boots, sizeof(boots));
-    return boots;
-}
-
-/* FNV-1a (draft-eastlake-fnv): each device its own place, the same after every boot. */
-static uint32_t place_of(const char *text)
-{
-    uint32_t hash = 2166136261u;
-    for (; *text != '\0'; text++) {
-        hash = (hash ^ (uint8_t)*text) * 16777619u;
-    }
-    return hash;
-}
-
 static void open_factory(void)
 {
     uint8_t format = 0;
@@ -108,17 +86,6 @@ static void open_storage(void)
                                  .read = flash_missing_read,
                                  .write = flash_missing_write,
                                  .erase = flash_missing_erase};
-    }
-}
-
-static void read_gateway_code(void)
-{
-    size_t len = 0;
-    kv_status_t status = s_factory.get(s_factory.ctx, "gateway_code", s_gateway_code, CODE_MAX_CHARS, &len);
-    s_gateway_code[status == KV_OK ? len : 0] = '\0';
-    if (!code_is_valid(s_gateway_code, strlen(s_gateway_code))) {
-        log_error("The factory image has no gateway code: this unit can't report to anybody.");
-        s_gateway_code[0] = '\0';
     }
 }
 
@@ -152,14 +119,16 @@ static void open_ports(const board_t *board)
 
 static void begin_app(void)
 {
+    uint32_t boots = 0;
+    (void)power_up_count(&s_kv, &boots);
     app_options_t options = {
         .gateway_code = s_gateway_code,
         .family = s_board.family,
         .hardware = s_board.hardware,
         .firmware = esp_app_get_description()->version,
-        .boot = count_boot(),
+        .boot = boots,
         .boot_reason = (uint32_t)chip_reboot.reason(chip_reboot.ctx),
-        .place = place_of(s_gateway_code),
+        .place = power_up_place(s_gateway_code),
         .has_modem = s_board.has_modem && s_network.restart_modem != NULL,
         .flash = &s_flash,
         .kv = &s_kv,
@@ -177,7 +146,9 @@ void chip_device_run(const board_t *board)
     chip_events_init(chip_mqtt_accepts);
     open_storage();
     chip_clock_init(&s_kv);
-    read_gateway_code();
+    if (!power_up_gateway_code(&s_factory, s_gateway_code)) {
+        log_error("The factory image has no gateway code: this unit can't report to anybody.");
+    }
     chip_identity_init(&s_identity, &s_kv, &s_factory, s_gateway_code);
     open_ports(board);
     begin_app();

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../../app/loop.h"
+#include "../../app/power_up.h"
 #include "demo_board.h"
 #include "host_faults.h"
 #include "host_journal.h"
@@ -21,7 +22,6 @@
 #include "posix_mqtt.h"
 #include "posix_random.h"
 #include "posix_reboot.h"
-#include "sim_noise.h"
 #include "sim_sensors.h"
 
 #define ONCE_LIMIT_MS 60000
@@ -89,7 +89,7 @@ static bool open_ports(const board_t *board, uint32_t seed, const char *gateway_
 }
 
 /* False: a setting of the command line is none, or the journal that was asked for can't be kept. */
-static bool begin_app(const board_t *board, uint32_t seed)
+static bool begin_app(const board_t *board, uint32_t place)
 {
     app_options_t options = {.gateway_code = s_host.storage.gateway_code,
                              .family = board->family,
@@ -97,7 +97,7 @@ static bool begin_app(const board_t *board, uint32_t seed)
                              .firmware = FIRMWARE_VERSION,
                              .boot = s_host.storage.boot,
                              .boot_reason = (uint32_t)s_host.reboot.reason,
-                             .place = seed,
+                             .place = place,
                              .has_modem = board->has_modem,
                              .flash = s_host.storage.flash,
                              .kv = s_host.storage.kv,
@@ -165,16 +165,16 @@ int host_device_main(int argc, char **argv, const board_t *board, void (*use)(co
     if (!host_storage_open(&s_host.storage, &s_host.options, &s_host.log.port)) {
         return EXIT_FAILURE;
     }
-    uint32_t seed = sim_seed(s_host.storage.gateway_code);
-    sim_sensors_init(&s_host.sensors, seed);
+    uint32_t place = power_up_place(s_host.storage.gateway_code);
+    sim_sensors_init(&s_host.sensors, place);
     use(&s_host.sensors.sensors);
     if (s_host.options.demo_sensors) {
         board = demo_board_init(&s_host.demo, board, s_host.storage.gateway_code);
     }
-    if (!open_ports(board, seed, s_host.storage.gateway_code)) {
+    if (!open_ports(board, place, s_host.storage.gateway_code)) {
         return EXIT_FAILURE;
     }
-    int code = begin_app(board, seed) ? run() : EXIT_FAILURE;
+    int code = begin_app(board, place) ? run() : EXIT_FAILURE;
     end();
     return code;
 }

@@ -9,10 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../app/power_up.h"
 #include "posix_file.h"
 #include "posix_log.h"
-
-#define BOOTS_KEY "boots" /* as on the chip */
 
 static const char *TAG = "storage";
 
@@ -78,35 +77,6 @@ static const port_kv_t *open_factory(host_storage_t *storage, const host_options
     return &storage->box.port;
 }
 
-static bool read_gateway_code(host_storage_t *storage)
-{
-    const port_kv_t *factory = storage->factory;
-    size_t len = 0;
-    kv_status_t status = factory->get(factory->ctx, "gateway_code", storage->gateway_code, CODE_MAX_CHARS, &len);
-    storage->gateway_code[status == KV_OK ? len : 0] = '\0';
-    if (!code_is_valid(storage->gateway_code, strlen(storage->gateway_code))) {
-        fprintf(stderr, "The factory image has no gateway code: this unit can't report to anybody.\n");
-        return false;
-    }
-    return true;
-}
-
-/* Over the device's life. A counter that can't be kept is said once; the outbox gives itself another number then. */
-static uint32_t count_boot(const host_storage_t *storage, const port_log_t *log)
-{
-    const port_kv_t *kv = storage->kv;
-    uint32_t boots = 0;
-    size_t len = 0;
-    if (kv->get(kv->ctx, BOOTS_KEY, &boots, sizeof(boots), &len) != KV_OK || len != sizeof(boots)) {
-        boots = 0;
-    }
-    boots++;
-    if (kv->set(kv->ctx, BOOTS_KEY, &boots, sizeof(boots)) != KV_OK) {
-        posix_log(log, LOG_ERROR, TAG, "its starts can't be counted: settings are not kept either");
-    }
-    return boots;
-}
-
 static bool open_state(host_storage_t *storage, const char *state)
 {
     char settings[POSIX_PATH_MAX_CHARS + 1], outbox[POSIX_PATH_MAX_CHARS + 1];
@@ -137,10 +107,16 @@ bool host_storage_open(host_storage_t *storage, host_options_t *options, const p
     }
     options->overlay.below = factory;
     storage->factory = &options->overlay.port;
-    if (!read_gateway_code(storage) || !open_state(storage, options->state)) {
+    if (!power_up_gateway_code(storage->factory, storage->gateway_code)) {
+        fprintf(stderr, "The factory image has no gateway code: this unit can't report to anybody.\n");
         return false;
     }
-    storage->boot = count_boot(storage, log);
+    if (!open_state(storage, options->state)) {
+        return false;
+    }
+    if (!power_up_count(storage->kv, &storage->boot)) {
+        posix_log(log, LOG_ERROR, TAG, "its starts can't be counted: settings are not kept either");
+    }
     return true;
 }
 

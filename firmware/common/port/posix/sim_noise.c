@@ -1,8 +1,5 @@
 #include "sim_noise.h"
 
-#define FNV_OFFSET 2166136261U /* FNV-1a, 32 bits */
-#define FNV_PRIME 16777619U
-
 uint32_t sim_hash(uint32_t seed, uint64_t number)
 {
     /* The finaliser of splitmix64: two seeds that differ in a bit have nothing in common. */
@@ -10,15 +7,6 @@ uint32_t sim_hash(uint32_t seed, uint64_t number)
     mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9U;
     mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBU;
     return (uint32_t)((mixed ^ (mixed >> 31)) >> 32);
-}
-
-uint32_t sim_seed(const char *text)
-{
-    uint32_t hash = FNV_OFFSET;
-    for (; *text != '\0'; text++) {
-        hash = (hash ^ (uint8_t)*text) * FNV_PRIME;
-    }
-    return hash;
 }
 
 static int64_t corner_micro(uint32_t seed, uint64_t number)

@@ -5,7 +5,6 @@
 #include <stdint.h>
 
 uint32_t sim_hash(uint32_t seed, uint64_t number);
-uint32_t sim_seed(const char *text); /* of a gateway's code */
 
 /* From -1000000 to 1000000, smooth: a new direction each `period_ms`. */
 int64_t sim_noise_micro(uint32_t seed, uint64_t at_ms, uint64_t period_ms);
