@@ -1,6 +1,8 @@
 """Real PostgreSQL and mosquitto for tests: own folders and ports, and the ways to break them."""
 
 import contextlib
+import functools
+import itertools
 import os
 import random
 import shutil
@@ -33,18 +35,24 @@ PORTS_OF_A_RANGE: Final = 3_000
 PORT_RANGES: Final = 4
 
 
+@functools.cache
+def ports_to_give() -> Iterator[int]:
+    """Each port of this process's range once, and then again: what was given may not listen yet."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
+    first = FIRST_PORT + number * PORTS_OF_A_RANGE
+    return itertools.cycle(random.sample(range(first, first + PORTS_OF_A_RANGE), PORTS_OF_A_RANGE))
+
+
 def free_port() -> int:
     """Below the ports that outgoing connections get: one of those could take it before its server starts.
 
     Test processes that run beside one another have a range each, for the same reason.
     """
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
-    first = FIRST_PORT + number * PORTS_OF_A_RANGE
-    while True:
-        port = random.randrange(first, first + PORTS_OF_A_RANGE)
+    for port in ports_to_give():
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("itertools.cycle has no end")
 
 
 def wait_until(true: Callable[[], Any], what: str, limit_s: float = START_LIMIT_S) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tds.environment import PORT_VARIABLES, ROOT
+from tds.environment import MORE_PORT_VARIABLES, PORT_VARIABLES, ROOT
 from tests.running import free_port, shared_folder
 
 READY_LIMIT_S: Final = 120.0
@@ -25,6 +25,8 @@ class Started:
         self.home = home
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TDS_", "DJANGO_"))}
         ports = {name: str(free_port()) for name, _default in PORT_VARIABLES.values()}
+        # "Those that follow" may be somebody else's.
+        ports |= {name: f"{free_port()} {free_port()}" for name in MORE_PORT_VARIABLES.values()}
         # One that is found by itself may be found by another home that starts at the same moment.
         ports["TDS_MQTT_SERVICES_PORT"] = str(free_port())
         self.environment = kept | ports | {"TDS_HOME": str(home)}
