@@ -18,6 +18,17 @@ from tds.heartbeat import Heartbeat
 from tds.identity.models import BrokerAccess, Certificate, ClaimCode, GatewayPassword, RevocationList
 from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage, SpoolState
 from tds.readings.models import DirtyHour, HourRollup, KeptSince, LedgerDropped, MendedHour, Reading, RollupState
+from tds.updates.models import (
+    Execution,
+    KnownBad,
+    LeftOut,
+    Release,
+    Rollout,
+    RolloutEvent,
+    RunningFirmware,
+    TrustSet,
+    Wave,
+)
 
 __all__ = [
     "ApiToken",
@@ -30,25 +41,34 @@ __all__ = [
     "DeviceMetric",
     "DirtyHour",
     "DiskSample",
+    "Execution",
     "Gateway",
     "GatewayPassword",
     "GatewayPresence",
     "Heartbeat",
     "HourRollup",
     "KeptSince",
+    "KnownBad",
     "LedgerDay",
     "LedgerDropped",
     "LedgerHour",
+    "LeftOut",
     "Membership",
     "MendedHour",
     "Metric",
     "QuarantineCount",
     "QuarantinedMessage",
     "Reading",
+    "Release",
     "RevocationList",
+    "Rollout",
+    "RolloutEvent",
     "RollupState",
+    "RunningFirmware",
     "Site",
     "SpoolState",
     "Tenant",
+    "TrustSet",
     "User",
+    "Wave",
 ]

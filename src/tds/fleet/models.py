@@ -28,6 +28,11 @@ def validate_register(value: float) -> None:
         raise ValidationError(_("The size of a register is a number above 0, at most 1e290."))
 
 
+def validate_time_zone_or_none(name: str) -> None:
+    if name:
+        validate_time_zone(name)
+
+
 class User(AbstractUser):
     """A person. `is_superuser` is the platform operator: `/admin/`, releases and unknown gateways."""
 
@@ -60,6 +65,11 @@ class Site(models.Model):
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="sites")
     name = models.CharField(_("name"), max_length=200)
+    time_zone = models.CharField(
+        _("time zone"), max_length=64, blank=True, default="", validators=[validate_time_zone_or_none]
+    )  # empty: the tenant's
+    # Sites that stand in for one another: of all their gateways one is updated at a time.
+    redundancy_group = models.CharField(_("redundancy group"), max_length=64, blank=True, default="")
 
     class Meta:
         ordering = ("name", "id")
@@ -278,6 +288,20 @@ class AuditAction(models.TextChoices):
     CA_ROOT_EXPORTED = "ca.root_exported", _("root's key exported")
     CA_ROOT_REMOVED = "ca.root_removed", _("root's key removed")
     CA_SERVER_ISSUED = "ca.server_issued", _("server certificate issued")
+    TRUST_SET_TAKEN = "trust.taken", _("trust set taken in")
+    RELEASE_UPLOADED = "release.uploaded", _("release uploaded")
+    RELEASE_PUBLISHED = "release.published", _("release published")
+    RELEASE_WITHDRAWN = "release.withdrawn", _("release withdrawn")
+    RELEASE_FORGIVEN = "release.forgiven", _("known failures forgiven")
+    ROLLOUT_STARTED = "rollout.started", _("rollout started")
+    ROLLOUT_PAUSED = "rollout.paused", _("rollout paused")
+    ROLLOUT_RESUMED = "rollout.resumed", _("rollout resumed")
+    ROLLOUT_CANCELED = "rollout.canceled", _("rollout canceled")
+    ROLLOUT_HALTED = "rollout.halted", _("rollout halted")
+    ROLLOUT_COMPLETED = "rollout.completed", _("rollout completed")
+    ROLLOUT_REPLACED = "rollout.replaced", _("rollout replaced")
+    UPDATE_RETRIED = "update.retried", _("update tried again")
+    UPDATE_CANCELED = "update.canceled", _("update of a gateway canceled")
 
 
 class AuditEntry(models.Model):
