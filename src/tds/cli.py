@@ -29,6 +29,8 @@ from tds.provision_command import provision
 from tds.quarantine_commands import quarantine_app
 from tds.readings_commands import readings_app
 from tds.simulator.command import simulate
+from tds.updates.releases.signing_commands import release_app
+from tds.updates.releases.trust_commands import trust_app
 
 app = typer.Typer(
     name="tds",
@@ -132,6 +134,8 @@ for name, group in (
     ("metric", metric_app),
     ("readings", readings_app),
     ("quarantine", quarantine_app),
+    ("release", release_app),
+    ("trust", trust_app),
 ):
     app.add_typer(group, name=name, callback=load_django)
 

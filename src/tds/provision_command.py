@@ -91,8 +91,10 @@ def _making(environment: "Environment", units: "tuple[Unit, ...]", given: str) -
     from tds.factory_broker import default_broker, doubts
     from tds.fleet.audit import COMMAND_LINE
     from tds.identity.authorities.folder import AuthorityFolder, FolderUnusableError
+    from tds.identity.authorities.keys import KeyUnusableError
     from tds.identity.factory import nvs, unit_cells
     from tds.identity.factory.provisioning import Making
+    from tds.updates.folders import UpdatesFolder, roots_text
 
     machine = socket.gethostname()
     try:
@@ -107,9 +109,10 @@ def _making(environment: "Environment", units: "tuple[Unit, ...]", given: str) -
     folder = AuthorityFolder(environment.ca_folder)
     try:
         trusted = frozenset(authority.name for authority in folder.devices(timezone.now()))
-        making = Making(folder.device(), folder.server_ca_pem(timezone.now()), broker, COMMAND_LINE, trusted)
+        roots = roots_text(UpdatesFolder(environment.home / "updates").roots())
+        making = Making(folder.device(), folder.server_ca_pem(timezone.now()), broker, COMMAND_LINE, trusted, roots)
         making.check_room()
-    except (FolderUnusableError, nvs.ImageTooLargeError) as error:
+    except (FolderUnusableError, nvs.ImageTooLargeError, KeyUnusableError) as error:
         fail(str(error))
     return making
 

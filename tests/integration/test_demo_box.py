@@ -53,6 +53,14 @@ def test_gateways_of_a_home_from_before_get_certificates_that_the_platform_knows
     assert box.stat().st_mode & 0o077 == 0
 
 
+def test_gateways_are_told_whom_to_believe_what_they_may_install(
+    box: Path, authorities: AuthorityFolder, gateways: list[Gateway]
+) -> None:
+    for roots in ("a" * 86, "a" * 86 + "," + "b" * 86):
+        demo_box.fill(box, authorities, gateways, NOW, roots)
+        assert {(box / code / demo_box.TRUST_ROOTS).read_text(encoding="ascii") for code in CODES} == {roots}
+
+
 def test_a_second_start_changes_nothing(box: Path, authorities: AuthorityFolder, gateways: list[Gateway]) -> None:
     demo_box.fill(box, authorities, gateways, NOW)
     before = {path: path.stat().st_mtime_ns for path in box.rglob("*")}

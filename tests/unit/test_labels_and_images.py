@@ -28,6 +28,7 @@ def facts(**changed: str) -> Facts:
         "wifi_ssid": "São João ☕",
         "wifi_password": "=doze palavras",
         "apn": "claro.com.br",
+        "trust_roots": "D" * 86,
     }
     return Facts(**(whole | changed))
 
@@ -69,7 +70,9 @@ def test_an_image_is_the_partition_that_a_chip_reads() -> None:
 
 
 def test_what_was_not_said_is_not_in_the_image() -> None:
-    found = nvs_reading.read(nvs.image(facts(apn="", wifi_ssid="", wifi_password="", family="", hardware="")))
+    found = nvs_reading.read(
+        nvs.image(facts(apn="", wifi_ssid="", wifi_password="", family="", hardware="", trust_roots=""))
+    )
     names = {key for _namespace, key in found}
     assert names == {"format", "gateway_code", "broker_uri", "server_ca", "device_cert", "device_key"}
 

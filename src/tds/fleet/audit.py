@@ -28,6 +28,9 @@ TENANT: Final = "tenant"
 PERSON: Final = "person"
 API_ACCESS: Final = "token"
 AUTHORITY: Final = "authority"
+TRUST_SET: Final = "trust set"
+RELEASE: Final = "release"
+ROLLOUT: Final = "rollout"
 BATCH: Final = 1_000  # entries a statement
 
 Detail = dict[str, str | int | None]

@@ -16,11 +16,15 @@ from tds.identity.issued import issuing
 from tds.identity.models import How
 from tds.simulator import credential
 
+TRUST_ROOTS: Final = "trust-roots.txt"  # as a factory image has them: whom a device believes what it may install
+
 # The simulator renews from two thirds of the lifetime. When it was off for so long that little is left, a start helps.
 MIN_LEFT: Final = 1 / 6  # of the lifetime
 
 
-def fill(box: Path, authorities: AuthorityFolder, gateways: Iterable[Gateway], now: datetime) -> None:
+def fill(
+    box: Path, authorities: AuthorityFolder, gateways: Iterable[Gateway], now: datetime, trust_roots: str = ""
+) -> None:
     """Have a folder for each gateway, with what it comes in with. Raises FolderUnusableError, OSError."""
     device, server_ca = authorities.device(), authorities.server_ca_pem(now)
     box.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -29,6 +33,8 @@ def fill(box: Path, authorities: AuthorityFolder, gateways: Iterable[Gateway], n
         folder.mkdir(mode=0o700, exist_ok=True)
         if not _holds(folder / credential.CA_FILE, server_ca):
             keys.write_public(folder / credential.CA_FILE, server_ca)
+        if trust_roots and not _holds(folder / TRUST_ROOTS, trust_roots.encode()):
+            keys.write_public(folder / TRUST_ROOTS, trust_roots.encode())
         if _is_for_us_to_make(gateway) and not _will_do(box, gateway, device, now):
             key = keys.new_key()
             certificate = issuing.issue(device, gateway, key.public_key(), How.FACTORY, now=now)

@@ -18,11 +18,23 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from tds.environment import kept_secret
+from tds.environment import Mode, kept_secret
 from tds.identity.access import reached
 from tds.identity.authorities.folder import AuthorityFolder, FolderUnusableError
-from tds.local.prepared import ADMIN, ADMIN_SECRET, ADMIN_SECRET_BYTES, DEMO, DEMO_BOX, DEMO_FAMILIES, DEMO_GATEWAYS
+from tds.identity.authorities.keys import KeyUnusableError
+from tds.local.prepared import (
+    ADMIN,
+    ADMIN_SECRET,
+    ADMIN_SECRET_BYTES,
+    DEMO,
+    DEMO_BOX,
+    DEMO_FAMILIES,
+    DEMO_GATEWAYS,
+    RELEASE_KEYS,
+)
 from tds.processes import broker_name
+from tds.updates.folders import UpdatesFolder, roots_text
+from tds.updates.signed.refusal import DocumentRefusedError
 
 
 def migrate() -> None:
@@ -91,7 +103,17 @@ def fill_demo_box() -> None:
     authorities = AuthorityFolder(settings.ENV.ca_folder)
     if authorities.exists():
         gateways = Gateway.objects.filter(tenant__slug=DEMO, code__in=DEMO_GATEWAYS).order_by("code")
-        demo_box.fill(settings.ENV.home / DEMO_BOX, authorities, gateways, datetime.now(UTC))
+        roots = UpdatesFolder(settings.ENV.home / "updates").roots()
+        demo_box.fill(settings.ENV.home / DEMO_BOX, authorities, gateways, datetime.now(UTC), roots_text(roots))
+
+
+def ensure_desk_keys() -> None:
+    """On a desk releases can be signed and rolled out without a ceremony. Production is asked to hold one."""
+    from tds.updates.releases import trust_sets
+
+    if settings.ENV.mode is Mode.DEVELOPMENT:
+        home = settings.ENV.home
+        trust_sets.ensure_desk(home / RELEASE_KEYS, UpdatesFolder(home / "updates"), datetime.now(UTC))
 
 
 def expect_brokers() -> None:
@@ -113,12 +135,13 @@ def main() -> None:
     expect_brokers()
     with transaction.atomic():
         ensure_admin()
-        if options.demo:
-            ensure_demo()
-            try:
+        try:
+            ensure_desk_keys()
+            if options.demo:
+                ensure_demo()
                 fill_demo_box()
-            except FolderUnusableError as error:
-                sys.exit(str(error))
+        except (FolderUnusableError, KeyUnusableError, DocumentRefusedError) as error:
+            sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@
 
 static const struct {
     const char *key, *file;
-} s_files[] = {{"server_ca", "ca.pem"}, {"device_cert", "gateway.crt"}, {"device_key", "gateway.key"}};
+} s_files[] = {{"server_ca", "ca.pem"},
+               {"device_cert", "gateway.crt"},
+               {"device_key", "gateway.key"},
+               {"trust_roots", "trust-roots.txt"}};
 
 static kv_status_t give(const void *value, size_t len, void *out, size_t cap_bytes, size_t *len_bytes)
 {

@@ -24,6 +24,7 @@ FACTORY_PARTITION_BYTES: Final = 0x6000
 NAMESPACE: Final = "tds_factory"
 FORMAT: Final = 1  # goes up when a firmware would misread the keys
 MAX_KEY_CHARS: Final = 15
+MAX_ROOTS_CHARS: Final = 173  # two points of P-256 in base64url, and a comma
 # Of a string with its end: it may not pass from one page to the next. NVS allows 4,000; the library leaves one entry of
 # each page unused.
 MAX_TEXT_BYTES: Final = 3_968
@@ -47,6 +48,7 @@ class Facts:
     wifi_ssid: str = ""
     wifi_password: str = field(default="", repr=False)
     apn: str = ""
+    trust_roots: str = ""  # whom it believes what it may install: docs/firmware-updates.md
 
 
 KEYS: Final = (
@@ -60,6 +62,7 @@ KEYS: Final = (
     "server_ca",
     "device_cert",
     "device_key",
+    "trust_roots",
 )
 
 
@@ -72,6 +75,7 @@ def check_room(server_ca: str, issuer_pem: str) -> None:
         "wifi_ssid": "s" * 32,
         "wifi_password": "p" * 64,
         "apn": "a" * 64,
+        "trust_roots": "r" * MAX_ROOTS_CHARS,
     }
     image(Facts("c" * 64, "b" * 300, server_ca, own_pem + issuer_pem, "k" * 512, **longest))
 

@@ -61,6 +61,7 @@ class Making:
     broker: str  # for rows that name none
     by: str  # for the audit trail
     trusted: frozenset[str]  # names of the device authorities whose gateways are let in
+    trust_roots: str = ""  # whom units believe what they may install
 
     def check_room(self) -> None:
         """Raises ImageTooLargeError: before the first certificate is given, and not at the first image."""
@@ -159,7 +160,7 @@ def still_good(serials: Collection[str], *, now: datetime) -> set[str]:
 
 
 def _make(unit: Unit, own: Credentials, box: Box, making: Making) -> Entry:
-    order = Order(unit, unit.broker or making.broker, making.server_ca, own)
+    order = Order(unit, unit.broker or making.broker, making.server_ca, own, making.trust_roots)
     return _entry(order, unit_folder.write(box.path, order))
 
 
@@ -167,7 +168,7 @@ def _keep(unit: Unit, box: Box, making: Making, outcome: Outcome) -> Entry:
     own = unit_folder.read(box.path, unit.code)
     if own is None:
         raise BoxRefusedError(f"{box.path / unit.code} was changed during the run; leave the box alone, and run again.")
-    order = Order(unit, unit.broker or making.broker, making.server_ca, own)
+    order = Order(unit, unit.broker or making.broker, making.server_ca, own, making.trust_roots)
     image_sha256, anew = unit_folder.mend(box.path, order)
     outcome.kept += 1
     outcome.brought_up_to_date += anew

@@ -57,6 +57,7 @@ class Order:
     broker: str
     server_ca: bytes
     credentials: Credentials
+    trust_roots: str = ""
 
 
 class State(StrEnum):
@@ -104,6 +105,7 @@ def image(order: Order) -> bytes:
             wifi_ssid=unit.wifi_ssid,
             wifi_password=unit.wifi_password,
             apn=unit.apn,
+            trust_roots=order.trust_roots,
         )
     )
 
