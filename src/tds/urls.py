@@ -25,6 +25,8 @@ urlpatterns = [
     path("metrics", health.metrics, name="metrics"),
     path("tds_new/telemetria/", include("tds.dashboard.urls")),
     path("tds_new/gateways/", include("tds.dashboard.gateway_urls")),
+    path("tds_new/atualizacoes/", include("tds.dashboard.updates.urls")),
+    path("tds_new/versoes/", include("tds.dashboard.updates.release_urls")),
     path("accounts/email/", no_mail),
     path("accounts/password/reset/", no_mail),
     path("accounts/", include("allauth.account.urls")),

@@ -1,0 +1,1 @@
+"""Pages of firmware updates: releases, rollouts, and what people do to them."""

@@ -1,0 +1,32 @@
+"""An image comes in by the page: bounded while it comes, and on disk and not in memory."""
+
+from typing import Any, Final
+
+from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
+from django.http import HttpRequest
+
+from tds.updates.releases.chips import MAX_IMAGE_BYTES
+
+FORM_BYTES: Final = 65_536  # of a request beside its image: the manifest, the notes, and what divides the parts
+
+
+class BoundedUploadHandler(TemporaryFileUploadHandler):
+    """Reads no further than an image may be long; the view then finds `too_large` set."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__(request)
+        self.received = 0
+        self.too_large = False
+
+    def handle_raw_input(self, input_data: Any, META: Any, content_length: int, *args: Any, **more: Any) -> None:  # noqa: N803  # Django's own name
+        if content_length > MAX_IMAGE_BYTES + FORM_BYTES:
+            self.too_large = True
+            raise StopUpload(connection_reset=True)
+        super().handle_raw_input(input_data, META, content_length, *args, **more)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
+        self.received += len(raw_data)
+        if self.received > MAX_IMAGE_BYTES:
+            self.too_large = True
+            raise StopUpload(connection_reset=True)
+        return super().receive_data_chunk(raw_data, start)
