@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import json
+import os
+import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
@@ -149,8 +151,15 @@ class PrivateKey:
 
 def load_or_make(path: Path) -> PrivateKey:
     """The key of that file, which is made when it is missing. Raises KeyUnusableError, OSError."""
-    with contextlib.suppress(FileNotFoundError):
-        path.lstat()
-        return PrivateKey.load(path)
-    PrivateKey.new().save(path)
-    return PrivateKey.load(path)  # two may have made one at once: the one that stayed is everybody's
+    if not os.path.lexists(path):
+        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        write_private(draft, pem(new_key()))
+        with contextlib.suppress(FileExistsError):  # another process was first: its key is everybody's
+            os.link(draft, path)
+        draft.unlink()
+    key = PrivateKey.load(path)
+    public = path.with_suffix(PUBLIC_SUFFIX)
+    if not public.exists():
+        write_public(public, key.public.pem())
+    return key

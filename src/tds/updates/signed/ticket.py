@@ -15,7 +15,7 @@ from tds.updates.signed.trust import TrustSet, Use
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    execution_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    execution_id: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
     gateway_code: Annotated[str, Meta(pattern=CODE_PATTERN)]
     manifest_sha256: Hash
     seq: Annotated[int, Meta(ge=1, le=claims.MAX_SEQ)]
