@@ -49,6 +49,7 @@ typedef struct {
 } esp_mqtt_error_codes_t;
 
 typedef struct {
+    esp_mqtt_client_handle_t client;
     char *data;
     int data_len, total_data_len, current_data_offset;
     char *topic;
