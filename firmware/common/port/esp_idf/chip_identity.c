@@ -30,9 +30,10 @@ static const char *s_gateway_code;
 static SemaphoreHandle_t s_lock;
 static StaticSemaphore_t s_lock_memory;
 static chip_pair_t s_pair;
-static pair_validity_t s_validity;
+static pair_times_t s_times[2]; /* by pair_t */
 static bool s_usable;
-static atomic_bool s_renewed;  /* a new pair waits in NVS to be taken into use */
+static atomic_int s_wanted;    /* a pair_t: of those that are there */
+static atomic_bool s_to_load;  /* another one is to be taken into use */
 static atomic_bool s_renewing; /* its task runs */
 
 static bool read_text(const port_kv_t *kv, const char *key, char *out, size_t cap_bytes)
@@ -46,17 +47,24 @@ static bool read_text(const port_kv_t *kv, const char *key, char *out, size_t ca
     return true;
 }
 
+static pair_times_t times_of(const pair_validity_t *validity)
+{
+    return (pair_times_t){validity->not_before_unix_s, validity->not_after_unix_s};
+}
+
 static bool load_factory_pair(void)
 {
+    pair_validity_t validity;
     const bool there = read_text(s_factory, "device_key", s_pair.key, sizeof(s_pair.key)) &&
                        read_text(s_factory, "device_cert", s_pair.certificate, sizeof(s_pair.certificate));
-    if (!there || !mbedtls_pair_read(s_pair.key, s_pair.certificate, &s_validity)) {
+    if (!there || !mbedtls_pair_read(s_pair.key, s_pair.certificate, &validity)) {
         chip_log.write(NULL, LOG_ERROR, TAG, "The factory's key and certificate can't be used.");
         return false;
     }
     if (!mbedtls_pair_is_of(s_pair.certificate, s_gateway_code)) {
         chip_log.write(NULL, LOG_WARNING, TAG, "The factory's certificate is of another gateway.");
     }
+    s_times[PAIR_FACTORY] = times_of(&validity);
     return true;
 }
 
@@ -72,12 +80,12 @@ static bool take_renewed_pair(const char *both, size_t len_bytes, bool has_facto
         chip_log.write(NULL, LOG_ERROR, TAG, "The renewed certificate can't be used; the factory's is.");
         return false;
     }
-    if (has_factory && validity.not_before_unix_s < s_validity.not_before_unix_s) {
+    if (has_factory && validity.not_before_unix_s < s_times[PAIR_FACTORY].not_before_unix_s) {
         return false;
     }
     memcpy(s_pair.key, both, key_len + 1);
     memcpy(s_pair.certificate, certificate, len_bytes - key_len); /* with the NUL that stands behind it */
-    s_validity = validity;
+    s_times[PAIR_RENEWED] = times_of(&validity);
     return true;
 }
 
@@ -102,26 +110,31 @@ static bool load_renewed_pair(bool has_factory)
 static void load(void)
 {
     (void)xSemaphoreTake(s_lock, portMAX_DELAY);
-    s_validity = (pair_validity_t){0};
     const bool has_factory = load_factory_pair();
-    s_usable = load_renewed_pair(has_factory) || has_factory;
+    s_usable = (has_factory && atomic_load(&s_wanted) == PAIR_FACTORY) || load_renewed_pair(has_factory) || has_factory;
     (void)xSemaphoreGive(s_lock);
 }
 
 const chip_pair_t *chip_identity_pair(void)
 {
-    if (atomic_exchange(&s_renewed, false)) {
+    if (atomic_exchange(&s_to_load, false)) {
         load();
     }
     return s_usable && chip_tls_is_pinned() ? &s_pair : NULL;
 }
 
-static bool validity(void *ctx, int64_t *not_before_unix_s, int64_t *not_after_unix_s)
+static bool validity(void *ctx, pair_t pair, pair_times_t *out)
 {
     (void)ctx;
-    *not_before_unix_s = s_validity.not_before_unix_s;
-    *not_after_unix_s = s_validity.not_after_unix_s;
-    return s_usable;
+    *out = s_times[pair];
+    return pair_is_there(out);
+}
+
+static void use(void *ctx, pair_t pair)
+{
+    (void)ctx;
+    atomic_store(&s_wanted, (int)pair);
+    atomic_store(&s_to_load, true);
 }
 
 static bool keep(chip_renewal_t *renewal)
@@ -144,7 +157,7 @@ static void run(void *ctx)
     if (event.renewal.ok) {
         event.renewal.not_before_unix_s = renewal->validity.not_before_unix_s;
         event.renewal.not_after_unix_s = renewal->validity.not_after_unix_s;
-        atomic_store(&s_renewed, true);
+        use(NULL, PAIR_RENEWED);
     }
     event.renewal.retry_after_s = renewal->retry_after_s;
     mbedtls_platform_zeroize(renewal, sizeof(*renewal)); /* the key is in NVS now, and nowhere else */
@@ -175,7 +188,7 @@ static void renew(void *ctx, const char *url, const char *gateway_code)
         failed(renewal);
         return;
     }
-    (void)snprintf(renewal->url, sizeof(renewal->url), "%s" CHIP_RENEWAL_PATH, url);
+    (void)snprintf(renewal->url, sizeof(renewal->url), "%s" EST_PATH, url);
     (void)snprintf(renewal->gateway_code, sizeof(renewal->gateway_code), "%s", gateway_code);
     (void)xSemaphoreTake(s_lock, portMAX_DELAY);
     renewal->present = s_pair;
@@ -204,9 +217,13 @@ void chip_identity_init(port_identity_t *port, const port_kv_t *kv, const port_k
     s_gateway_code = gateway_code;
     s_lock = xSemaphoreCreateMutexStatic(&s_lock_memory);
     pin_authorities();
+    memset(s_times, 0, sizeof(s_times));
+    atomic_store(&s_wanted, PAIR_RENEWED);
     load();
-    if (s_usable) {
-        chip_clock_not_before(s_validity.not_before_unix_s);
+    for (size_t i = 0; i < sizeof(s_times) / sizeof(s_times[0]); i++) {
+        if (pair_is_there(&s_times[i])) {
+            chip_clock_not_before(s_times[i].not_before_unix_s);
+        }
     }
-    *port = (port_identity_t){.validity = validity, .renew = renew};
+    *port = (port_identity_t){.validity = validity, .use = use, .renew = renew};
 }

@@ -16,6 +16,6 @@ typedef struct {
 /* `gateway_code` stays the caller's. */
 void chip_identity_init(port_identity_t *port, const port_kv_t *kv, const port_kv_t *factory, const char *gateway_code);
 
-/* The pair to connect with; NULL: there is none, or no authority is pinned. A renewed one is taken into use by this
- * call: nobody may still read what the last call gave. */
+/* The pair to connect with; NULL: there is none, or no authority is pinned. One that was renewed, or that
+ * is to be used instead, is taken into use by this call: nobody may still read what the last call gave. */
 const chip_pair_t *chip_identity_pair(void);

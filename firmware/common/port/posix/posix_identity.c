@@ -65,18 +65,26 @@ static bool is_later(const posix_pair_t *one, const posix_pair_t *other)
            begins > other_begins;
 }
 
+static void note_times(posix_identity_t *identity, pair_t pair)
+{
+    pair_times_t *times = &identity->times[pair];
+    *times = (pair_times_t){0};
+    (void)posix_pair_validity(&identity->pair, &times->not_before_unix_s, &times->not_after_unix_s);
+}
+
+/* The pair that is wanted, or else the one that is there. */
 static void load_pair(posix_identity_t *identity)
 {
     posix_pair_t renewed = {0};
     posix_pair_free(&identity->pair);
-    identity->renewed = false;
     bool has_factory = read_factory_pair(identity, &identity->pair);
     if (!has_factory) {
         posix_log(identity->log, LOG_ERROR, TAG, "the factory's key and certificate can't be used");
     } else if (!posix_pair_is_of(&identity->pair, identity->code)) {
         posix_log(identity->log, LOG_WARNING, TAG, "the factory's certificate is of another gateway");
     }
-    if (!read_renewed_pair(identity, &renewed)) {
+    note_times(identity, PAIR_FACTORY);
+    if ((has_factory && identity->wanted == PAIR_FACTORY) || !read_renewed_pair(identity, &renewed)) {
         return;
     }
     if (has_factory && is_later(&identity->pair, &renewed)) {
@@ -85,13 +93,21 @@ static void load_pair(posix_identity_t *identity)
     }
     posix_pair_free(&identity->pair);
     identity->pair = renewed;
-    identity->renewed = true;
+    note_times(identity, PAIR_RENEWED);
 }
 
-static bool validity(void *ctx, int64_t *not_before_unix_s, int64_t *not_after_unix_s)
+static void use(void *ctx, pair_t pair)
+{
+    posix_identity_t *identity = ctx;
+    identity->wanted = pair;
+    load_pair(identity);
+}
+
+static bool validity(void *ctx, pair_t pair, pair_times_t *out)
 {
     const posix_identity_t *identity = ctx;
-    return posix_pair_validity(&identity->pair, not_before_unix_s, not_after_unix_s);
+    *out = identity->times[pair];
+    return pair_is_there(out);
 }
 
 static void say_done(posix_identity_t *identity, event_t event)
@@ -156,7 +172,7 @@ static void finish(posix_identity_t *identity)
                                              .not_after_unix_s = identity->est->not_after_unix_s}});
     posix_est_free(identity->est); /* before the pair goes that it was made with */
     identity->est = NULL;
-    load_pair(identity);
+    use(identity, PAIR_RENEWED);
 }
 
 static void watch(void *ctx, uint64_t now_ms, posix_watch_t *watch)
@@ -200,8 +216,8 @@ static bool take(void *ctx, event_t *out)
 void posix_identity_init(posix_identity_t *identity, const port_log_t *log, const posix_clock_t *clock,
                          const port_kv_t *factory, const port_kv_t *kv, const char *gateway_code)
 {
-    *identity = (posix_identity_t){.log = log, .clock = clock, .factory = factory, .kv = kv};
-    identity->port = (port_identity_t){.ctx = identity, .validity = validity, .renew = renew};
+    *identity = (posix_identity_t){.log = log, .clock = clock, .factory = factory, .kv = kv, .wanted = PAIR_RENEWED};
+    identity->port = (port_identity_t){.ctx = identity, .validity = validity, .use = use, .renew = renew};
     strncpy(identity->code, gateway_code, CODE_MAX_CHARS);
     size_t len = 0;
     char *authorities = read_text(factory, "server_ca", &len);

@@ -19,7 +19,8 @@ typedef struct {
     char code[CODE_MAX_CHARS + 1];
     posix_pair_t pair;
     STACK_OF(X509) * pinned;
-    bool renewed;     /* the pair in use is */
+    pair_t wanted; /* of those that are there */
+    pair_times_t times[2];
     posix_est_t *est; /* NULL: no renewal is under way */
     bool has_event;
     event_t event;
