@@ -13,8 +13,9 @@ typedef struct {
     /* Ends the connection with DISCONNECT where it can, behind what was published; the will is not published. No event
      * of this connection follows, also none that waits already. */
     void (*close)(void *ctx);
-    /* QoS 1. EVENT_MQTT_ACKED with the token follows, or the connection ends. False: it could not be taken; the
-     * caller's time-out sees to it. */
+    /* QoS 1. EVENT_MQTT_ACKED with the token follows, or the connection ends. What the broker said at CONNACK that it
+     * takes none of is not sent: it is refused here, with ack.local. False: it could not be taken; the caller's
+     * time-out sees to it. */
     bool (*publish)(void *ctx, const char *topic, const char *payload, uint16_t len_bytes, bool retain, uint16_t token);
     bool (*subscribe)(void *ctx, const char *topic);
 } port_mqtt_t;

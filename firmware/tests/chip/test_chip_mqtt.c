@@ -9,9 +9,13 @@
 
 #include <cmocka.h>
 
+#include "chip_events.h"
 #include "chip_mqtt_client.h"
 #include "freertos/semphr.h"
 #include "freertos/task.h"
+
+#define PACKET_TOO_LARGE 0x95
+#define QUOTA_EXCEEDED 0x97
 
 static TaskFunction_t s_keeper;
 static jmp_buf s_idle;
@@ -21,7 +25,11 @@ static struct {
     uint32_t connection;
     int wait_ran_out; /* so often the keeper's wait ends by time */
     TickType_t wait;
-    bool fails, refuses;
+    bool fails, refuses, has_no_memory;
+    chip_mqtt_limits_t limits;
+    int posted;
+    bool queue_is_full;
+    event_t event; /* the last that was posted */
     void (*while_it_begins)(void);
     void (*while_somebody_waits)(void);
 } s_client;
@@ -98,6 +106,22 @@ void chip_mqtt_client_end(esp_mqtt_client_handle_t client)
     s_client.ended++;
 }
 
+chip_mqtt_limits_t chip_mqtt_client_limits(void)
+{
+    return s_client.limits;
+}
+
+bool chip_events_post_of(uint32_t connection, const event_t *event)
+{
+    assert_int_equal(connection, s_client.connection);
+    if (s_client.queue_is_full) {
+        return false;
+    }
+    s_client.posted++;
+    s_client.event = *event;
+    return true;
+}
+
 int esp_mqtt_client_enqueue(esp_mqtt_client_handle_t client, const char *topic, const char *data, int len, int qos,
                             int retain, bool store)
 {
@@ -105,6 +129,9 @@ int esp_mqtt_client_enqueue(esp_mqtt_client_handle_t client, const char *topic, 
     assert_ptr_equal(client, &s_client);
     assert_int_equal(qos, 1);
     assert_true(store);
+    if (s_client.has_no_memory) {
+        return -1;
+    }
     s_client.next_id++;
     return s_client.next_id;
 }
@@ -142,9 +169,27 @@ static uint16_t acknowledged(int msg_id)
     return chip_mqtt_accepts(s_client.connection, &event) ? event.ack.token : 0;
 }
 
+static bool publish_bytes(uint16_t token, uint16_t len_bytes)
+{
+    static const char PAYLOAD[200];
+    assert_true(len_bytes <= sizeof(PAYLOAD));
+    return s_mqtt.publish(s_mqtt.ctx, "t", PAYLOAD, len_bytes, false, token);
+}
+
 static bool publish(uint16_t token)
 {
-    return s_mqtt.publish(s_mqtt.ctx, "t", "p", 1, false, token);
+    return publish_bytes(token, 1);
+}
+
+/* The last that was published was not handed to the client, and the loop hears so. */
+static void assert_refused(uint16_t token, uint8_t reason)
+{
+    assert_int_equal(s_client.event.type, EVENT_MQTT_ACKED);
+    assert_int_equal(s_client.event.ack.reason, reason);
+    assert_true(s_client.event.ack.local); /* the broker said nothing */
+    event_t event = s_client.event;
+    assert_true(chip_mqtt_accepts(s_client.connection, &event));
+    assert_int_equal(event.ack.token, token);
 }
 
 static uint32_t s_last; /* the number of the connection before the test's first */
@@ -158,6 +203,7 @@ static int begin(void **state)
     s_client.fails = false;
     run_keeper();
     memset(&s_client, 0, sizeof(s_client));
+    s_client.limits = (chip_mqtt_limits_t){.packet_max_bytes = UINT32_MAX, .on_their_way_max = UINT16_MAX};
     while (!comes(EVENT_MQTT_CLOSED, s_last)) {
         s_last++;
     }
@@ -198,13 +244,74 @@ static void no_more_is_taken_than_can_be_told_apart_and_places_come_back(void **
 {
     (void)state;
     go_online();
-    uint16_t taken = 0;
-    while (publish((uint16_t)(taken + 1))) {
-        taken++;
+    uint16_t tried = 0;
+    while (s_client.posted == 0) {
+        tried++;
+        assert_true(publish(tried));
     }
-    assert_true(taken > SENDER_IN_FLIGHT);
+    assert_refused(tried, QUOTA_EXCEEDED);
+    assert_true(s_client.next_id > SENDER_IN_FLIGHT);
     assert_int_equal(acknowledged(1), 1);
     assert_true(publish(100));
+    assert_int_equal(s_client.posted, 1);
+}
+
+/* PUBLISH, QoS 1: 3 bytes of topic, 2 of identifier, 1 of no properties, and 2 before them, or 3 from 128 on. */
+static void what_is_larger_than_the_broker_takes_is_refused_as_too_large_and_costs_no_connection(void **state)
+{
+    (void)state;
+    go_online();
+    s_client.limits.packet_max_bytes = 100;
+    assert_true(publish_bytes(7, 92));
+    assert_int_equal(s_client.next_id, 1);
+    assert_true(publish_bytes(8, 93));
+    assert_int_equal(s_client.next_id, 1);
+    assert_refused(8, PACKET_TOO_LARGE);
+    s_client.limits.packet_max_bytes = 160;
+    assert_true(publish_bytes(9, 151));
+    assert_int_equal(s_client.next_id, 2);
+    assert_true(publish_bytes(10, 152));
+    assert_int_equal(s_client.next_id, 2);
+    assert_refused(10, PACKET_TOO_LARGE);
+}
+
+static void what_the_client_has_no_memory_for_is_told_and_not_blamed_for_what_it_is(void **state)
+{
+    (void)state;
+    go_online();
+    s_client.has_no_memory = true;
+    assert_true(publish(7));
+    assert_refused(7, QUOTA_EXCEEDED);
+    s_client.has_no_memory = false;
+    s_client.posted = 0;
+    for (uint16_t token = 1; token <= SENDER_IN_FLIGHT; token++) { /* it took no place */
+        assert_true(publish(token));
+    }
+    assert_int_equal(s_client.posted, 0);
+}
+
+static void no_more_is_on_its_way_than_the_broker_takes_at_once(void **state)
+{
+    (void)state;
+    go_online();
+    s_client.limits.on_their_way_max = 2;
+    assert_true(publish(11));
+    assert_true(publish(12));
+    assert_true(publish(13));
+    assert_refused(13, QUOTA_EXCEEDED);
+    assert_int_equal(s_client.next_id, 2);
+    assert_int_equal(acknowledged(1), 11);
+    assert_true(publish(14));
+    assert_int_equal(s_client.next_id, 3);
+}
+
+static void a_refusal_that_can_not_be_told_is_no_publish(void **state)
+{
+    (void)state;
+    go_online();
+    s_client.queue_is_full = true;
+    s_client.limits.packet_max_bytes = 1;
+    assert_false(publish(7));
 }
 
 static void what_a_former_connection_still_says_counts_for_nothing(void **state)
@@ -363,6 +470,11 @@ int main(void)
         cmocka_unit_test_setup(nothing_is_published_before_the_broker_answered, begin),
         cmocka_unit_test_setup(an_acknowledgement_finds_its_token_once, begin),
         cmocka_unit_test_setup(no_more_is_taken_than_can_be_told_apart_and_places_come_back, begin),
+        cmocka_unit_test_setup(what_is_larger_than_the_broker_takes_is_refused_as_too_large_and_costs_no_connection,
+                               begin),
+        cmocka_unit_test_setup(what_the_client_has_no_memory_for_is_told_and_not_blamed_for_what_it_is, begin),
+        cmocka_unit_test_setup(no_more_is_on_its_way_than_the_broker_takes_at_once, begin),
+        cmocka_unit_test_setup(a_refusal_that_can_not_be_told_is_no_publish, begin),
         cmocka_unit_test_setup(what_a_former_connection_still_says_counts_for_nothing, begin),
         cmocka_unit_test_setup(after_its_end_nothing_is_published, begin),
         cmocka_unit_test_setup(the_former_client_is_ended_before_the_next_begins_and_only_once, begin),

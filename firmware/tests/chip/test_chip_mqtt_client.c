@@ -18,6 +18,10 @@
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
 #include "mbedtls/ssl.h"
+#include "mqtt_client_priv.h"
+
+static mqtt5_config_storage_t s_connack;
+static struct esp_mqtt_client s_client = {.mqtt5_config = &s_connack};
 
 static struct {
     esp_event_handler_t handler;
@@ -28,7 +32,7 @@ static struct {
 
 static esp_mqtt_client_handle_t a_client(void)
 {
-    return (esp_mqtt_client_handle_t)(uintptr_t)&s_heard;
+    return &s_client;
 }
 
 static void says(esp_mqtt_event_id_t id, esp_mqtt_event_t *event)
@@ -131,6 +135,7 @@ static int begin(void **state)
     (void)state;
     const app_mqtt_options_t options = {.host = "broker", .port = 1883, .client_id = "GW-1"};
     memset(&s_heard, 0, sizeof(s_heard));
+    memset(&s_connack, 0, sizeof(s_connack));
     assert_ptr_equal(chip_mqtt_client_begin(3, &options), a_client());
     return 0;
 }
@@ -175,12 +180,32 @@ static void of_a_command_in_pieces_only_the_first_is_told(void **state)
     assert_int_equal(s_heard.whole_bytes, 10);
 }
 
+static void connack(uint32_t packet_max_bytes, uint16_t receive_maximum)
+{
+    s_connack.server_resp_property_info.maximum_packet_size = packet_max_bytes;
+    s_connack.server_resp_property_info.receive_maximum = receive_maximum;
+    esp_mqtt_event_t event = {.client = a_client()};
+    says(MQTT_EVENT_CONNECTED, &event);
+}
+
+static void what_the_broker_takes_is_as_its_connack_says(void **state)
+{
+    (void)state;
+    connack(2000, 20);
+    assert_int_equal(chip_mqtt_client_limits().packet_max_bytes, 2000);
+    assert_int_equal(chip_mqtt_client_limits().on_their_way_max, 20);
+    connack(0, 65535); /* of the next connection, which says nothing of it */
+    assert_int_equal(chip_mqtt_client_limits().packet_max_bytes, UINT32_MAX);
+    assert_int_equal(chip_mqtt_client_limits().on_their_way_max, 65535);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_refused_suback_does_not_leave_the_device_deaf, begin),
         cmocka_unit_test_setup(a_topic_that_is_granted_is_not_asked_for_again, begin),
         cmocka_unit_test_setup(of_a_command_in_pieces_only_the_first_is_told, begin),
+        cmocka_unit_test_setup(what_the_broker_takes_is_as_its_connack_says, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,12 +19,13 @@
 #define LEAF 1
 #define ROOT 3
 
-static const char *s_answer;
+static const char *s_answer, *s_retry_after;
+static esp_http_client_config_t s_config;
 static chip_renewal_t s_renewal;
 
 esp_http_client_handle_t esp_http_client_init(const esp_http_client_config_t *config)
 {
-    (void)config;
+    s_config = *config;
     return (esp_http_client_handle_t)(uintptr_t)&s_answer;
 }
 
@@ -46,16 +47,32 @@ int esp_http_client_write(esp_http_client_handle_t client, const char *buffer, i
     return len;
 }
 
+static void has_header(const char *key, const char *value)
+{
+    char key_text[32], value_text[32];
+    (void)snprintf(key_text, sizeof(key_text), "%s", key);
+    (void)snprintf(value_text, sizeof(value_text), "%s", value);
+    esp_http_client_event_t event = {.event_id = HTTP_EVENT_ON_HEADER,
+                                     .user_data = s_config.user_data,
+                                     .header_key = key_text,
+                                     .header_value = value_text};
+    assert_int_equal(s_config.event_handler(&event), ESP_OK);
+}
+
 int64_t esp_http_client_fetch_headers(esp_http_client_handle_t client)
 {
     (void)client;
+    has_header("Content-Length", "4");
+    if (s_retry_after != NULL) {
+        has_header("retry-after", s_retry_after); /* names of headers have no case */
+    }
     return 0;
 }
 
 int esp_http_client_get_status_code(esp_http_client_handle_t client)
 {
     (void)client;
-    return 200;
+    return s_retry_after != NULL ? 429 : 200;
 }
 
 int esp_http_client_read_response(esp_http_client_handle_t client, char *buffer, int len)
@@ -178,6 +195,20 @@ static void authorities_without_our_certificate_are_no_renewal(void **state)
     assert_false(renew("junk"));
 }
 
+static void a_server_that_says_when_to_come_again_is_heard(void **state)
+{
+    (void)state;
+    s_retry_after = "70";
+    assert_false(renew("Later."));
+    assert_int_equal(s_renewal.retry_after_s, 70);
+    s_retry_after = "4294967297";
+    assert_false(renew("Later."));
+    assert_int_equal(s_renewal.retry_after_s, 86400);
+    s_retry_after = NULL;
+    assert_false(renew("Not at all."));
+    assert_int_equal(s_renewal.retry_after_s, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +217,7 @@ int main(void)
         cmocka_unit_test(a_certificate_that_signed_none_of_ours_is_left_out),
         cmocka_unit_test(a_chain_without_an_end_is_cut),
         cmocka_unit_test(authorities_without_our_certificate_are_no_renewal),
+        cmocka_unit_test(a_server_that_says_when_to_come_again_is_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "chip_events.h"
 #include "chip_mqtt_client.h"
 #include "freertos/FreeRTOS.h"
 #include "freertos/semphr.h"
@@ -16,13 +17,19 @@
 #define SETTLE_MAX_MS 500        /* from a connection's CONNACK to the end of the keeper's look at its begin */
 #define SUBSCRIBE_AGAIN_MS 60000 /* after a topic was refused; the connection is good for all else */
 
+/* Reasons of a PUBACK, MQTT 5, 3.4.2.1. */
+#define PACKET_TOO_LARGE 0x95
+#define QUOTA_EXCEEDED 0x97
+
 /* What the device's task knows; nobody else looks at it. */
 static uint32_t s_connection; /* counted up by connect() and close(): events of another one are of the past */
 static bool s_online;
-static struct {
+typedef struct {
     int msg_id; /* esp-mqtt's; 0: free */
     uint16_t token;
-} s_on_its_way[ON_ITS_WAY];
+} on_its_way_t;
+
+static on_its_way_t s_on_its_way[ON_ITS_WAY];
 
 /* What it wants, handed to the keeper. */
 typedef struct {
@@ -117,24 +124,49 @@ static void close_connection(void *ctx)
     want(NULL);
 }
 
+/* NULL: it waits for acknowledgements. */
+static on_its_way_t *free_place(uint16_t places)
+{
+    on_its_way_t *place = NULL;
+    uint16_t taken = 0;
+    for (size_t i = 0; i < ON_ITS_WAY; i++) {
+        if (s_on_its_way[i].msg_id != 0) {
+            taken++;
+        } else if (place == NULL) {
+            place = &s_on_its_way[i];
+        }
+    }
+    return taken < places ? place : NULL;
+}
+
+/* The refusal that the broker would send, or worse, without the way there and back. What is handed over in vain and
+ * answered by nobody would cost the connection, and the next one begins with the same record. */
+static bool refuse(uint16_t token, uint8_t reason)
+{
+    const event_t event = {.type = EVENT_MQTT_ACKED, .ack = {.token = token, .reason = reason, .local = true}};
+    return chip_events_post_of(s_connection, &event);
+}
+
 static bool publish(void *ctx, const char *topic, const char *payload, uint16_t len_bytes, bool retain, uint16_t token)
 {
     (void)ctx;
-    size_t place = 0;
-    while (place < ON_ITS_WAY && s_on_its_way[place].msg_id != 0) {
-        place++;
-    }
     /* Until the connection is done the client is the keeper's: it may be destroyed, or none. */
-    if (!s_online || place == ON_ITS_WAY || atomic_load(&s_done) != s_connection || s_client == NULL) {
+    if (!s_online || atomic_load(&s_done) != s_connection || s_client == NULL) {
         return false;
     }
-    /* Enqueued: the client's own task writes it. */
-    const int msg_id = esp_mqtt_client_enqueue(s_client, topic, payload, len_bytes, 1, retain, true);
+    const chip_mqtt_limits_t limits = chip_mqtt_client_limits();
+    if (chip_mqtt_packet_bytes(topic, len_bytes) > limits.packet_max_bytes) {
+        return refuse(token, PACKET_TOO_LARGE); /* it hangs up on a larger one */
+    }
+    on_its_way_t *place = free_place(limits.on_their_way_max);
+    /* Enqueued: the client's own task writes it. That it takes none (there is no memory) is no fault of this message:
+     * it is tried again after a pause, and never passed over. */
+    const int msg_id =
+        place == NULL ? 0 : esp_mqtt_client_enqueue(s_client, topic, payload, len_bytes, 1, retain, true);
     if (msg_id <= 0) {
-        return false;
+        return refuse(token, QUOTA_EXCEEDED);
     }
-    s_on_its_way[place].msg_id = msg_id;
-    s_on_its_way[place].token = token;
+    *place = (on_its_way_t){.msg_id = msg_id, .token = token};
     return true;
 }
 
@@ -179,7 +211,7 @@ bool chip_mqtt_accepts(uint32_t connection, event_t *event)
         return s_online; /* false, and the core gives the connection up after a while */
     } else if (event->type == EVENT_MQTT_FAILED || event->type == EVENT_MQTT_CLOSED) {
         s_online = false;
-    } else if (event->type == EVENT_MQTT_ACKED) {
+    } else if (event->type == EVENT_MQTT_ACKED && !event->ack.local) {
         event->ack.token = take_token(event->ack.token);
         return event->ack.token != 0;
     }

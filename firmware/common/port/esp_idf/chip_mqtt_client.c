@@ -27,6 +27,7 @@ static chip_mqtt_way_t s_way;
 static failure_t s_failure;
 static bool s_over; /* its end is told: esp-mqtt says it twice when the broker sends DISCONNECT */
 static atomic_bool s_began, s_online;
+static atomic_uint s_packet_max_bytes, s_on_their_way_max; /* the device's task looks at these two */
 
 /* Since v5.5.2 esp-tls keeps to itself what was wrong with a certificate: it asks for it only where the handshake got
  * as far as a session. mbedTLS tells it here, certificate by certificate; the verdict is left as it is. */
@@ -44,9 +45,12 @@ static esp_err_t on_tls(void *config)
     return chip_tls_attach(config);
 }
 
-static void connected(uint32_t connection)
+static void connected(uint32_t connection, const esp_mqtt_event_t *mqtt)
 {
     const event_t event = {.type = EVENT_MQTT_CONNECTED};
+    const chip_mqtt_limits_t limits = chip_mqtt_limits(mqtt->client);
+    atomic_store(&s_packet_max_bytes, limits.packet_max_bytes);
+    atomic_store(&s_on_their_way_max, limits.on_their_way_max);
     s_way.connected = true;
     atomic_store(&s_online, true);
     (void)chip_events_post_of(connection, &event); /* one that is lost: the core's own time-outs see to it */
@@ -105,7 +109,7 @@ static void on_event(void *ctx, esp_event_base_t base, int32_t id, void *data)
         atomic_store(&s_began, true);
         break;
     case MQTT_EVENT_CONNECTED:
-        connected(connection);
+        connected(connection, mqtt);
         break;
     case MQTT_EVENT_ERROR:
         s_failure = chip_mqtt_failure(&s_way, mqtt->error_handle);
@@ -205,4 +209,10 @@ void chip_mqtt_client_end(esp_mqtt_client_handle_t client)
         vTaskDelay(pdMS_TO_TICKS(LOOK_AGAIN_MS));
     }
     (void)esp_mqtt_client_destroy(client); /* it says DISCONNECT first; what it kept the sender has as well */
+}
+
+chip_mqtt_limits_t chip_mqtt_client_limits(void)
+{
+    return (chip_mqtt_limits_t){.packet_max_bytes = atomic_load(&s_packet_max_bytes),
+                                .on_their_way_max = (uint16_t)atomic_load(&s_on_their_way_max)};
 }
