@@ -52,8 +52,7 @@ static int set_up(void **state)
         .firmware = "1.4.0",
         .boot = 1,
         .boot_reason = 1,
-        .not_before_unix_s = UNIX_MS / 1000 - 50 * DAY_S,
-        .not_after_unix_s = UNIX_MS / 1000 + 50 * DAY_S,
+        .factory_pair = {UNIX_MS / 1000 - 50 * DAY_S, UNIX_MS / 1000 + 50 * DAY_S},
         .flash = &rig->flash.port,
         .kv = &rig->kv.port,
         .factory = &rig->factory.port,
@@ -629,8 +628,7 @@ static void only_a_step_back_takes_another_place_in_the_interval(void **state)
 static void a_renewal_is_asked_for_when_it_is_due_and_the_device_is_connected(void **state)
 {
     rig_t *rig = rig_of(state);
-    rig->options.not_before_unix_s = UNIX_MS / 1000 - 2 * DAY_S;
-    rig->options.not_after_unix_s = UNIX_MS / 1000 + DAY_S + 30;
+    rig->options.factory_pair = (pair_times_t){UNIX_MS / 1000 - 2 * DAY_S, UNIX_MS / 1000 + DAY_S + 30};
     rig->now_ms = 10 * S;
     power_up(rig);
     clock_is(rig, UNIX_MS);
@@ -773,7 +771,7 @@ static void without_a_flash_and_a_certificate_status_says_so(void **state)
 {
     rig_t *rig = rig_of(state);
     rig->flash.fail_reads = true;
-    rig->options.not_before_unix_s = rig->options.not_after_unix_s = 0;
+    rig->options.factory_pair = (pair_times_t){0};
     power_up(rig);
     clock_is(rig, UNIX_MS);
     type(rig, "status");

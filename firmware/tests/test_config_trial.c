@@ -246,10 +246,14 @@ static void a_change_that_keeps_the_device_restarting_is_undone(void **state)
     for (int boots = 0; boots < CONFIG_TRIAL_BOOTS_MAX; boots++) {
         power_cycle();
         assert_text(CONFIG_BROKER_URI, NEW_BROKER);
+        assert_false(s_config.undone_at_power_up);
     }
     power_cycle();
     assert_text(CONFIG_BROKER_URI, OLD_BROKER);
+    assert_true(s_config.undone_at_power_up);
     assert_no_trial();
+    power_cycle();
+    assert_false(s_config.undone_at_power_up);
 }
 
 static void a_later_change_has_all_its_power_ups(void **state)

@@ -46,11 +46,12 @@ static void all_that_is_known_becomes_a_reading(void **state)
         .boot_reason = 8,
         .clock_steps = 1,
         .last_failure = FAILURE_TLS_HOST,
+        .pair_changes = 3,
         .storage_failures = 4,
     };
     assert_true(health_sample(&health, &s_sample));
     assert_string_equal(s_sample.device_code, "SYS");
-    assert_int_equal(s_sample.count, 12);
+    assert_int_equal(s_sample.count, 13);
     assert_reading("rssi", "dBm", -67);
     assert_reading("memoria_livre", "B", 150000);
     assert_reading("memoria_livre_min", "B", 120000);
@@ -62,6 +63,7 @@ static void all_that_is_known_becomes_a_reading(void **state)
     assert_reading("motivo_partida", "", 8);
     assert_reading("saltos_relogio", "", 1);
     assert_reading("falha_conexao", "", 5);
+    assert_reading("trocas_certificado", "", 3);
     assert_reading("falhas_armazenamento", "", 4);
 }
 
@@ -73,6 +75,7 @@ static void what_is_not_known_is_left_out(void **state)
     assert_null(reading("rssi"));
     assert_null(reading("memoria_livre"));
     assert_null(reading("memoria_livre_min"));
+    assert_null(reading("trocas_certificado"));
     assert_null(reading("falhas_armazenamento"));
     assert_int_equal(s_sample.count, 8);
 }

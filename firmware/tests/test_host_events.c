@@ -197,6 +197,31 @@ static void a_clock_can_be_made_to_jump_and_a_radio_taken_away(void **state)
     }
 }
 
+static void hours_can_be_made_to_pass_at_once_on_all_of_its_clocks(void **state)
+{
+    (void)state;
+    host_faults_t faults = {.clock = &s_clock, .network = &s_network, .say = hear};
+    int64_t unix_ms;
+    posix_clock_init(&s_clock, true, -7200);
+    const port_clock_t *clock = &s_clock.port;
+    host_faults_command(&faults, "later 7200");
+    assert_string_equal(s_said, "Done.");
+    assert_in_range(clock->since_boot_ms(clock->ctx), 7200 * 1000, 7205 * 1000);
+    assert_true(posix_clock_unix_ms(&s_clock, &unix_ms));
+    assert_in_range(unix_ms / 1000 - (int64_t)time(NULL) + 5, 4, 10); /* 5: there is no range around 0 */
+    host_faults_command(&faults, "later 31622400");                   /* longer than this machine is up */
+    assert_in_range(clock->since_boot_ms(clock->ctx), 31629600ULL * 1000, 31629605ULL * 1000);
+    host_faults_command(&faults, "no-clock");
+    host_faults_command(&faults, "later 1");
+    assert_false(posix_clock_unix_ms(&s_clock, &unix_ms)); /* nor does it get to know it so */
+    const char *const wrong[] = {"later", "later ", "later x", "later 1x", "later 0", "later -1", "later 31622401"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        host_faults_command(&faults, wrong[i]);
+        assert_string_not_equal(s_said, "Done.");
+        hear(NULL, "Done.");
+    }
+}
+
 static bool network_says(const posix_source_t *source, event_type_t wanted)
 {
     event_t event;
@@ -260,6 +285,7 @@ int main(void)
         cmocka_unit_test(the_time_comes_at_once_and_then_each_minute),
         cmocka_unit_test(a_device_that_nobody_tells_the_time_hears_nothing_of_it),
         cmocka_unit_test(a_clock_can_be_made_to_jump_and_a_radio_taken_away),
+        cmocka_unit_test(hours_can_be_made_to_pass_at_once_on_all_of_its_clocks),
         cmocka_unit_test(a_radio_that_restarts_goes_and_comes_back),
         cmocka_unit_test(a_board_without_a_modem_can_restart_none),
         cmocka_unit_test_setup_teardown(a_signal_ends_the_wait, begin, end), /* the last: nothing takes it back */

@@ -100,10 +100,13 @@ static void each_kind_of_wrong_image_has_its_sentence(void **state)
     s_medium[0] = 0xE9;
     le_put16(s_medium + 12, 0); /* ESP32 */
     assert_string_equal(check(), "holds an image for a chip, not for a host");
-    le_put16(s_medium + 12, HOST_IMAGE_CHIP_ID);
+    le_put16(s_medium + 12, IMAGE_CHIP_HOST);
     s_medium[23] = 0;
-    assert_string_equal(check(), "holds an image of another form: two segments and a hash are expected");
+    assert_string_equal(check(), "holds an image of another form: 1 to 16 segments and a hash are expected");
     s_medium[23] = 1;
+    s_medium[1] = 3;
+    assert_string_equal(check(), "holds an image of another form: two segments and a hash are expected");
+    s_medium[1] = 2;
     s_medium[32] = 0;
     assert_string_equal(check(), "holds an image without an app descriptor");
     memcpy(s_medium, s_image, s_image_bytes);

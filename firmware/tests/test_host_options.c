@@ -84,8 +84,9 @@ static void what_it_is_put_through_is_read(void **state)
 {
     (void)state;
     assert_int_equal(READ("--box", "b", "--state", "s", "--clock-offset", "-86400", "--no-clock", "--console", "pty",
-                          "--log-level", "debug", "--report", "r", "--once", "--launched"),
+                          "--log-level", "debug", "--report", "r", "--once", "--launched", "--pair-refused", "2"),
                      HOST_OPTIONS_GOOD);
+    assert_int_equal(s_options.pair_refused_s, 2);
     assert_true(s_options.clock_offset_s == -86400);
     assert_false(s_options.knows_time);
     assert_int_equal(s_options.console, POSIX_CONSOLE_PTY);
@@ -111,6 +112,10 @@ static void what_is_wrong_is_refused(void **state)
     const char *const offsets[] = {"", "x", "1x", "99999999999", "-99999999999", "999999999999999999999"};
     for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
         assert_int_equal(READ("--box", "b", "--state", "s", "--clock-offset", offsets[i]), HOST_OPTIONS_WRONG);
+    }
+    const char *const times[] = {"", "x", "1x", "0", "-1", "1801", "999999999999999999999"};
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        assert_int_equal(READ("--box", "b", "--state", "s", "--pair-refused", times[i]), HOST_OPTIONS_WRONG);
     }
 }
 

@@ -28,6 +28,7 @@ static int begin(void **state)
         .gateway_code = "GW-\"1\"", .family = "dcu-0080", .firmware = "0.1.0", .boot = 7, .boot_reason = 9};
     s_app.connection.state = LINK_WAITING;
     s_app.connection.last_failure = FAILURE_TLS_HOST;
+    s_app.pairs.changes = 1;
     s_app.acknowledged = 3;
     posix_network_init(&s_network, 1, false);
     (void)snprintf(s_path, sizeof(s_path), "/tmp/tds-report-%d", (int)getpid());
@@ -81,6 +82,8 @@ static void it_says_how_the_device_is(void **state)
     assert_number(json, "acknowledged", 3);
     assert_number(json, "acknowledged_unix_ms", 1771439400123.0);
     assert_number(json, "first_acknowledged_ms", 1500);
+    assert_text(json, "pair", "factory");
+    assert_number(json, "pair_changes", 1);
     assert_true(cJSON_IsFalse(cJSON_GetObjectItem(json, "network")));
     cJSON_Delete(json);
 }

@@ -159,6 +159,32 @@ static void a_pause_that_was_reckoned_with_a_clock_that_ran_ahead_does_not_last_
     assert_true(renewal_due(&renewal, TWO_THIRDS_S + 10, 0));
 }
 
+static void one_that_is_gone_back_to_is_renewed_half_a_day_to_a_day_later_by_each_devices_place(void **state)
+{
+    (void)state;
+    const uint32_t places[] = {0, 0x80000000U, UINT32_MAX};
+    const int64_t earliest_s[] = {43200, 64800 - 1, 86400 - 1};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        renewal_t renewal;
+        const int64_t now_s = UNTIL_S - 100 * 86400LL;
+        renewal_init(&renewal, now_s, now_s + LIFE_S, places[i]); /* the one that is refused */
+        renewal_fall_back(&renewal, FROM_S, UNTIL_S, now_s);
+        assert_in_range(renewal_next_due_unix_s(&renewal, now_s), now_s + earliest_s[i], now_s + earliest_s[i] + 1);
+        assert_false(renewal_due(&renewal, now_s + earliest_s[i] - 1, 0));
+        assert_true(renewal_due(&renewal, now_s + earliest_s[i] + 1, 0));
+    }
+}
+
+static void one_that_is_gone_back_to_is_renewed_sooner_when_its_end_is_near_and_not_before_its_age(void **state)
+{
+    (void)state;
+    renewal_t renewal = of_place(0);
+    renewal_fall_back(&renewal, FROM_S, UNTIL_S, UNTIL_S - 4000);
+    assert_int_equal(renewal_next_due_unix_s(&renewal, UNTIL_S - 4000), UNTIL_S - 3000);
+    renewal_fall_back(&renewal, FROM_S, UNTIL_S, FROM_S + 5);
+    assert_int_equal(renewal_next_due_unix_s(&renewal, FROM_S + 5), TWO_THIRDS_S);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +200,8 @@ int main(void)
         cmocka_unit_test(a_port_that_never_says_what_became_of_it_is_asked_again),
         cmocka_unit_test(a_clock_that_is_set_back_while_it_is_under_way_does_not_leave_it_so),
         cmocka_unit_test(a_pause_that_was_reckoned_with_a_clock_that_ran_ahead_does_not_last_for_months),
+        cmocka_unit_test(one_that_is_gone_back_to_is_renewed_half_a_day_to_a_day_later_by_each_devices_place),
+        cmocka_unit_test(one_that_is_gone_back_to_is_renewed_sooner_when_its_end_is_near_and_not_before_its_age),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

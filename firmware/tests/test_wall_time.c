@@ -67,6 +67,15 @@ static void every_day_of_a_thousand_years_is_the_c_librarys(void **state)
     }
 }
 
+static void no_time_and_one_that_can_not_be_printed_are_said_otherwise(void **state)
+{
+    (void)state;
+    char text[WALL_TIME_CHARS + 1];
+    assert_string_equal(wall_time_text(1, "not set", text), "1970-01-01T00:00:01Z");
+    assert_string_equal(wall_time_text(0, "not set", text), "not set");
+    assert_string_equal(wall_time_text(INT64_MAX, "not set", text), "not set");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -74,6 +83,7 @@ int main(void)
         cmocka_unit_test(leap_days_are_where_the_gregorian_calendar_has_them),
         cmocka_unit_test(the_calendar_ends_with_the_years_1_and_9999),
         cmocka_unit_test(every_day_of_a_thousand_years_is_the_c_librarys),
+        cmocka_unit_test(no_time_and_one_that_can_not_be_printed_are_said_otherwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,6 @@
 #include "app_parts.h"
 
 #define MS_PER_S 1000
-static const char TOPIC_OF_ALL[] = "ota/update";
 
 int64_t app_unix_s(const app_t *app, uint64_t now_ms)
 {
@@ -31,6 +30,8 @@ bool app_init(app_t *app, const app_options_t *options, uint64_t now_ms, uint32_
     memset(app, 0, sizeof(*app));
     app->options = *options;
     config_load(&app->config, options->kv, options->factory, now_ms);
+    app->undone = app->config.undone_at_power_up ? 1 : 0;
+    app_init_updates(app, now_ms, random);
     app->has_outbox = outbox_mount(&app->outbox, options->flash, options->boot) && app_claim_outbox(app);
     app->storage_failed = !app->has_outbox;
     app->health.boots = options->boot;
@@ -39,10 +40,11 @@ bool app_init(app_t *app, const app_options_t *options, uint64_t now_ms, uint32_
                 config_number(&app->config, CONFIG_RESEND_WINDOW_S));
     connection_init(&app->connection, now_ms, options->has_modem);
     sampling_init(&app->sampling, now_ms, interval_s(app), random);
-    renewal_init(&app->renewal, options->not_before_unix_s, options->not_after_unix_s, options->place);
+    app_init_pairs(app);
     (void)presence_topic(options->gateway_code, app->presence_topic, sizeof(app->presence_topic));
     write_presence(app, false, 0, app->will_payload, sizeof(app->will_payload));
-    (void)snprintf(app->update_topic, sizeof(app->update_topic), "ota/%s/update", options->gateway_code);
+    (void)snprintf(app->update_topic, sizeof(app->update_topic), COMMAND_TOPIC_HEAD "%s" COMMAND_TOPIC_TAIL,
+                   options->gateway_code);
     app->to_start_network = true;
     return app->has_outbox;
 }
@@ -109,7 +111,7 @@ static void on_clock(app_t *app, uint64_t now_ms, int64_t unix_ms)
     app_align(app, now_ms);
 }
 
-static void on_message(app_t *app, const event_t *event)
+static void on_message(app_t *app, uint64_t now_ms, uint32_t random, const event_t *event)
 {
     command_t command;
     command_parse(app->options.gateway_code, event->message.topic, event->message.payload, event->message.len_bytes,
@@ -120,19 +122,14 @@ static void on_message(app_t *app, const event_t *event)
         return;
     }
     app->commands++;
+    if (app->options.crypto != NULL && command.type == COMMAND_UPDATE) {
+        app_judge(app, now_ms, &command);
+    } else if (app->options.crypto != NULL) {
+        update_poll_told(&app->updates.poll, now_ms, random);
+    }
     app->command = command;
     app->command.manifest = app->command.ticket = NULL; /* they point into the payload, which ends with this step */
     app->command.manifest_len_bytes = app->command.ticket_len_bytes = 0;
-}
-
-static void on_renewal(app_t *app, uint64_t now_ms, uint32_t random, const event_t *event)
-{
-    renewal_done(&app->renewal, event->renewal.ok, event->renewal.not_before_unix_s, event->renewal.not_after_unix_s,
-                 event->renewal.retry_after_s, app_unix_s(app, now_ms), random);
-    if (event->renewal.ok) {
-        app->renewed = true;
-        app->renewed_until_ms = now_ms + (uint64_t)APP_RECONNECT_MAX_S * MS_PER_S;
-    }
 }
 
 static void on_event(app_t *app, uint64_t now_ms, uint32_t random, const event_t *event, actions_t *actions)
@@ -146,8 +143,12 @@ static void on_event(app_t *app, uint64_t now_ms, uint32_t random, const event_t
     case EVENT_MQTT_CLOSED:
     case EVENT_MQTT_ACKED:
         break; /* of connection and sender */
+    case EVENT_HTTP_ANSWER:
+    case EVENT_HTTP_PIECE:
+    case EVENT_HTTP_END:
+        break; /* of updates */
     case EVENT_MQTT_MESSAGE:
-        on_message(app, event);
+        on_message(app, now_ms, random, event);
         break;
     case EVENT_CLOCK:
         on_clock(app, now_ms, event->unix_ms);
@@ -162,7 +163,7 @@ static void on_event(app_t *app, uint64_t now_ms, uint32_t random, const event_t
         app_take_line(app, now_ms, event->line, actions);
         break;
     case EVENT_RENEWAL_DONE:
-        on_renewal(app, now_ms, random, event);
+        app_take_renewal(app, now_ms, random, event);
         break;
     }
 }
@@ -181,15 +182,19 @@ static void step_connection(app_t *app, uint64_t now_ms, uint32_t random, const 
     }
     app->connection.clockless = !app->clock.known;
     const bool was_online = app->connection.state == LINK_ONLINE;
+    const bool was_connecting = app->connection.state == LINK_CONNECTING;
     connection_step(&app->connection, now_ms, random, event, actions);
     const bool is_online = app->connection.state == LINK_ONLINE;
     if (is_online && !was_online) {
         sender_online(&app->sender);
+        pair_choice_accepted(&app->pairs);
         app->renewed = false;
         app->to_subscribe = APP_TOPIC_OWN | APP_TOPIC_ALL;
         app->to_announce = true;
     } else if (!is_online && was_online) {
         sender_offline(&app->sender);
+    } else if (was_connecting && event->type == EVENT_MQTT_FAILED) {
+        app_take_refusal(app, now_ms, event->failure);
     }
 }
 
@@ -277,16 +282,26 @@ static void subscribe(app_t *app, uint8_t which, const char *topic, actions_t *a
     }
 }
 
+static void use_pair(app_t *app, actions_t *actions)
+{
+    action_t *action = app->to_use_pair ? actions_add(actions, ACTION_USE_PAIR) : NULL;
+    if (action != NULL) {
+        action->pair = app->pairs.in_use;
+        app->to_use_pair = false;
+    }
+}
+
 static void say_what_waits(app_t *app, uint64_t now_ms, actions_t *actions)
 {
     if (app->connection.state == LINK_ONLINE) {
         subscribe(app, APP_TOPIC_OWN, app->update_topic, actions);
-        subscribe(app, APP_TOPIC_ALL, TOPIC_OF_ALL, actions);
+        subscribe(app, APP_TOPIC_ALL, COMMAND_TOPIC_OF_ALL, actions);
         if (app->to_announce && announce(app, now_ms, true, actions)) {
             app->to_announce = false;
         }
     }
     say(&app->to_start_network, ACTION_NETWORK_START, actions);
+    use_pair(app, actions);
     say(&app->to_renew, ACTION_RENEW, actions);
     const bool waits = app->to_measure;
     say(&app->to_measure, ACTION_MEASURE, actions);
@@ -305,6 +320,7 @@ void app_step(app_t *app, uint64_t now_ms, uint32_t random, const event_t *event
     if (!app->busy) {
         step_sender(app, now_ms, random, event, actions);
     }
+    app_step_updates(app, now_ms, random, event, actions);
     count_lost(app);
 }
 
@@ -330,8 +346,8 @@ static uint64_t renewal_due_ms(const app_t *app, uint64_t now_ms)
 uint64_t app_next_due_ms(const app_t *app, uint64_t now_ms)
 {
     const bool is_online = app->connection.state == LINK_ONLINE;
-    if (app->to_start_network || app->to_measure || app->to_renew || is_reconnect_due(app, now_ms) ||
-        (is_online && (app->to_announce || app->to_subscribe != 0))) {
+    if (app->to_start_network || app->to_measure || app->to_renew || app->to_use_pair ||
+        is_reconnect_due(app, now_ms) || (is_online && (app->to_announce || app->to_subscribe != 0))) {
         return now_ms;
     }
     uint64_t due_ms = connection_next_due_ms(&app->connection);
@@ -339,6 +355,7 @@ uint64_t app_next_due_ms(const app_t *app, uint64_t now_ms)
     due_ms = earlier(due_ms, sender_next_due_ms(&app->sender, now_ms));
     due_ms = earlier(due_ms, config_next_due_ms(&app->config));
     due_ms = earlier(due_ms, renewal_due_ms(app, now_ms));
+    due_ms = earlier(due_ms, app_updates_due_ms(app, now_ms));
     due_ms = earlier(due_ms, app->renewed && is_online ? app->renewed_until_ms : UINT64_MAX);
     return earlier(due_ms, app->testing ? app->testing_until_ms : UINT64_MAX);
 }

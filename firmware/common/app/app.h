@@ -8,11 +8,13 @@
 #include "../core/console.h"
 #include "../core/health.h"
 #include "../core/outbox.h"
+#include "../core/pair_choice.h"
 #include "../core/presence.h"
 #include "../core/renewal.h"
 #include "../core/sampling.h"
 #include "../core/sender.h"
 #include "../core/wall_clock.h"
+#include "app_update.h"
 
 #define APP_PRESENCE_MAX_BYTES 320
 #define APP_TEST_S 60            /* the console's `test` waits so long for an acknowledgement */
@@ -21,20 +23,35 @@
 /* Tokens of publishes that are not the sender's (SENDER_TOKEN_MAX). */
 #define APP_TOKEN_PRESENCE 0x8000
 #define APP_TOKEN_UNKEPT 0x8001
+#define APP_TOKEN_REPORT 0x8100 /* and the report's number, as far as it fits: */
+#define APP_TOKEN_REPORT_MASK 0xFF
 
 /* What is fixed from power-up on. Texts are the caller's and stay. */
 typedef struct {
-    const char *gateway_code;                    /* of the factory image */
-    const char *family, *hardware, *firmware;    /* firmware: its version */
-    uint32_t boot;                               /* counted over the device's life */
-    uint32_t boot_reason;                        /* port_reboot.h */
-    uint32_t place;                              /* this device's own, for spreading */
-    int64_t not_before_unix_s, not_after_unix_s; /* of its certificate; 0, 0: none */
+    const char *gateway_code;                 /* of the factory image */
+    const char *family, *hardware, *firmware; /* firmware: its version */
+    uint32_t boot;                            /* counted over the device's life */
+    uint32_t boot_reason;                     /* port_reboot.h */
+    uint32_t place;                           /* this device's own, for spreading */
+    pair_times_t factory_pair, renewed_pair;  /* of those that are there; the renewed one is in use */
+    uint32_t pair_refused_s;                  /* 0: PAIR_REFUSED_S */
     bool has_modem;
     uint32_t health_every_s; /* its own readings, at most so often; 0: HEALTH_EVERY_S */
     const port_flash_t *flash;
     const port_kv_t *kv;
     const port_kv_t *factory;
+
+    /* Of updates. */
+    const port_crypto_t *crypto; /* NULL: there are none */
+    const port_ota_t *ota;       /* NULL: it has no slots; commands are refused, and it says what it is */
+    const char *product;         /* of releases; NULL: not asked for */
+    const char *chip;            /* as esptool names it, or `host` */
+    uint16_t chip_id;            /* image.h */
+    uint32_t trial_s;            /* 0: UPDATE_TRIAL_S */
+    uint32_t update_spread_s;    /* 0: POLL_SPREAD_S */
+    /* NULL, or what is wrong with what this image finds around it. NULL: it has none. */
+    const char *(*self_test)(void *ctx);
+    void *self_test_ctx;
 } app_options_t;
 
 typedef struct {
@@ -46,7 +63,9 @@ typedef struct {
     sampling_t sampling;
     wall_clock_t clock;
     renewal_t renewal;
+    pair_choice_t pairs;
     health_t health;
+    app_updates_t updates;
     command_t command; /* the last one that was well-formed; what it pointed to is gone after its step */
 
     bool has_outbox;
@@ -62,13 +81,14 @@ typedef struct {
     uint32_t commands, commands_refused;
     const char *refusal; /* of the last command that was; a sentence */
 
-    bool renewed; /* a new certificate waits for a calm moment to be used */
+    pair_times_t pair_times[2]; /* by pair_t */
+    bool renewed;               /* a new certificate waits for a calm moment to be used */
     uint64_t renewed_until_ms;
     bool testing; /* somebody at the console waits for an acknowledgement */
     uint64_t testing_until_ms;
 
     /* What is to be said as soon as there is room in a step. */
-    bool to_start_network, to_measure, to_renew, to_announce;
+    bool to_start_network, to_measure, to_renew, to_announce, to_use_pair;
     uint8_t to_subscribe; /* bits: APP_TOPIC_OWN, APP_TOPIC_ALL */
 
     bool busy; /* in this step the sender's payload holds something already */

@@ -30,11 +30,6 @@ static void hand_over(app_t *app, actions_t *actions)
     }
 }
 
-static const char *time_text(int64_t unix_s, char out[WALL_TIME_CHARS + 1])
-{
-    return unix_s != 0 && wall_time_print(unix_s, out) > 0 ? out : "not known";
-}
-
 static void say_connection(app_t *app, uint64_t now_ms)
 {
     static const char *const STATES[] = {
@@ -52,6 +47,14 @@ static void say_connection(app_t *app, uint64_t now_ms)
     say(app, line);
 }
 
+static const char *pair_text(const app_t *app)
+{
+    if (app->pairs.in_use == PAIR_RENEWED) {
+        return "renewed";
+    }
+    return app->pairs.changes > 0 ? "the factory's: the renewed one is refused" : "the factory's";
+}
+
 static void say_status(app_t *app, uint64_t now_ms)
 {
     char line[CONSOLE_LINE_MAX_BYTES + 1];
@@ -62,7 +65,7 @@ static void say_status(app_t *app, uint64_t now_ms)
                    (unsigned long)(now_ms / MS_PER_S));
     say(app, line);
     say_connection(app, now_ms);
-    (void)snprintf(line, sizeof(line), "clock: %s", time_text(app_unix_s(app, now_ms), time));
+    (void)snprintf(line, sizeof(line), "clock: %s", wall_time_text(app_unix_s(app, now_ms), "not known", time));
     say(app, line);
     (void)snprintf(line, sizeof(line), "outbox: %lu kept, %lu dropped, %lu lost; %s",
                    (unsigned long)(app->has_outbox ? outbox_depth(&app->outbox) : 0),
@@ -73,7 +76,8 @@ static void say_status(app_t *app, uint64_t now_ms)
                    (unsigned long)app->sender.sent, (unsigned long)app->acknowledged,
                    (unsigned long)app->sender.refused, (unsigned long)app->sender.passed_over);
     say(app, line);
-    (void)snprintf(line, sizeof(line), "certificate: until %s", time_text(app->renewal.not_after_unix_s, time));
+    (void)snprintf(line, sizeof(line), "certificate: until %s, %s",
+                   wall_time_text(app->renewal.not_after_unix_s, "not known", time), pair_text(app));
     say(app, line);
 }
 

@@ -35,6 +35,7 @@ void app_take_sample(app_t *app, sample_t *sample, actions_t *actions)
     if (sample->count == 0) {
         return;
     }
+    app->updates.measured++;
     sample->moment = moment_of(app);
     keep(app, sample, actions);
     if (app->testing) {
@@ -69,6 +70,7 @@ void app_take_health(app_t *app, uint64_t now_ms, actions_t *actions)
     health->outbox_depth = app_backlog(app);
     health->dropped = app->outbox.dropped + app->lost + app->sender.passed_over;
     health->clock_steps = app->clock.steps;
+    health->pair_changes = app->pairs.changes;
     health->last_failure = app->connection.last_failure;
     (void)health_sample(health, &app->sender.scratch);
     app->sender.scratch.moment = moment_of(app);

@@ -21,6 +21,8 @@ void app_apply(app_t *app, uint64_t now_ms, config_key_t key, actions_t *actions
         app->sender.window_s = config_number(&app->config, key);
         break;
     case CONFIG_UPDATE_POLL_H:
+        app_take_update_period(app, now_ms);
+        break;
     case CONFIG_DEVICE_CODE:
     case CONFIG_OTA_URL:
     case CONFIG_KEYS:
@@ -34,6 +36,7 @@ void app_apply_all(app_t *app, uint64_t now_ms, actions_t *actions)
     app_leave(app, now_ms, actions);
     app_apply(app, now_ms, CONFIG_INTERVAL_S, actions);
     app_apply(app, now_ms, CONFIG_RESEND_WINDOW_S, actions);
+    app_apply(app, now_ms, CONFIG_UPDATE_POLL_H, actions);
 }
 
 bool app_mqtt_options(const app_t *app, app_mqtt_options_t *out)

@@ -47,6 +47,10 @@ static event_t next_event(loop_t *loop)
     if (loop->no_broker) {
         loop->no_broker = false;
         event = (event_t){.type = EVENT_MQTT_FAILED, .failure = FAILURE_NO_BROKER};
+    } else if (loop->no_request) {
+        loop->no_request = false;
+        event = (event_t){.type = EVENT_HTTP_END,
+                          .http_end = {.number = loop->request_number, .end = HTTP_CUT, .failure = FAILURE_TCP}};
     } else if (loop->measuring) {
         next_sample(loop, &event);
     } else if (!wait_for_event(loop, &event)) {
@@ -89,6 +93,12 @@ static void renew(loop_t *loop)
     if (url[0] != '\0') { /* otherwise it counts as failed when its time is over */
         loop->ports->identity->renew(loop->ports->identity->ctx, url, loop->app->options.gateway_code);
     }
+}
+
+static void begin_request(loop_t *loop, const http_request_t *request)
+{
+    loop->request_number = request->number;
+    loop->no_request = loop->ports->http == NULL || !loop->ports->http->begin(loop->ports->http->ctx, request);
 }
 
 /* One line after the other, without their ends. */
@@ -142,6 +152,19 @@ void loop_perform(loop_t *loop, const action_t *action)
         break;
     case ACTION_RENEW:
         renew(loop);
+        break;
+    case ACTION_USE_PAIR:
+        ports->identity->use(ports->identity->ctx, action->pair);
+        break;
+    case ACTION_HTTP_BEGIN:
+        begin_request(loop, action->http);
+        break;
+    case ACTION_HTTP_CANCEL:
+        loop->no_request = false;
+        ports->http->cancel(ports->http->ctx);
+        break;
+    case ACTION_GO_BACK:
+        ports->ota->roll_back(ports->ota->ctx);
         break;
     case ACTION_SAY:
         say(loop, action->text);

@@ -4,6 +4,7 @@
 #include "../port/board.h"
 #include "../port/port_clock.h"
 #include "../port/port_events.h"
+#include "../port/port_http.h"
 #include "../port/port_identity.h"
 #include "../port/port_log.h"
 #include "../port/port_mqtt.h"
@@ -26,6 +27,8 @@ typedef struct {
     const port_network_t *network;
     const port_reboot_t *reboot;
     const port_identity_t *identity;
+    const port_http_t *http; /* of updates; NULL: there are none */
+    const port_ota_t *ota;   /* NULL: it has no slots */
     const board_t *board;
     void (*say)(void *ctx, const char *line); /* the console's output; NULL: there is none */
     void *say_ctx;
@@ -37,7 +40,7 @@ typedef struct {
     failure_t failure;
     uint64_t failure_ms; /* when */
     uint32_t failures, acknowledged, undone, commands, commands_refused, clock_steps, of_former;
-    bool clock_known, storage_failed, run_out, renewed;
+    bool clock_known, storage_failed, run_out, renewed, on_trial;
 } loop_said_t;
 
 typedef struct {
@@ -46,6 +49,8 @@ typedef struct {
     sample_t sample;
     bool measuring; /* the board is asked, device by device */
     uint8_t device;
+    bool no_request; /* one could not begin */
+    uint16_t request_number;
     bool no_broker; /* a connection was wanted, and none is configured */
     bool lit;
     led_t run, fault;

@@ -20,11 +20,6 @@ static void write_with(const loop_t *loop, log_level_t level, const char *before
     write(loop, level, line);
 }
 
-static const char *time_text(int64_t unix_s, const char *otherwise, char out[WALL_TIME_CHARS + 1])
-{
-    return unix_s != 0 && wall_time_print(unix_s, out) > 0 ? out : otherwise;
-}
-
 static void write_failure(const loop_t *loop, uint64_t now_ms, failure_t failure)
 {
     const app_t *app = loop->app;
@@ -43,7 +38,7 @@ static void write_failure(const loop_t *loop, uint64_t now_ms, failure_t failure
         break;
     case FAILURE_TLS_EXPIRED:
         write_with(loop, LOG_ERROR, "The broker's certificate has run out, or this device's clock is wrong (",
-                   time_text(app_unix_s(app, now_ms), "not set", now), ").");
+                   wall_time_text(app_unix_s(app, now_ms), "not set", now), ").");
         break;
     case FAILURE_TLS_HOST:
         write(loop, LOG_ERROR, "The broker's certificate is of another host: broker_uri has another name than it.");
@@ -55,7 +50,7 @@ static void write_failure(const loop_t *loop, uint64_t now_ms, failure_t failure
     case FAILURE_TLS_OTHER:
         write_with(loop, LOG_ERROR,
                    "The broker and this device agree on no TLS, or it turned this device's certificate away (until ",
-                   time_text(app->renewal.not_after_unix_s, "not known", until), ").");
+                   wall_time_text(app->renewal.not_after_unix_s, "not known", until), ").");
         break;
     case FAILURE_MQTT_REFUSED:
         write(loop, LOG_ERROR, "The broker turns this device away: it is disabled, or not registered there.");
@@ -116,11 +111,11 @@ static void log_clock(loop_t *loop, uint64_t now_ms)
     char now[WALL_TIME_CHARS + 1];
     if (app->clock.known && !loop->said.clock_known) {
         loop->said.clock_known = true;
-        write_with(loop, LOG_INFO, "It is ", time_text(app_unix_s(app, now_ms), "", now), ".");
+        write_with(loop, LOG_INFO, "It is ", wall_time_text(app_unix_s(app, now_ms), "", now), ".");
     }
     if (app->clock.steps != loop->said.clock_steps) {
         loop->said.clock_steps = app->clock.steps;
-        write_with(loop, LOG_WARNING, "The clock stepped; now it is ", time_text(app_unix_s(app, now_ms), "", now),
+        write_with(loop, LOG_WARNING, "The clock stepped; now it is ", wall_time_text(app_unix_s(app, now_ms), "", now),
                    ".");
     }
 }
@@ -155,7 +150,7 @@ static void log_certificate(loop_t *loop, uint64_t now_ms, const event_t *event)
     if (event->type == EVENT_RENEWAL_DONE) {
         if (event->renewal.ok) {
             write_with(loop, LOG_INFO, "The certificate was renewed, until ",
-                       time_text(app->renewal.not_after_unix_s, "", until), ".");
+                       wall_time_text(app->renewal.not_after_unix_s, "", until), ".");
         } else {
             write(loop, LOG_WARNING, "The certificate was not renewed; it is tried again.");
         }
@@ -163,7 +158,7 @@ static void log_certificate(loop_t *loop, uint64_t now_ms, const event_t *event)
     const bool run_out = app->clock.known && renewal_has_run_out(&app->renewal, app_unix_s(app, now_ms));
     if (run_out && !loop->said.run_out) {
         write_with(loop, LOG_ERROR, "This device's certificate ran out at ",
-                   time_text(app->renewal.not_after_unix_s, "", until),
+                   wall_time_text(app->renewal.not_after_unix_s, "", until),
                    " and can't be renewed any more: provision it anew.");
     }
     loop->said.run_out = run_out;
@@ -181,15 +176,26 @@ static void log_commands(loop_t *loop)
         loop->said.commands_refused = app->commands_refused;
         write_with(loop, LOG_WARNING, "A command was refused: ", app->refusal, "");
     }
+}
+
+/* Before log_connection(), which notes what was acknowledged. */
+static void log_settings(loop_t *loop)
+{
+    const app_t *app = loop->app;
+    const bool on_trial = app->config.trial == CONFIG_TRIAL_RUNS;
     if (app->undone != loop->said.undone) {
         loop->said.undone = app->undone;
         write(loop, LOG_WARNING, "With the changed settings nothing was acknowledged: the former ones are back.");
+    } else if (loop->said.on_trial && !on_trial && app->acknowledged != loop->said.acknowledged) {
+        write(loop, LOG_INFO, "With the changed settings a publish was acknowledged: they stay.");
     }
+    loop->said.on_trial = on_trial;
 }
 
 void loop_log(loop_t *loop, uint64_t now_ms, const event_t *event)
 {
     log_clock(loop, now_ms);
+    log_settings(loop);
     log_connection(loop, now_ms);
     log_storage(loop);
     log_certificate(loop, now_ms, event);
@@ -210,8 +216,17 @@ void loop_log_action(loop_t *loop, const action_t *action)
               action->reason == REBOOT_RECOVERY ? "Nothing was acknowledged for long: the device restarts."
                                                 : "The device restarts, as it was told.");
         break;
+    case ACTION_USE_PAIR:
+        write(loop, LOG_WARNING,
+              action->pair == PAIR_FACTORY
+                  ? "The broker refuses the renewed certificate for long: the factory's is tried."
+                  : "The factory's certificate is refused too: the renewed one is tried again.");
+        break;
     case ACTION_RENEW:
         write(loop, LOG_INFO, "The certificate is being renewed.");
+        break;
+    case ACTION_GO_BACK:
+        write(loop, LOG_ERROR, "This image gives itself up: the device restarts into the former one.");
         break;
     case ACTION_NETWORK_START:
     case ACTION_MQTT_CONNECT:
@@ -219,6 +234,8 @@ void loop_log_action(loop_t *loop, const action_t *action)
     case ACTION_MQTT_PUBLISH:
     case ACTION_MQTT_SUBSCRIBE:
     case ACTION_MEASURE:
+    case ACTION_HTTP_BEGIN:
+    case ACTION_HTTP_CANCEL:
     case ACTION_SAY:
         break;
     }

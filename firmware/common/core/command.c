@@ -6,9 +6,6 @@
 #define TEXT_OF(number) #number
 #define AS_TEXT(number) TEXT_OF(number)
 
-static const char TOPIC_OF_ALL[] = "ota/update";
-static const char TOPIC_HEAD[] = "ota/";
-static const char TOPIC_TAIL[] = "/update";
 static const char HTTPS[] = "https://";
 
 typedef enum { TOPIC_OWN, TOPIC_ALL, TOPIC_OTHER } topic_t;
@@ -16,12 +13,12 @@ typedef enum { TOPIC_OWN, TOPIC_ALL, TOPIC_OTHER } topic_t;
 static topic_t topic_of(const char *gateway_code, const char *topic)
 {
     size_t code_len = strlen(gateway_code);
-    size_t head_len = sizeof(TOPIC_HEAD) - 1;
-    if (strcmp(topic, TOPIC_OF_ALL) == 0) {
+    size_t head_len = sizeof(COMMAND_TOPIC_HEAD) - 1;
+    if (strcmp(topic, COMMAND_TOPIC_OF_ALL) == 0) {
         return TOPIC_ALL;
     }
-    if (strncmp(topic, TOPIC_HEAD, head_len) == 0 && strncmp(topic + head_len, gateway_code, code_len) == 0 &&
-        strcmp(topic + head_len + code_len, TOPIC_TAIL) == 0) {
+    if (strncmp(topic, COMMAND_TOPIC_HEAD, head_len) == 0 && strncmp(topic + head_len, gateway_code, code_len) == 0 &&
+        strcmp(topic + head_len + code_len, COMMAND_TOPIC_TAIL) == 0) {
         return TOPIC_OWN;
     }
     return TOPIC_OTHER;

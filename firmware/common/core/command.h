@@ -5,8 +5,10 @@
 #include "bounds.h"
 #include "json_in.h"
 
-#define EXECUTION_ID_MAX_CHARS 64
-#define VERSION_MAX_CHARS 31
+#define COMMAND_TOPIC_OF_ALL "ota/update"
+#define COMMAND_TOPIC_HEAD "ota/" /* of one gateway's own: its code, and the tail */
+#define COMMAND_TOPIC_TAIL "/update"
+
 #define URL_MAX_CHARS 255
 
 typedef enum { COMMAND_REFUSED, COMMAND_UPDATE, COMMAND_CHECK_NOW } command_type_t;

@@ -60,6 +60,7 @@ typedef struct {
     config_source_t sources[CONFIG_KEYS];
     bool proven; /* this device once had a publish acknowledged: from then on there is a connection to lose */
     config_trial_t trial;
+    bool undone_at_power_up; /* config_load() found a trial with all its power-ups, and has undone it */
     uint64_t trial_until_ms;
 } config_t;
 

@@ -216,7 +216,7 @@ void config_trial_load(config_t *config, uint64_t now_ms)
         return;
     }
     if (record.bytes[BOOTS_AT] >= CONFIG_TRIAL_BOOTS_MAX) {
-        (void)undo(config, &record, now_ms);
+        config->undone_at_power_up = undo(config, &record, now_ms);
         return;
     }
     record.bytes[BOOTS_AT]++;

@@ -126,6 +126,9 @@ static void on_event(connection_t *connection, uint64_t now_ms, uint32_t random,
     case EVENT_MEASURED:
     case EVENT_CONSOLE_LINE:
     case EVENT_RENEWAL_DONE:
+    case EVENT_HTTP_ANSWER:
+    case EVENT_HTTP_PIECE:
+    case EVENT_HTTP_END:
         break;
     }
 }

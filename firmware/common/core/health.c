@@ -25,6 +25,7 @@ bool health_sample(const health_t *health, sample_t *out)
         {"motivo_partida", "", true, health->boot_reason},
         {"saltos_relogio", "", true, health->clock_steps},
         {"falha_conexao", "", true, (int64_t)health->last_failure},
+        {"trocas_certificado", "", health->pair_changes > 0, health->pair_changes},
         {"falhas_armazenamento", "", health->storage_failures > 0, health->storage_failures},
     };
     bool all = sample_init(out, HEALTH_DEVICE_CODE);

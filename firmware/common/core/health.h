@@ -19,6 +19,8 @@ typedef struct {
     uint32_t boot_reason;    /* motivo_partida: the port's number (port_reboot.h) */
     uint32_t clock_steps;    /* saltos_relogio */
     failure_t last_failure;  /* falha_conexao */
+    uint32_t
+        pair_changes; /* trocas_certificado: between the pairs, for one was refused; left out while there are none */
     /* falhas_armazenamento: samples that the flash did not take; left out while there are none */
     uint32_t storage_failures;
 } health_t;

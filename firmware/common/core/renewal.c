@@ -24,18 +24,23 @@ void renewal_init(renewal_t *renewal, int64_t not_before_unix_s, int64_t not_aft
     take(renewal, not_before_unix_s, not_after_unix_s);
 }
 
-static void try_again(renewal_t *renewal, uint32_t retry_after_s, int64_t unix_s, uint32_t random)
+static void pause(renewal_t *renewal, int64_t pause_s, int64_t unix_s)
 {
-    int64_t pause_s = backoff_next(&renewal->pause, random) / 1000;
-    if (retry_after_s > 0) {
-        pause_s = retry_after_s < RENEWAL_PAUSE_MAX_S ? retry_after_s : RENEWAL_PAUSE_MAX_S;
-    }
     /* The less time is left the sooner, whatever the server asks for: with none left there is nothing to renew with. */
     const int64_t quarter_s = (renewal->not_after_unix_s - unix_s) / 4;
     if (pause_s > quarter_s) {
         pause_s = quarter_s;
     }
     renewal->paused_until_unix_s = unix_s + (pause_s > RENEWAL_PAUSE_MIN_S ? pause_s : RENEWAL_PAUSE_MIN_S);
+}
+
+static void try_again(renewal_t *renewal, uint32_t retry_after_s, int64_t unix_s, uint32_t random)
+{
+    int64_t pause_s = backoff_next(&renewal->pause, random) / 1000;
+    if (retry_after_s > 0) {
+        pause_s = retry_after_s < RENEWAL_PAUSE_MAX_S ? retry_after_s : RENEWAL_PAUSE_MAX_S;
+    }
+    pause(renewal, pause_s, unix_s);
     renewal->under_way = false;
 }
 
@@ -67,6 +72,13 @@ void renewal_done(renewal_t *renewal, bool ok, int64_t not_before_unix_s, int64_
     backoff_reset(&renewal->pause);
     take(renewal, not_before_unix_s, not_after_unix_s);
     renewal->paused_until_unix_s = unix_s + RENEWAL_PAUSE_FIRST_S;
+}
+
+void renewal_fall_back(renewal_t *renewal, int64_t not_before_unix_s, int64_t not_after_unix_s, int64_t unix_s)
+{
+    take(renewal, not_before_unix_s, not_after_unix_s);
+    const uint32_t half_s = RENEWAL_PAUSE_MAX_S / 2;
+    pause(renewal, half_s + (int64_t)(((uint64_t)half_s * renewal->place) >> 32), unix_s);
 }
 
 bool renewal_has_run_out(const renewal_t *renewal, int64_t unix_s)

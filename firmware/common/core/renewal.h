@@ -33,6 +33,9 @@ bool renewal_due(renewal_t *renewal, int64_t unix_s, uint32_t random);
  * asked for; 0: nothing. */
 void renewal_done(renewal_t *renewal, bool ok, int64_t not_before_unix_s, int64_t not_after_unix_s,
                   uint32_t retry_after_s, int64_t unix_s, uint32_t random);
+/* Another certificate is in use, for a broker refuses the one before. A new one is asked for when its age says so, but
+ * not at once, and not by all devices at once: of what went wrong with the last one nobody knows. */
+void renewal_fall_back(renewal_t *renewal, int64_t not_before_unix_s, int64_t not_after_unix_s, int64_t unix_s);
 bool renewal_has_run_out(const renewal_t *renewal, int64_t unix_s);
 /* When renewal_due() is to be asked again; INT64_MAX: never. */
 int64_t renewal_next_due_unix_s(const renewal_t *renewal, int64_t unix_s);

@@ -66,7 +66,7 @@ static const in_flight_t *oldest_in_flight(const sender_t *sender)
     const in_flight_t *oldest = NULL;
     for (size_t i = 0; i < SENDER_IN_FLIGHT; i++) {
         const in_flight_t *entry = &sender->in_flight[i];
-        if (entry->token != 0 && (oldest == NULL || entry->seq < oldest->seq)) {
+        if (entry->token != 0 && (oldest == NULL || flash_log_is_before(entry->seq, oldest->seq))) {
             oldest = entry;
         }
     }
@@ -78,13 +78,13 @@ static uint32_t frontier(const sender_t *sender)
 {
     const uint32_t seq = sender->held ? sender->held_seq : sender->next_seq;
     const in_flight_t *oldest = oldest_in_flight(sender);
-    return oldest != NULL && oldest->seq < seq ? oldest->seq : seq;
+    return oldest != NULL && flash_log_is_before(oldest->seq, seq) ? oldest->seq : seq;
 }
 
 static void advance(sender_t *sender, uint64_t now_ms)
 {
     const uint32_t seq = frontier(sender);
-    if (seq <= sender->frontier_seq) {
+    if (!flash_log_is_before(sender->frontier_seq, seq)) {
         return;
     }
     sender->frontier_seq = sender->outbox->acknowledged_seq = seq;
@@ -148,8 +148,8 @@ static void pass_over(sender_t *sender, uint32_t seq)
  * count yet: they will be the oldest in their turn. */
 static void count_refusal(sender_t *sender, uint32_t seq)
 {
-    const bool unsettled = sender->refusals > 0 && sender->refused_seq >= frontier(sender);
-    if (unsettled && seq > sender->refused_seq) {
+    const bool unsettled = sender->refusals > 0 && !flash_log_is_before(sender->refused_seq, frontier(sender));
+    if (unsettled && flash_log_is_before(sender->refused_seq, seq)) {
         return;
     }
     if (seq != sender->refused_seq) {
@@ -170,7 +170,7 @@ static void hold(sender_t *sender, uint64_t now_ms, uint32_t random, uint32_t se
         sender->held = true;
         sender->held_seq = seq;
         sender->paused_until_ms = now_ms + backoff_next(&sender->pause, random);
-    } else if (seq < sender->held_seq) {
+    } else if (flash_log_is_before(seq, sender->held_seq)) {
         sender->held_seq = seq;
     }
 }
@@ -202,7 +202,8 @@ static sender_result_t on_ack(sender_t *sender, uint64_t now_ms, uint32_t random
 static bool has_more(const sender_t *sender)
 {
     const outbox_t *outbox = sender->outbox;
-    return outbox != NULL && sender->next_seq < outbox->next_seq && (!sender->waits_for_clock || outbox->offset_known);
+    return outbox != NULL && flash_log_is_before(sender->next_seq, outbox->next_seq) &&
+           (!sender->waits_for_clock || outbox->offset_known);
 }
 
 static bool is_stuck(const sender_t *sender, uint64_t now_ms)

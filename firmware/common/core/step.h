@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "bounds.h"
+#include "http.h"
 #include "sample.h"
 
 /* Why there is no connection, told apart in the log and in health readings. The numbers are on the wire
@@ -31,6 +32,9 @@ typedef enum {
 
 const char *failure_name(failure_t failure); /* "tls_expired"; for logs */
 
+/* A device has up to two pairs of key and certificate. */
+typedef enum { PAIR_FACTORY, PAIR_RENEWED } pair_t;
+
 typedef enum {
     EVENT_TICK, /* time went by */
     EVENT_NETWORK_UP,
@@ -45,6 +49,9 @@ typedef enum {
     EVENT_MEASURED,     /* the board has no more samples of this ACTION_MEASURE */
     EVENT_CONSOLE_LINE, /* .line */
     EVENT_RENEWAL_DONE, /* .renewal: a new certificate is kept, or why not */
+    EVENT_HTTP_ANSWER,  /* .http_answer: the head of what the firmware server says */
+    EVENT_HTTP_PIECE,   /* .http_piece: bytes of its body, good until the next event */
+    EVENT_HTTP_END,     /* .http_end */
 } event_type_t;
 
 typedef struct {
@@ -69,6 +76,17 @@ typedef struct {
             int64_t not_before_unix_s, not_after_unix_s; /* of the new one, when ok */
             uint32_t retry_after_s;                      /* 0: not said */
         } renewal;
+        const http_answer_t *http_answer;
+        struct {
+            uint16_t number; /* of its request */
+            const uint8_t *bytes;
+            size_t len_bytes;
+        } http_piece;
+        struct {
+            uint16_t number;
+            http_end_t end;
+            failure_t failure; /* of HTTP_CUT */
+        } http_end;
     };
 } event_t;
 
@@ -83,6 +101,10 @@ typedef enum {
     ACTION_MQTT_SUBSCRIBE, /* .topic, QoS 1 */
     ACTION_MEASURE,        /* ask the board; come back with EVENT_SAMPLE once a device, then EVENT_MEASURED */
     ACTION_RENEW,          /* by EST, with the certificate in use */
+    ACTION_USE_PAIR,       /* .pair: it is shown from the next connection on */
+    ACTION_HTTP_BEGIN,     /* .http: texts of it are good until the next step */
+    ACTION_HTTP_CANCEL,    /* the one that runs */
+    ACTION_GO_BACK,        /* the image that runs is given up: restarts into the former one */
     ACTION_SAY,            /* .text for who sits at the console: lines, each with its \n; good until the next step */
 } action_type_t;
 
@@ -96,8 +118,10 @@ typedef struct {
     action_type_t type;
     union {
         reboot_reason_t reason;
+        pair_t pair;
         const char *topic;
         const char *text;
+        const http_request_t *http;
         struct {
             const char *topic;
             const char *payload;

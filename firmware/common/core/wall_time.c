@@ -74,3 +74,8 @@ size_t wall_time_print(int64_t unix_s, char out[WALL_TIME_CHARS + 1])
     *end = '\0';
     return WALL_TIME_CHARS;
 }
+
+const char *wall_time_text(int64_t unix_s, const char *otherwise, char out[WALL_TIME_CHARS + 1])
+{
+    return unix_s != 0 && wall_time_print(unix_s, out) > 0 ? out : otherwise;
+}

@@ -10,8 +10,12 @@ static const sensor_device_t s_devices[] = {
 };
 static sensor_board_t s_sensors = {.devices = s_devices, .count = sizeof(s_devices) / sizeof(s_devices[0])};
 
-static const board_t s_board = {
-    .family = "dcu-8000-sim", .hardware = "C", .has_modem = true, .ctx = &s_sensors, .measure = sensor_board_measure};
+static const board_t s_board = {.family = "dcu-8000-sim",
+                                .hardware = "C",
+                                .product = "dcu",
+                                .has_modem = true,
+                                .ctx = &s_sensors,
+                                .measure = sensor_board_measure};
 
 const board_t *board(void)
 {

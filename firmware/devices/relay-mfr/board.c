@@ -8,8 +8,12 @@ static const sensor_device_t s_devices[] = {
 };
 static sensor_board_t s_sensors = {.devices = s_devices, .count = sizeof(s_devices) / sizeof(s_devices[0])};
 
-static const board_t s_board = {
-    .family = "relay-mfr", .hardware = "C", .has_modem = false, .ctx = &s_sensors, .measure = sensor_board_measure};
+static const board_t s_board = {.family = "relay-mfr",
+                                .hardware = "C",
+                                .product = "relay",
+                                .has_modem = false,
+                                .ctx = &s_sensors,
+                                .measure = sensor_board_measure};
 
 const board_t *board(void)
 {

@@ -1,5 +1,8 @@
 """The launcher from end to end, with tiny programs: `test_launcher.py LAUNCHER FOLDER_OF_TINY_PROGRAMS`."""
 
+import os
+import pwd
+import resource
 import signal
 import subprocess
 import sys
@@ -10,10 +13,12 @@ from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 LAUNCHER, PROGRAMS = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
-CONFIRMS, EXITS, CRASHES, GOES_BACK, REBOOTS, UPDATES = range(6)
+CONFIRMS, EXITS, CRASHES, GOES_BACK, REBOOTS, UPDATES, LOOPS, RECOVERS = range(8)
 NEW, PENDING, VALID, INVALID, ABORTED, UNDEFINED = range(6)
-POWER_ON, CONSOLE, UPDATE, ROLLBACK = 1, 9, 10, 11
-OWN_EXIT, NO_IMAGE = 7, 80
+POWER_ON, SOFTWARE, RECOVERY, CONSOLE, UPDATE, ROLLBACK = 1, 3, 8, 9, 10, 11
+OWN_EXIT, NO_IMAGE, STORAGE, NOT_STARTED, BY_SIGNAL = 7, 80, 81, 127, 128
+OWN_MOUNTS = ("unshare", "--mount", "--propagation", "private")
+REBOOTS_PER_S = 10
 SLOT_BYTES = 4 * 1024 * 1024
 WAIT_S = 20
 
@@ -29,6 +34,13 @@ class LauncherTest(unittest.TestCase):
         path = self.folder / f"{program}.bin"
         command = [sys.executable, TOOLS / "pack_image.py", PROGRAMS / program, path, "--project", "dcu-0080"]
         subprocess.run([*command, "--version", version, *options], check=True)
+        return path
+
+    def image_of(self, content: bytes) -> Path:
+        program, path = self.folder / "program", self.folder / "program.bin"
+        program.write_bytes(content)
+        command = [sys.executable, TOOLS / "pack_image.py", program, path, "--project", "dcu-0080"]
+        subprocess.run([*command, "--version", "2.0.0"], check=True)
         return path
 
     def launch(self, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -133,6 +145,149 @@ class LauncherTest(unittest.TestCase):
         assert process.wait(WAIT_S) == 128 + signal.SIGTERM
         assert len(self.ran()) == 2
 
+    def test_each_reboot_says_why_and_one_that_nobody_knows_is_software(self) -> None:
+        self.install(self.image("tiny_recovers"))
+        assert self.launch(self.slots).returncode == OWN_EXIT
+        assert self.ran() == [self.said(RECOVERS, 0, reason, UNDEFINED) for reason in (POWER_ON, RECOVERY, SOFTWARE)]
+
+    def test_a_program_that_reboots_at_once_for_ever_is_held_back_and_a_stop_ends_it(self) -> None:
+        self.install(self.image("tiny_loops"))
+        began = time.monotonic()
+        process = self.start()
+        self.wait_for(lambda: len(self.ran()) > REBOOTS_PER_S // 2)
+        assert len(self.ran()) <= (time.monotonic() - began) * REBOOTS_PER_S + 1
+        process.send_signal(signal.SIGTERM)
+        process.wait(WAIT_S)
+        after = len(self.ran())
+        time.sleep(3 / REBOOTS_PER_S)
+        assert len(self.ran()) == after
+
+    def test_a_new_image_that_reboots_before_it_is_confirmed_is_rolled_back(self) -> None:
+        update, done = self.update_to("tiny_loops")
+        assert done.returncode == OWN_EXIT
+        assert self.ran()[1:] == [
+            self.said(LOOPS, 1, UPDATE, PENDING, update),
+            self.said(UPDATES, 0, ROLLBACK, UNDEFINED, update),
+        ]
+
+    def test_a_factorys_program_that_crashes_is_the_launchers_end_with_its_signal(self) -> None:
+        self.install(self.image("tiny_crashes"))
+        assert self.launch(self.slots).returncode == BY_SIGNAL + signal.SIGABRT
+        assert len(self.ran()) == 1
+
+    def test_a_new_image_that_hangs_and_is_killed_is_rolled_back(self) -> None:
+        """As by a watchdog: it says nothing of itself."""
+        update = self.image("tiny_reboots")
+        self.install(self.image("tiny_updates"))
+        process = self.start(update)
+        self.wait_for(lambda: len(self.ran()) == 2)
+        assert self.ran()[1] == self.said(REBOOTS, 1, UPDATE, PENDING, update)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGKILL)
+        assert process.wait(WAIT_S) == OWN_EXIT
+        assert self.ran()[-1] == self.said(UPDATES, 0, ROLLBACK, UNDEFINED, update)
+
+    def test_what_is_no_program_can_not_be_started_and_the_launcher_says_so(self) -> None:
+        self.install(self.image_of(b"\x7fELF and nothing more"))
+        done = self.launch(self.slots)
+        assert done.returncode == NOT_STARTED
+        assert "slot0.run can't be started: Exec format error." in done.stderr
+
+    def test_a_new_image_of_what_is_no_program_is_rolled_back(self) -> None:
+        update = self.image_of(b"#!/no/such/interpreter\n")
+        self.install(self.image("tiny_updates"))
+        done = self.launch(self.slots, update)
+        assert done.returncode == OWN_EXIT
+        assert "slot1.run can't be started: No such file or directory." in done.stderr
+        assert self.ran()[-1] == self.said(UPDATES, 0, ROLLBACK, UNDEFINED, update)
+
+    def test_where_no_process_can_be_made_there_is_a_sentence_and_an_exit_code(self) -> None:
+        """By a limit of processes, which root is not held to."""
+        self.install(self.image("tiny_exits"))
+        user: dict[str, object] = {}
+        if os.geteuid() == 0:
+            user = {"user": pwd.getpwnam("nobody").pw_uid}
+            self.folder.chmod(0o755)
+            for path in (self.slots, *self.slots.iterdir()):
+                os.chown(path, int(str(user["user"])), -1)
+        command = [str(LAUNCHER), "--slot-bytes", str(SLOT_BYTES), str(self.slots)]
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"},  # who looks for leaks is a process too
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)),
+                **user,
+            )
+        except PermissionError as error:
+            self.skipTest(f"nobody can run the launcher here: {error}")
+        assert done.returncode == STORAGE, done.stderr
+        assert "no program can be started: Resource temporarily unavailable." in done.stderr
+        assert not (self.slots / "log").exists()
+
+    def test_an_image_that_went_back_runs_where_there_is_no_other(self) -> None:
+        update, _ = self.update_to("tiny_exits")
+        with (self.slots / "slot0.bin").open("r+b") as slot:
+            slot.seek(5000)
+            slot.write(b"rot")
+        done = self.launch(self.slots, update)
+        assert done.returncode == OWN_EXIT
+        assert "slot 1, dcu-0080 2.0.0, which went back once: there is no other." in done.stderr
+        assert self.ran()[-1] == self.said(EXITS, 1, POWER_ON, ABORTED, update)
+
+    def test_a_folder_that_can_not_be_used_is_said_and_nothing_starts(self) -> None:
+        missing = self.launch(self.folder / "none" / "slots")
+        assert (missing.returncode, "can't be made" in missing.stderr) == (STORAGE, True)
+        for name in ("otadata.bin", "slot0.bin", "slot1.bin"):
+            folder = self.folder / f"without-{name}"
+            (folder / name).mkdir(parents=True)
+            done = self.launch(folder)
+            with self.subTest(name):
+                assert done.returncode == STORAGE
+                assert f"launcher: {name} of {folder} can't be opened: Is a directory." in done.stderr
+
+    def test_a_program_that_can_not_be_taken_out_of_its_slot_is_said(self) -> None:
+        self.install(self.image("tiny_exits"))
+        (self.slots / "slot0.run" / "in the way").mkdir(parents=True)
+        done = self.launch(self.slots)
+        assert done.returncode == STORAGE
+        assert "the program of slot 0 can't be written" in done.stderr
+        assert not (self.slots / "slot0.run.new").exists()
+
+    def test_nor_one_that_finds_no_room_and_with_room_it_runs(self) -> None:
+        image = self.image("tiny_exits")
+        if subprocess.run([*OWN_MOUNTS, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("nobody may have mounts of their own here")
+        room_kib = image.stat().st_size * 3 // 2 // 1024
+        disk = self.folder / "disk"
+        disk.mkdir()
+        script = """
+            mount -t tmpfs -o "size=$2k" full "$0" && "$1" --slot-bytes "$3" --install "$4" "$0/slots" || exit 1
+            "$1" --slot-bytes "$3" "$0/slots"
+            echo "full: $?"
+            ls "$0/slots"
+            mount -o remount,size=64m "$0" && exec "$1" --slot-bytes "$3" "$0/slots"
+        """
+        words = [*OWN_MOUNTS, "sh", "-c", script, disk, LAUNCHER, room_kib, SLOT_BYTES, image]
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == OWN_EXIT, done.stderr
+        assert f"full: {STORAGE}" in done.stdout
+        assert ".run" not in done.stdout  # whole or not at all
+        assert "the program of slot 0 can't be written" in done.stderr
+        assert "No space left on device." in done.stderr
+
+    def test_a_hang_up_ends_both_and_an_interrupt_is_left_to_the_terminal(self) -> None:
+        self.install(self.image("tiny_reboots"))
+        process = self.start()
+        self.wait_for(lambda: len(self.ran()) == 2)
+        process.send_signal(signal.SIGINT)  # the program gets its own from the terminal; here it gets none
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(WAIT_S) == BY_SIGNAL + signal.SIGHUP
+
     def test_without_an_image_there_is_a_sentence_and_an_exit_code(self) -> None:
         done = self.launch(self.slots)
         assert done.returncode == NO_IMAGE
@@ -151,7 +306,7 @@ class LauncherTest(unittest.TestCase):
             "too small": bytes(SLOT_BYTES + 1),
         }
         # A segment that says it is longer than the slot.
-        wrongs["that is cut short"] = good[:292] + b"\xff\xff\xff\x7f" + good[296:]
+        wrongs["a segment that is too long"] = good[:292] + b"\xff\xff\xff\x7f" + good[296:]
         for sentence, content in wrongs.items():
             image = self.folder / "wrong.bin"
             image.write_bytes(content)
@@ -188,9 +343,16 @@ class LauncherTest(unittest.TestCase):
 
     def test_arguments_that_make_no_sense_are_refused(self) -> None:
         assert self.launch().returncode == 1
-        assert self.launch("--slot-bytes", "4097", self.slots).returncode == 1
+        for size in ("4097", "0", "x", str(65 * 1024 * 1024)):
+            assert self.launch("--slot-bytes", size, self.slots).returncode == 1
         assert self.launch("--unknown", self.slots).returncode == 1
         assert self.launch("--install", self.folder / "none", self.slots).returncode == 1
+        self.install(self.image("tiny_exits"))
+        assert self.launch("--install", self.folder / "tiny_exits.bin", self.slots, "more").returncode == 1
+        assert self.launch(self.slots, *range(64)).returncode == OWN_EXIT
+        too_many = self.launch(self.slots, *range(65))
+        assert (too_many.returncode, "at most 64 arguments" in too_many.stderr) == (1, True)
+        assert self.ran() == [self.said(EXITS, 0, POWER_ON, UNDEFINED, *range(64))]
 
     def start(self, *arguments: object) -> "subprocess.Popen[bytes]":
         command = [LAUNCHER, "--slot-bytes", SLOT_BYTES, self.slots, *arguments]

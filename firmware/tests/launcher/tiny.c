@@ -10,11 +10,12 @@
 #include "port/posix/posix_flash.h"
 #include "port/posix/slots.h"
 
-typedef enum { CONFIRMS, EXITS, CRASHES, GOES_BACK, REBOOTS, UPDATES } behaviour_t;
+typedef enum { CONFIRMS, EXITS, CRASHES, GOES_BACK, REBOOTS, UPDATES, LOOPS, RECOVERS } behaviour_t;
 
 #define OWN_EXIT 7
 #define CHUNK_BYTES 65536u
 #define SLEEP_S 30
+#define UNKNOWN_REBOOT 9 /* of no reboot_reason_t */
 
 static void reboot(void *ctx, reboot_reason_t reason)
 {
@@ -108,6 +109,17 @@ int main(int argc, char **argv)
             reboot(NULL, REBOOT_CONSOLE);
         }
         sleep(SLEEP_S);
+        break;
+    case LOOPS:
+        reboot(NULL, REBOOT_CONSOLE);
+        break;
+    case RECOVERS: /* then for a reason that nobody knows, then no more */
+        if (strcmp(environment(POSIX_BOOT_REASON), "1") == 0) {
+            reboot(NULL, REBOOT_RECOVERY);
+        }
+        if (strcmp(environment(POSIX_BOOT_REASON), "8") == 0) {
+            exit(POSIX_EXIT_REBOOT + UNKNOWN_REBOOT);
+        }
         break;
     case UPDATES: /* once */
         if (ota->state(ota->ctx, other) == IMAGE_UNDEFINED) {

@@ -134,7 +134,8 @@ static void begin_app(void)
         .kv = &s_kv,
         .factory = &s_factory,
     };
-    (void)s_identity.validity(s_identity.ctx, &options.not_before_unix_s, &options.not_after_unix_s);
+    (void)s_identity.validity(s_identity.ctx, PAIR_FACTORY, &options.factory_pair);
+    (void)s_identity.validity(s_identity.ctx, PAIR_RENEWED, &options.renewed_pair);
     if (!app_init(&s_app, &options, chip_clock.since_boot_ms(chip_clock.ctx), chip_random.next(chip_random.ctx))) {
         log_error("Readings can't be kept: they are sent while there is a connection, and lost without.");
     }

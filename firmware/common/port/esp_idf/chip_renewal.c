@@ -1,6 +1,5 @@
 #include "chip_renewal.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -11,9 +10,7 @@
 #include "esp_http_client.h"
 
 #define ANSWER_TIMEOUT_MS 15000
-#define RETRY_AFTER_MAX_S 86400
-#define CERTIFICATES_MAX 4      /* of an answer; the first that is ours counts */
-#define CLOCK_TOLERANCE_S 86400 /* a new certificate may begin so much later than our clock says it is */
+#define CERTIFICATES_MAX 4 /* of an answer; the first that is ours counts */
 #define STATUS_OK 200
 
 static const char *TAG = "identity";
@@ -27,9 +24,7 @@ static esp_err_t on_http(esp_http_client_event_t *event)
 {
     chip_renewal_t *renewal = event->user_data;
     if (event->event_id == HTTP_EVENT_ON_HEADER && strcasecmp(event->header_key, "Retry-After") == 0) {
-        long seconds = strtol(event->header_value, NULL, 10); /* 0 of a date, which nobody of ours sends */
-        seconds = seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S;
-        renewal->retry_after_s = seconds > 0 ? (uint32_t)seconds : 0;
+        renewal->retry_after_s = est_retry_after_s(event->header_value);
     }
     return ESP_OK;
 }
@@ -118,12 +113,11 @@ static bool take(chip_renewal_t *renewal, size_t answer_bytes)
     return false;
 }
 
-/* A platform whose clock is wrong must not take from its gateways what they have. */
 static bool is_valid_now(const pair_validity_t *validity)
 {
     int64_t unix_s;
     return !chip_clock_now(&unix_s) ||
-           (unix_s >= validity->not_before_unix_s - CLOCK_TOLERANCE_S && unix_s < validity->not_after_unix_s);
+           est_is_valid_now(validity->not_before_unix_s, validity->not_after_unix_s, unix_s);
 }
 
 bool chip_renewal_run(chip_renewal_t *renewal)

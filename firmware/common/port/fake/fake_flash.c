@@ -89,8 +89,14 @@ static bool fails(uint32_t number, uint32_t from, uint32_t to)
 
 static bool power_goes(fake_flash_t *flash)
 {
-    flash->power_is_off = flash->cut_at != 0 && fake_flash_operations(flash) == flash->cut_at;
+    const bool of_all = fake_power_goes(flash->power);
+    flash->power_is_off = of_all || (flash->cut_at != 0 && fake_flash_operations(flash) == flash->cut_at);
     return flash->power_is_off;
+}
+
+static bool is_off(const fake_flash_t *flash)
+{
+    return flash->power_is_off || fake_power_is_off(flash->power);
 }
 
 static bool read_flash(void *ctx, uint32_t offset_bytes, void *out, size_t len_bytes)
@@ -102,7 +108,7 @@ static bool read_flash(void *ctx, uint32_t offset_bytes, void *out, size_t len_b
     }
     flash->reads++;
     flash->read_bytes += len_bytes;
-    if (flash->power_is_off || flash->fail_reads || fails(flash->reads, flash->fail_reads_from, flash->fail_reads_to) ||
+    if (is_off(flash) || flash->fail_reads || fails(flash->reads, flash->fail_reads_from, flash->fail_reads_to) ||
         flash->bad_read_sector[offset_bytes / OUTBOX_SECTOR_BYTES]) {
         return false;
     }
@@ -118,7 +124,7 @@ static bool write_flash(void *ctx, uint32_t offset_bytes, const void *data, size
         flash->misuses++;
         return false;
     }
-    if (flash->power_is_off) {
+    if (is_off(flash)) {
         return false;
     }
     uint8_t *at = flash->medium + offset_bytes;
@@ -154,7 +160,7 @@ static bool erase_flash(void *ctx, uint32_t offset_bytes, size_t len_bytes)
         flash->misuses++;
         return false;
     }
-    if (flash->power_is_off) {
+    if (is_off(flash)) {
         return false;
     }
     uint32_t sector = offset_bytes / OUTBOX_SECTOR_BYTES;

@@ -8,6 +8,7 @@
 
 #include "../../core/bounds.h"
 #include "../port_flash.h"
+#include "fake_power.h"
 
 typedef enum {
     FAKE_FLASH_TEAR_NONE,   /* power went before anything happened */
@@ -36,6 +37,7 @@ typedef struct {
     uint32_t fail_reads_from, fail_reads_to; /* counted as `reads` */
     bool bad_read_sector[OUTBOX_MAX_SECTORS];
     bool power_is_off;
+    fake_power_t *power; /* with other media; NULL: its own */
 } fake_flash_t;
 
 /* `medium` may hold what an earlier life left; fake_flash_blank() makes it new. */

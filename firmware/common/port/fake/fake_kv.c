@@ -51,7 +51,8 @@ static write_t begin_write(fake_kv_t *kv)
     if (kv->fail_from_write != 0 && kv->writes >= kv->fail_from_write) {
         return WRITE_NOT_DONE;
     }
-    if (kv->cut_at_write != 0 && kv->writes == kv->cut_at_write) {
+    const bool of_all = fake_power_goes(kv->power);
+    if (of_all || (kv->cut_at_write != 0 && kv->writes == kv->cut_at_write)) {
         kv->power_is_off = true;
         return kv->cut == FAKE_KV_CUT_KEEPS_NEW ? WRITE_DONE_UNHEARD : WRITE_NOT_DONE;
     }
@@ -78,11 +79,16 @@ static bool store(fake_kv_t *kv, const char *key, const void *value, size_t len_
     return true;
 }
 
+static bool is_off(const fake_kv_t *kv)
+{
+    return kv->power_is_off || fake_power_is_off(kv->power);
+}
+
 static kv_status_t get(void *ctx, const char *key, void *out, size_t cap_bytes, size_t *len_bytes)
 {
     fake_kv_t *kv = ctx;
     kv->gets++;
-    if (kv->power_is_off || kv->fail_gets) {
+    if (is_off(kv) || kv->fail_gets) {
         return KV_FAILED;
     }
     const fake_kv_entry_t *entry = find(kv, key);
@@ -105,7 +111,7 @@ static kv_status_t get(void *ctx, const char *key, void *out, size_t cap_bytes, 
 static kv_status_t set(void *ctx, const char *key, const void *value, size_t len_bytes)
 {
     fake_kv_t *kv = ctx;
-    if (kv->power_is_off || !key_is_valid(key)) {
+    if (is_off(kv) || !key_is_valid(key)) {
         return KV_FAILED;
     }
     const fake_kv_entry_t *entry = find(kv, key);
@@ -130,7 +136,7 @@ static kv_status_t set(void *ctx, const char *key, const void *value, size_t len
 static kv_status_t erase(void *ctx, const char *key)
 {
     fake_kv_t *kv = ctx;
-    if (kv->power_is_off) {
+    if (is_off(kv)) {
         return KV_FAILED;
     }
     fake_kv_entry_t *entry = find(kv, key);

@@ -9,6 +9,8 @@
 #include "../port_kv.h"
 #include <stdint.h>
 
+#include "fake_power.h"
+
 #define FAKE_KV_MAX_KEYS 48
 #define FAKE_KV_VALUE_MAX_BYTES 4000 /* NVS's bound of a string */
 #define FAKE_KV_ENTRY_BYTES 32
@@ -36,6 +38,7 @@ typedef struct {
     uint32_t fail_from_write; /* this write and all later ones answer KV_FAILED and change nothing. 0: never */
     bool fail_gets;           /* the medium can't be read */
     bool power_is_off;
+    fake_power_t *power; /* with other media; NULL: its own */
 } fake_kv_t;
 
 void fake_kv_init(fake_kv_t *kv);

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../app/power_up.h"
+#include "fake_updates.h"
+
 /* Chance */
 
 uint32_t fake_world_random(fake_world_t *world)
@@ -48,7 +51,7 @@ static uint64_t since_boot_ms(void *ctx)
 /* What the power took with it does nothing any more. */
 bool fake_world_is_dead(const fake_world_t *world)
 {
-    return !world->has_power || world->flash.power_is_off || world->kv.power_is_off;
+    return !world->has_power || world->power.is_off || world->flash.power_is_off || world->kv.power_is_off;
 }
 
 /* Events */
@@ -161,6 +164,11 @@ static void deliver(fake_world_t *world, event_t *event)
     case EVENT_CONSOLE_LINE:
     case EVENT_RENEWAL_DONE:
         break;
+    case EVENT_HTTP_ANSWER:
+    case EVENT_HTTP_PIECE:
+    case EVENT_HTTP_END:
+        fake_updates_deliver(world->updates, event);
+        break;
     }
 }
 
@@ -196,144 +204,11 @@ static bool next_event(void *ctx, uint32_t timeout_ms, event_t *out)
     }
 }
 
-/* Clock, console, board, identity, log */
-
 void fake_world_set_clock(fake_world_t *world, int64_t off_ms)
 {
     world->clock_off_ms = off_ms;
     fake_world_drop_all_of(world, EVENT_CLOCK);
     fake_world_plan_plain(world, 0, EVENT_CLOCK);
-}
-
-void fake_world_type(fake_world_t *world, const char *line)
-{
-    (void)snprintf(world->line, sizeof(world->line), "%s", line);
-    fake_world_plan(world, 0, (event_t){.type = EVENT_CONSOLE_LINE, .line = world->line});
-}
-
-static void append(char *text, size_t *len, const char *line)
-{
-    const size_t line_len = strlen(line);
-    if (*len + line_len + 2 <= FAKE_WORLD_LOG_BYTES) {
-        memcpy(text + *len, line, line_len);
-        *len += line_len;
-        memcpy(text + *len, "\n", 2);
-        (*len)++;
-    }
-}
-
-static void say(void *ctx, const char *line)
-{
-    fake_world_t *world = ctx;
-    append(world->said, &world->said_bytes, line);
-}
-
-static void write_log(void *ctx, log_level_t level, const char *tag, const char *text)
-{
-    fake_world_t *world = ctx;
-    (void)level;
-    (void)tag;
-    if (world->keeps_log) {
-        append(world->log, &world->log_bytes, text);
-    }
-}
-
-size_t fake_world_logged_times(const fake_world_t *world, const char *text)
-{
-    size_t count = 0;
-    for (const char *at = strstr(world->log, text); at != NULL; at = strstr(at + 1, text)) {
-        count++;
-    }
-    return count;
-}
-
-bool fake_world_logged(const fake_world_t *world, const char *text)
-{
-    return fake_world_logged_times(world, text) > 0;
-}
-
-bool fake_world_was_said(const fake_world_t *world, const char *text)
-{
-    return strstr(world->said, text) != NULL;
-}
-
-static bool measure(void *ctx, uint8_t index, const char *own_code, uint64_t device_ms, sample_t *out)
-{
-    fake_world_t *world = ctx;
-    const char *const codes[FAKE_WORLD_DEVICES_MAX] = {own_code, "D02", "D03"};
-    (void)device_ms;
-    if (index == 0) {
-        world->rounds++;
-    }
-    if (index >= world->devices) {
-        return false;
-    }
-    const bool good = sample_init(out, codes[index]) &&
-                      sample_add(out, "n", "", (decimal_t){.digits = world->next_serial}) &&
-                      sample_add(out, "temperatura", "°C", (decimal_t){.digits = 235, .places = 1});
-    assert(good);
-    world->next_serial++;
-    return true;
-}
-
-static void leds(void *ctx, led_t run, led_t fault)
-{
-    fake_world_t *world = ctx;
-    world->run = run;
-    world->fault = fault;
-    world->lights++;
-}
-
-static void renew(void *ctx, const char *url, const char *gateway_code)
-{
-    fake_world_t *world = ctx;
-    assert(strcmp(gateway_code, FAKE_WORLD_GATEWAY) == 0);
-    (void)snprintf(world->renew_url, sizeof(world->renew_url), "%s", url);
-    event_t event = {.type = EVENT_RENEWAL_DONE, .renewal = {.ok = world->renews}};
-    if (world->renews) {
-        const int64_t life_s = world->not_after_unix_s - world->not_before_unix_s;
-        world->renewals++;
-        world->not_before_unix_s = fake_world_unix_ms(world) / 1000;
-        world->not_after_unix_s = world->not_before_unix_s + life_s;
-        event.renewal.not_before_unix_s = world->not_before_unix_s;
-        event.renewal.not_after_unix_s = world->not_after_unix_s;
-    }
-    fake_world_plan(world, 1500, event);
-}
-
-static bool validity(void *ctx, int64_t *not_before_unix_s, int64_t *not_after_unix_s)
-{
-    const fake_world_t *world = ctx;
-    *not_before_unix_s = world->not_before_unix_s;
-    *not_after_unix_s = world->not_after_unix_s;
-    return world->not_after_unix_s != 0;
-}
-
-static void reboot(void *ctx, reboot_reason_t reason)
-{
-    fake_world_t *world = ctx;
-    if (fake_world_is_dead(world)) {
-        return;
-    }
-    world->to_reboot = true;
-    world->device_stuck = false;
-    switch (reason) {
-    case REBOOT_RECOVERY:
-        world->reason_of_boot = BOOT_RECOVERY;
-        break;
-    case REBOOT_CONSOLE:
-        world->reason_of_boot = BOOT_CONSOLE;
-        break;
-    case REBOOT_UPDATE:
-        world->reason_of_boot = BOOT_UPDATE;
-        break;
-    }
-}
-
-static boot_reason_t reason(void *ctx)
-{
-    const fake_world_t *world = ctx;
-    return world->reason_of_boot;
 }
 
 /* Power */
@@ -364,18 +239,16 @@ void fake_world_init(fake_world_t *world, uint64_t seed, uint32_t sectors, size_
     fake_flash_init(&world->flash, world->medium, sectors * OUTBOX_SECTOR_BYTES, seed);
     fake_flash_blank(&world->flash);
     fake_kv_init(&world->kv);
+    world->flash.power = world->kv.power = &world->power;
     fake_kv_init(&world->factory);
     fake_kv_put_text(&world->factory, "broker_uri", "mqtts://broker.example:8883");
     fake_kv_put_text(&world->factory, "wifi_ssid", "plant");
 
     world->clock_port = (port_clock_t){.ctx = world, .since_boot_ms = since_boot_ms};
     world->random_port = (port_random_t){.ctx = world, .next = next_random};
-    world->log_port = (port_log_t){.ctx = world, .write = write_log};
     world->events_port = (port_events_t){.ctx = world, .next = next_event};
     fake_world_link_ports(world);
-    world->reboot_port = (port_reboot_t){.ctx = world, .reboot = reboot, .reason = reason};
-    world->identity_port = (port_identity_t){.ctx = world, .validity = validity, .renew = renew};
-    world->board = (board_t){.family = "dcu-0080", .hardware = "C", .ctx = world, .measure = measure, .leds = leds};
+    fake_world_unit_ports(world);
     world->ports = (loop_ports_t){.clock = &world->clock_port,
                                   .random = &world->random_port,
                                   .log = &world->log_port,
@@ -385,7 +258,7 @@ void fake_world_init(fake_world_t *world, uint64_t seed, uint32_t sectors, size_
                                   .reboot = &world->reboot_port,
                                   .identity = &world->identity_port,
                                   .board = &world->board,
-                                  .say = say,
+                                  .say = fake_world_say,
                                   .say_ctx = world};
 }
 
@@ -398,6 +271,7 @@ void fake_world_free(fake_world_t *world)
 
 void fake_world_power_up(fake_world_t *world, boot_reason_t why)
 {
+    world->power.is_off = false;
     fake_flash_power_on(&world->flash);
     fake_kv_power_on(&world->kv);
     world->has_power = true;
@@ -407,12 +281,14 @@ void fake_world_power_up(fake_world_t *world, boot_reason_t why)
     world->powered_ms = world->now_ms;
     world->reason_of_boot = why;
     world->network_told = world->network_started = false;
+    uint32_t boot = 0;
+    (void)power_up_count(&world->kv.port, &boot);
     app_options_t options = {
         .gateway_code = FAKE_WORLD_GATEWAY,
         .family = world->board.family,
         .hardware = world->board.hardware,
         .firmware = "1.4.0",
-        .boot = world->boots,
+        .boot = boot,
         .boot_reason = (uint32_t)why,
         .place = 0x5A17C3D9U,
         .has_modem = world->board.has_modem,
@@ -421,7 +297,14 @@ void fake_world_power_up(fake_world_t *world, boot_reason_t why)
         .kv = &world->kv.port,
         .factory = &world->factory.port,
     };
-    (void)validity(world, &options.not_before_unix_s, &options.not_after_unix_s);
+    if (world->updates != NULL) {
+        fake_updates_options(world->updates, &options, &why);
+        options.boot_reason = (uint32_t)why;
+        world->reason_of_boot = why;
+    }
+    (void)world->identity_port.validity(world, PAIR_FACTORY, &options.factory_pair);
+    world->pair =
+        world->identity_port.validity(world, PAIR_RENEWED, &options.renewed_pair) ? PAIR_RENEWED : PAIR_FACTORY;
     (void)app_init(&world->app, &options, fake_world_device_ms(world), fake_world_random(world));
     app_set_memory(&world->app, 150000, 120000);
     loop_init(&world->loop, &world->app, &world->ports);
@@ -443,10 +326,17 @@ static void come_back(fake_world_t *world, bool had_power, uint64_t after_ms, bo
 
 void fake_world_cut_power(fake_world_t *world)
 {
+    const app_t *app = &world->app;
+    /* What the outbox has said that it keeps is not excused, also when power goes later in the same step. */
+    const bool kept = app->has_outbox && app->outbox.failed_puts == 0 && app->clock.known;
     world->power_cuts++;
-    for (uint32_t serial = world->first_serial_of_step; serial < world->next_serial; serial++) {
+    for (uint32_t serial = world->first_serial_of_step; !kept && serial < world->next_serial; serial++) {
         assert(world->cut_count < world->cut_cap);
         world->cut_serials[world->cut_count++] = serial;
+    }
+    if (world->next_cut_in > 0) {
+        world->power.cut_at = world->power.operations + world->next_cut_in;
+        world->next_cut_in = 0;
     }
     come_back(world, false, world->cut_ms, BOOT_POWER_ON);
 }
@@ -455,7 +345,7 @@ static void turn(fake_world_t *world)
 {
     world->turns++;
     loop_turn(&world->loop);
-    if (world->flash.power_is_off || world->kv.power_is_off) {
+    if (world->power.is_off || world->flash.power_is_off || world->kv.power_is_off) {
         fake_world_cut_power(world);
     } else if (world->to_reboot) {
         world->reboots++;

@@ -59,12 +59,16 @@ typedef struct {
     uint8_t devices;            /* of the board */
     uint32_t health_every_s;    /* 1 at first: with every round, so that what goes wrong with a second sample is seen */
     bool renews;                /* whether a renewal succeeds */
+    bool refuses_pair[2];       /* by pair_t: the broker turns away who shows it, with tls_other or `failure` */
+    uint32_t next_cut_in;       /* after a cut, once: power goes again at so many-th write from then on; 0: no */
     uint32_t reboot_ms, cut_ms; /* how long a reboot takes, and how long power is away after a cut */
 
     /* The world. */
     uint64_t now_ms, stop_ms;
     uint64_t random;
     fake_broker_t broker;
+    fake_power_t power;           /* of flash and settings */
+    struct fake_updates *updates; /* fake_updates.h; NULL: it has none */
     fake_flash_t flash;
     fake_kv_t kv, factory;
     uint8_t *medium;
@@ -106,7 +110,8 @@ typedef struct {
     char said[FAKE_WORLD_LOG_BYTES]; /* at the console */
     size_t said_bytes;
     char renew_url[256];
-    int64_t not_before_unix_s, not_after_unix_s;
+    int64_t not_before_unix_s, not_after_unix_s; /* of the factory's certificate; the renewed one is in `kv` */
+    pair_t pair;                                 /* in use */
 
     /* The device. */
     app_t app;

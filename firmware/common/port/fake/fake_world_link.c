@@ -1,3 +1,4 @@
+#include "fake_updates.h"
 #include "fake_world_parts.h"
 
 #include <assert.h>
@@ -133,8 +134,11 @@ static void begin_connect(void *ctx, const app_mqtt_options_t *options)
         fail_connect(world, 5, FAILURE_DNS);
     } else if (strcmp(options->host, world->host) != 0) {
         fail_connect(world, 20, FAILURE_DNS);
-    } else if (world->mood == FAKE_BROKER_DOWN) {
+    } else if (world->mood == FAKE_BROKER_DOWN ||
+               (world->updates != NULL && fake_updates_program(world->updates) == FAKE_CUT_OFF)) {
         fail_connect(world, world->connect_ms, world->failure != FAILURE_NONE ? world->failure : FAILURE_TCP);
+    } else if (world->refuses_pair[world->pair]) {
+        fail_connect(world, world->connect_ms, world->failure != FAILURE_NONE ? world->failure : FAILURE_TLS_OTHER);
     } else {
         fake_world_plan_plain(world, world->connect_ms, EVENT_MQTT_CONNECTED);
     }
@@ -163,6 +167,8 @@ static bool publish(void *ctx, const char *topic, const char *payload, uint16_t 
     if (retain) {
         assert(strcmp(topic, "status/" FAKE_WORLD_GATEWAY) == 0);
         fake_broker_presence(&world->broker, payload);
+    } else if (world->updates != NULL && strncmp(topic, "ota/", 4) == 0) {
+        answer.ack.reason = fake_updates_publish(world->updates, topic, payload) ? 0 : 0x80;
     } else if (world->refuse_every > 0 && world->publishes % world->refuse_every == 0) {
         answer.ack.reason = world->reason;
     } else {

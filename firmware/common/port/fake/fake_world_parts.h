@@ -16,3 +16,7 @@ void fake_world_drop_stale(fake_world_t *world); /* of former connections and bo
 void fake_world_link_ports(fake_world_t *world);
 void fake_world_end_connection(fake_world_t *world, bool with_will);
 void fake_world_lose_connection(fake_world_t *world, uint64_t heard_in_ms, failure_t failure);
+
+/* fake_world_unit.c: console, log, sensors, lights, certificates and restarts of the one device */
+void fake_world_unit_ports(fake_world_t *world);
+void fake_world_say(void *ctx, const char *line);

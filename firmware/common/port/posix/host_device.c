@@ -14,9 +14,12 @@
 #include "host_options.h"
 #include "host_report.h"
 #include "host_settings.h"
+#include "host_slots.h"
 #include "host_storage.h"
+#include "posix_crypto.h"
 #include "posix_events.h"
 #include "posix_file.h"
+#include "posix_http.h"
 #include "posix_identity.h"
 #include "posix_log.h"
 #include "posix_mqtt.h"
@@ -39,6 +42,8 @@ static struct {
     posix_events_t events;
     posix_mqtt_t mqtt;
     posix_identity_t identity;
+    posix_http_t http;
+    host_slots_t slots;
     posix_console_t console;
     posix_reboot_t reboot;
     host_faults_t faults;
@@ -53,6 +58,7 @@ static struct {
 
 static bool open_ports(const board_t *board, uint32_t seed, const char *gateway_code)
 {
+    const port_ota_t *ota = s_host.options.launched ? host_slots_open(&s_host.slots, &s_host.reboot.port) : NULL;
     const port_log_t *log = &s_host.log.port;
     char link[POSIX_PATH_MAX_CHARS + 1];
     posix_network_init(&s_host.network, seed, board->has_modem);
@@ -74,6 +80,9 @@ static bool open_ports(const board_t *board, uint32_t seed, const char *gateway_
     posix_events_add(&s_host.events, posix_mqtt_source(&s_host.mqtt));
     posix_events_add(&s_host.events, posix_console_source(&s_host.console));
     posix_events_add(&s_host.events, posix_identity_source(&s_host.identity));
+    posix_http_init(&s_host.http, log, &s_host.network, posix_identity_tls, &s_host.identity);
+    s_host.http.via = s_host.options.http_via;
+    posix_events_add(&s_host.events, posix_http_source(&s_host.http));
     s_host.ports = (loop_ports_t){.clock = &s_host.clock.port,
                                   .random = &posix_random,
                                   .log = log,
@@ -82,6 +91,8 @@ static bool open_ports(const board_t *board, uint32_t seed, const char *gateway_
                                   .network = &s_host.network.port,
                                   .reboot = &s_host.reboot.port,
                                   .identity = &s_host.identity.port,
+                                  .http = &s_host.http.port,
+                                  .ota = ota,
                                   .board = board,
                                   .say = posix_console_say,
                                   .say_ctx = &s_host.console};
@@ -98,13 +109,24 @@ static bool begin_app(const board_t *board, uint32_t place)
                              .boot = s_host.storage.boot,
                              .boot_reason = (uint32_t)s_host.reboot.reason,
                              .place = place,
+                             .pair_refused_s = s_host.options.pair_refused_s,
                              .has_modem = board->has_modem,
                              .flash = s_host.storage.flash,
                              .kv = s_host.storage.kv,
-                             .factory = s_host.storage.factory};
+                             .factory = s_host.storage.factory,
+                             .crypto = &posix_crypto,
+                             .ota = s_host.ports.ota,
+                             .product = board->product,
+                             .chip = "host",
+                             .chip_id = IMAGE_CHIP_HOST,
+                             .trial_s = s_host.options.trial_s,
+                             .update_spread_s = s_host.options.update_spread_s,
+                             .self_test = board->self_test,
+                             .self_test_ctx = board->ctx};
     const port_identity_t *identity = &s_host.identity.port;
     const port_clock_t *clock = &s_host.clock.port;
-    (void)identity->validity(identity->ctx, &options.not_before_unix_s, &options.not_after_unix_s);
+    (void)identity->validity(identity->ctx, PAIR_FACTORY, &options.factory_pair);
+    (void)identity->validity(identity->ctx, PAIR_RENEWED, &options.renewed_pair);
     if (!app_init(&s_host.app, &options, clock->since_boot_ms(clock->ctx), posix_random.next(posix_random.ctx))) {
         posix_log(&s_host.log.port, LOG_ERROR, TAG, "readings can't be kept in its state folder");
     }
@@ -143,6 +165,7 @@ static int run(void)
 static void end(void)
 {
     posix_mqtt_drop(&s_host.mqtt);
+    posix_http_end(&s_host.http);
     posix_identity_end(&s_host.identity);
     host_journal_close(&s_host.journal);
     host_storage_close(&s_host.storage);

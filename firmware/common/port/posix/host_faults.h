@@ -11,5 +11,5 @@ typedef struct {
     void *say_ctx;
 } host_faults_t;
 
-/* `clock SECONDS`, `no-clock`, `network down`, `network up`, `power-cut`. */
+/* `clock SECONDS`, `no-clock`, `later SECONDS`, `network down`, `network up`, `power-cut`. */
 void host_faults_command(void *faults, const char *line);

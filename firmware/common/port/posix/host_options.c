@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../core/update.h"
+#include "../../core/update_poll.h"
+
 #define CLOCK_OFFSET_MAX_S (100LL * 366 * 86400)
 
 static const char HELP[] =
@@ -37,7 +40,12 @@ static const char HELP[] =
     "what it is put through:\n"
     "  --clock-offset SECONDS its clock is ahead, or behind, of this machine's\n"
     "  --no-clock             nobody tells it the time\n"
+    "  --http-via HOST:PORT   requests go there instead, through what makes the way worse; TLS is the server's own\n"
+    "  --pair-refused SECONDS a certificate that the broker refuses for so long gives way to the other; default 1800\n"
+    "  --trial SECONDS        a new image that did not prove itself within so long gives itself up; default 300\n"
+    "  --update-spread SECONDS   within which it asks for an update when all are told to; default 300\n"
     "at the console: !clock SECONDS, !no-clock, !network down, !network up, !power-cut\n"
+    "  !later SECONDS         so much time passes at once, as when this machine was asleep\n"
     "\n"
     "  --version  --help\n";
 
@@ -57,6 +65,10 @@ enum {
     OPTION_ONCE,
     OPTION_CLOCK_OFFSET,
     OPTION_NO_CLOCK,
+    OPTION_HTTP_VIA,
+    OPTION_PAIR_REFUSED,
+    OPTION_TRIAL,
+    OPTION_UPDATE_SPREAD,
     OPTION_LAUNCHED,
     OPTION_VERSION,
     OPTION_HELP,
@@ -77,6 +89,10 @@ static const struct option OPTIONS[] = {{"factory", required_argument, NULL, OPT
                                         {"once", no_argument, NULL, OPTION_ONCE},
                                         {"clock-offset", required_argument, NULL, OPTION_CLOCK_OFFSET},
                                         {"no-clock", no_argument, NULL, OPTION_NO_CLOCK},
+                                        {"http-via", required_argument, NULL, OPTION_HTTP_VIA},
+                                        {"pair-refused", required_argument, NULL, OPTION_PAIR_REFUSED},
+                                        {"trial", required_argument, NULL, OPTION_TRIAL},
+                                        {"update-spread", required_argument, NULL, OPTION_UPDATE_SPREAD},
                                         {"launched", no_argument, NULL, OPTION_LAUNCHED}, /* the launcher's word */
                                         {"version", no_argument, NULL, OPTION_VERSION},
                                         {"help", no_argument, NULL, OPTION_HELP},
@@ -118,6 +134,19 @@ static bool read_offset(const char *text, int64_t *out)
         return false;
     }
     *out = value;
+    return true;
+}
+
+static bool read_seconds(const char *option, const char *text, long long most, uint32_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < 1 || value > most) {
+        fprintf(stderr, "%s is '%s'; give whole seconds from 1 to %lld.\n", option, text, most);
+        return false;
+    }
+    *out = (uint32_t)value;
     return true;
 }
 
@@ -199,6 +228,15 @@ static bool take(host_options_t *options, int option, char *argument)
     case OPTION_NO_CLOCK:
         options->knows_time = false;
         return true;
+    case OPTION_HTTP_VIA:
+        options->http_via = argument;
+        return true;
+    case OPTION_PAIR_REFUSED:
+        return read_seconds("--pair-refused", argument, PAIR_REFUSED_S, &options->pair_refused_s);
+    case OPTION_TRIAL:
+        return read_seconds("--trial", argument, UPDATE_TRIAL_S, &options->trial_s);
+    case OPTION_UPDATE_SPREAD:
+        return read_seconds("--update-spread", argument, POLL_SPREAD_S, &options->update_spread_s);
     case OPTION_LAUNCHED:
         options->launched = true;
         return true;

@@ -11,10 +11,13 @@ typedef struct {
     const char *state;
     const char *report;
     const char *journal;
+    const char *http_via; /* NULL: straight on */
     posix_console_kind_t console;
     log_level_t log_level;
     bool knows_time;
     int64_t clock_offset_s;
+    uint32_t pair_refused_s;           /* 0: as a board has it */
+    uint32_t trial_s, update_spread_s; /* the same */
     bool once;
     bool launched;
     bool demo_sensors;

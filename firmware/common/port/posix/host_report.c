@@ -56,6 +56,8 @@ size_t host_report_print(const host_report_t *report, uint64_t since_boot_ms, ch
     number(&json, ",\"commands\":", app->commands);
     number(&json, ",\"commands_refused\":", app->commands_refused);
     number(&json, ",\"certificate_until_unix_s\":", app->renewal.not_after_unix_s);
+    text(&json, ",\"pair\":", app->pairs.in_use == PAIR_RENEWED ? "renewed" : "factory");
+    number(&json, ",\"pair_changes\":", app->pairs.changes);
     json_out_raw(&json, "}\n");
     return json_out_end(&json) ? json.len_bytes : 0;
 }

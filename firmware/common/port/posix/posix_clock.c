@@ -65,6 +65,12 @@ void posix_clock_shift(posix_clock_t *clock, bool known, int64_t shift_s)
     clock->say_at_ms = posix_now_ms();
 }
 
+void posix_clock_skip(posix_clock_t *clock, int64_t seconds)
+{
+    clock->started_ms -= (uint64_t)seconds * 1000; /* it may be before this machine's own start: what counts is since */
+    clock->shift_ms += seconds * 1000;
+}
+
 posix_source_t posix_clock_source(posix_clock_t *clock)
 {
     return (posix_source_t){.ctx = clock, .watch = watch, .serve = serve, .take = take};

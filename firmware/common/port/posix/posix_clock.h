@@ -21,6 +21,8 @@ uint64_t posix_now_ms(void); /* since the host's boot, sleep included */
 void posix_clock_init(posix_clock_t *clock, bool known, int64_t shift_s);
 /* The clock jumps, now. */
 void posix_clock_shift(posix_clock_t *clock, bool known, int64_t shift_s);
+/* So much time passes at once, as when this machine was asleep: for what is due after hours. */
+void posix_clock_skip(posix_clock_t *clock, int64_t seconds);
 /* What the device takes for now. False: it does not know. */
 bool posix_clock_unix_ms(const posix_clock_t *clock, int64_t *out);
 posix_source_t posix_clock_source(posix_clock_t *clock);

@@ -2,15 +2,10 @@
  * and leaves this process for the device's own storage alone. */
 #pragma once
 
-#include <curl/curl.h>
-
-#include "posix_source.h"
-#include "posix_tls.h"
+#include "posix_curl.h"
 
 #define POSIX_EST_TIMEOUT_MS 30000
-#define POSIX_EST_CONNECT_TIMEOUT_MS 10000
 #define POSIX_EST_ANSWER_MAX_BYTES 65536 /* a chain of ours is 2,000; beyond, the answer is refused */
-#define POSIX_EST_RETRY_AFTER_MAX_S 86400
 #define POSIX_EST_WHY_MAX_CHARS 199
 
 typedef struct {
@@ -21,9 +16,7 @@ typedef struct {
     EVP_PKEY *key;
     char *request; /* PKCS #10 in base64 */
     char code[CODE_MAX_CHARS + 1];
-    char host[POSIX_TLS_NAME_MAX_CHARS + 1];
-    posix_tls_options_t options;
-    posix_tls_t tls;
+    posix_curl_t curl;
     char answer[POSIX_EST_ANSWER_MAX_BYTES];
     size_t answer_len;
     char why[POSIX_EST_WHY_MAX_CHARS + 1]; /* of a failure */

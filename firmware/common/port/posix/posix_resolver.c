@@ -1,5 +1,6 @@
 #include "posix_resolver.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
@@ -19,6 +20,7 @@ struct posix_lookup {
     int ends[2];
     char name[POSIX_NAME_MAX_CHARS + 1];
     int error; /* of getaddrinfo() */
+    int cause; /* its errno, where the error is EAI_SYSTEM */
     uint8_t count;
     char addresses[POSIX_ADDRESSES_MAX][POSIX_ADDRESS_MAX_CHARS + 1];
 };
@@ -57,6 +59,7 @@ static void *run(void *ctx)
 {
     posix_lookup_t *lookup = ctx;
     lookup->error = look_up(lookup->name, AI_ADDRCONFIG, lookup->addresses, &lookup->count);
+    lookup->cause = errno;
     ssize_t ignored = write(lookup->ends[1], "", 1); /* what came before it is seen by who reads it */
     (void)ignored;
     let_go(lookup);
@@ -134,6 +137,18 @@ int posix_resolver_fd(const posix_resolver_t *resolver)
     return resolver->lookup == NULL ? -1 : resolver->lookup->ends[0];
 }
 
+static const char *why_not(const posix_lookup_t *lookup)
+{
+    switch (lookup->error) {
+    case 0:
+        return "it has no address";
+    case EAI_SYSTEM:
+        return strerror(lookup->cause);
+    default:
+        return gai_strerror(lookup->error);
+    }
+}
+
 resolver_state_t posix_resolver_step(posix_resolver_t *resolver, uint64_t now_ms)
 {
     posix_lookup_t *lookup = resolver->lookup;
@@ -145,7 +160,7 @@ resolver_state_t posix_resolver_step(posix_resolver_t *resolver, uint64_t now_ms
         return now_ms < resolver->give_up_at_ms ? RESOLVER_WAITS : failed(resolver, "no answer of any name server");
     }
     if (lookup->error != 0 || lookup->count == 0) {
-        return failed(resolver, lookup->error == 0 ? "it has no address" : gai_strerror(lookup->error));
+        return failed(resolver, why_not(lookup));
     }
     resolver->count = lookup->count;
     memcpy(resolver->addresses, lookup->addresses, sizeof(resolver->addresses));

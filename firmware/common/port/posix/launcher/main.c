@@ -19,13 +19,16 @@
 #define SLOT_BYTES (8u * 1024 * 1024) /* of a host program with its symbols; the files take what they hold */
 #define SLOT_BYTES_MAX (64u * 1024 * 1024)
 #define SECTOR_BYTES 4096u
-#define CHUNK_BYTES 65536u     /* each is synced */
+#define CHUNK_BYTES 65536u /* each is synced */
+#define TRIAL_S 330u       /* the program's own is 300: this is for one that does not even count */
+#define TRIAL_S_MAX 86400u
 #define REBOOT_PAUSE_US 100000 /* a program that reboots at once, for ever, must not take a whole core */
 
 typedef struct {
     const char *folder;
     const char *install;
     uint32_t slot_bytes;
+    unsigned trial_s;
     char *const *arguments;
 } options_t;
 
@@ -38,16 +41,18 @@ typedef struct {
 
 static int usage(void)
 {
-    fprintf(stderr, "Usage: launcher [--slot-bytes N] FOLDER [ARGUMENT...]\n"
+    fprintf(stderr, "Usage: launcher [--slot-bytes N] [--trial SECONDS] FOLDER [ARGUMENT...]\n"
                     "       launcher [--slot-bytes N] --install IMAGE FOLDER\n");
     return EXIT_FAILURE;
 }
 
 static bool parse(int argc, char **argv, options_t *options)
 {
-    static const struct option known[] = {
-        {"slot-bytes", required_argument, NULL, 's'}, {"install", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0}};
-    *options = (options_t){.slot_bytes = SLOT_BYTES};
+    static const struct option known[] = {{"slot-bytes", required_argument, NULL, 's'},
+                                          {"install", required_argument, NULL, 'i'},
+                                          {"trial", required_argument, NULL, 't'},
+                                          {NULL, 0, NULL, 0}};
+    *options = (options_t){.slot_bytes = SLOT_BYTES, .trial_s = TRIAL_S};
     int option;
     /* "+": what is behind the folder is the program's. */
     while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
@@ -60,6 +65,15 @@ static bool parse(int argc, char **argv, options_t *options)
                 return false;
             }
             options->slot_bytes = (uint32_t)bytes;
+        } else if (option == 't') {
+            char *end = NULL;
+            unsigned long seconds = strtoul(optarg, &end, 10);
+            if (*end != '\0' || seconds == 0 || seconds > TRIAL_S_MAX) {
+                fprintf(stderr, "launcher: --trial is %s; give whole seconds from 1 to %u.\n", optarg,
+                        (unsigned)TRIAL_S_MAX);
+                return false;
+            }
+            options->trial_s = (unsigned)seconds;
         } else if (option == 'i') {
             options->install = optarg;
         } else {
@@ -71,6 +85,10 @@ static bool parse(int argc, char **argv, options_t *options)
     }
     options->folder = argv[optind];
     options->arguments = argv + optind + 1;
+    if (argc - optind - 1 > PROGRAM_ARGUMENTS_MAX) {
+        fprintf(stderr, "launcher: a program takes at most %d arguments.\n", PROGRAM_ARGUMENTS_MAX);
+        return false;
+    }
     return options->install == NULL || *options->arguments == NULL;
 }
 
@@ -178,6 +196,23 @@ static void tell_program(const options_t *options, int slot, boot_reason_t reaso
     setenv(POSIX_SLOTS, options->folder, 1);
 }
 
+static bool is_on_trial(const storage_t *storage, int slot)
+{
+    otadata_t otadata;
+    return otadata_read(&storage->otadata.port, &otadata) && state_of(&otadata, slot) == IMAGE_PENDING_VERIFY;
+}
+
+typedef struct {
+    const storage_t *storage;
+    int slot;
+} trial_t;
+
+static bool is_trial_over(void *ctx)
+{
+    const trial_t *trial = ctx;
+    return is_on_trial(trial->storage, trial->slot);
+}
+
 /* One start: the program's exit code, or the launcher's own with `over` set. */
 static int boot(storage_t *storage, const options_t *options, int *last_slot, boot_reason_t reason, bool *over)
 {
@@ -215,19 +250,17 @@ static int boot(storage_t *storage, const options_t *options, int *last_slot, bo
             choice.mark[0] == IMAGE_PENDING_VERIFY || choice.mark[1] == IMAGE_PENDING_VERIFY ? ", on trial" : "",
             choice.last_resort ? ", which went back once: there is no other" : "");
     tell_program(options, choice.slot, reason);
-    int code = program_run(path, options->arguments);
+    trial_t trial = {.storage = storage, .slot = choice.slot};
+    const program_limit_t limit = {.limit_ms = is_on_trial(storage, choice.slot) ? options->trial_s * 1000 : 0,
+                                   .is_over = is_trial_over,
+                                   .ctx = &trial};
+    int code = program_run(path, options->arguments, &limit);
     if (code < 0) {
         fprintf(stderr, "launcher: no program can be started: %s.\n", strerror(errno));
         return POSIX_EXIT_STORAGE;
     }
     *over = false;
     return code;
-}
-
-static bool is_on_trial(const storage_t *storage, int slot)
-{
-    otadata_t otadata;
-    return otadata_read(&storage->otadata.port, &otadata) && state_of(&otadata, slot) == IMAGE_PENDING_VERIFY;
 }
 
 int main(int argc, char **argv)

@@ -14,7 +14,7 @@
 
 #define CHUNK_BYTES 4096u
 #define PATH_BYTES 4096
-#define ARGUMENTS_MAX 64
+#define LOOK_EVERY_MS 50
 #define EXIT_NOT_STARTED 127 /* as shells say it */
 
 static volatile sig_atomic_t s_child;
@@ -95,13 +95,13 @@ bool program_is_stopped(void)
 static void start(const char *path, char *const *arguments, const sigset_t *mask)
 {
     static char launched[] = "--launched";
-    char *argv[ARGUMENTS_MAX + 3];
+    char *argv[PROGRAM_ARGUMENTS_MAX + 3];
     char name[PATH_BYTES];
     size_t count = 0;
     snprintf(name, sizeof(name), "%s", path);
     argv[count++] = name;
     argv[count++] = launched;
-    for (size_t i = 0; i < ARGUMENTS_MAX && arguments[i] != NULL; i++) {
+    for (size_t i = 0; i < PROGRAM_ARGUMENTS_MAX && arguments[i] != NULL; i++) {
         argv[count++] = arguments[i];
     }
     argv[count] = NULL;
@@ -113,7 +113,32 @@ static void start(const char *path, char *const *arguments, const sigset_t *mask
     _exit(EXIT_NOT_STARTED);
 }
 
-int program_run(const char *path, char *const *arguments)
+/* False: errno says why. */
+static bool wait_for(pid_t child, const program_limit_t *limit, int *status)
+{
+    unsigned waited_ms = 0;
+    for (;;) {
+        const bool counts = limit->limit_ms > 0 && waited_ms < limit->limit_ms;
+        const pid_t ended = waitpid(child, status, counts ? WNOHANG : 0);
+        if (ended == child) {
+            return true;
+        }
+        if (ended < 0 && errno != EINTR) {
+            return false;
+        }
+        if (!counts) {
+            continue;
+        }
+        usleep(LOOK_EVERY_MS * 1000);
+        waited_ms += LOOK_EVERY_MS;
+        if (waited_ms >= limit->limit_ms && limit->is_over(limit->ctx)) {
+            fprintf(stderr, "launcher: it did not confirm itself within %u s: it is ended.\n", limit->limit_ms / 1000);
+            kill(child, SIGKILL);
+        }
+    }
+}
+
+int program_run(const char *path, char *const *arguments, const program_limit_t *limit)
 {
     sigset_t stops, before;
     sigemptyset(&stops);
@@ -135,10 +160,8 @@ int program_run(const char *path, char *const *arguments)
         return -1;
     }
     int status = 0;
-    while (waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR) {
-            return -1;
-        }
+    if (!wait_for(child, limit, &status)) {
+        return -1;
     }
     s_child = 0;
     return WIFSIGNALED(status) ? POSIX_EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);

@@ -3,12 +3,22 @@
 
 #include "host_image.h"
 
+#define PROGRAM_ARGUMENTS_MAX 64
+
+/* After so long it is ended, as a watchdog would, if it still is what `is_over` asks for. */
+typedef struct {
+    unsigned limit_ms; /* 0: for ever */
+    bool (*is_over)(void *ctx);
+    void *ctx;
+} program_limit_t;
+
 /* To a file of its own, executable, beside the slot; whole or not at all. False: errno says why. */
 bool program_extract(const port_flash_t *slot, const host_image_t *image, const char *path);
 
-/* Starts it as `path --launched arguments…` and waits for its end; a stop that comes meanwhile is passed on. Returns
- * its exit code, POSIX_EXIT_SIGNAL plus the signal that ended it, or -1: it could not be started, errno says why. */
-int program_run(const char *path, char *const *arguments);
+/* `arguments`: no more than PROGRAM_ARGUMENTS_MAX. Starts it as `path --launched arguments…` and waits for its end; a
+ * stop that comes meanwhile is passed on. Returns its exit code, POSIX_EXIT_SIGNAL plus the signal that ended it, or
+ * -1: it could not be started, errno says why. */
+int program_run(const char *path, char *const *arguments, const program_limit_t *limit);
 
 void program_catch_stops(void); /* SIGTERM, SIGINT, SIGHUP */
 bool program_is_stopped(void);  /* one came */
