@@ -18,7 +18,7 @@ from operator import xor
 from pathlib import Path
 from typing import Final
 
-HOST_CHIP_ID: Final = 0xFFFE  # host_image.h
+HOST_CHIP_ID: Final = 0xFFFE  # core/image.h
 HEADER_MAGIC: Final = 0xE9
 DESCRIPTOR_MAGIC: Final = 0xABCD5432
 CHECKSUM_START: Final = 0xEF

@@ -24,12 +24,14 @@ FEATURES: Final = {
     "sending and its window": ("sender", "telemetry", "wall_time"),
     "connection and recovery": ("connection", "backoff", "presence"),
     "settings and console": ("config", "console", "app_console", "app_settings"),
-    "commands": ("command", "json_in"),
-    "certificate renewal": ("renewal", "certs_only"),
-    "measuring and health": ("sampl", "health", "sensor_readings", "app_samples"),
+    "commands": ("command", "json_in", "json_char", "json_value"),
+    "certificates, and their renewal": ("renewal", "est", "certs_only", "pair_choice", "app_pair"),
+    "signatures and keys": ("base64url", "digest", "jws", "kid", "signed", "trust"),
+    "what is signed": ("claims", "manifest", "semver", "ticket"),
+    "measuring and health": ("sampl", "health", "sensor_", "app_samples"),
     "text and numbers": ("json_out", "decimal", "utf8", "code"),
     "clock": ("wall_clock",),
-    "the whole, and its loop": ("app", "loop", "step"),
+    "the whole, and its loop": ("app", "loop", "step", "power_up"),
 }
 FORMER: Final = (
     "The former build of dcu-8000-sim, without MQTT, TLS and updates: RAM 40,256 of 327,680 bytes, flash 551,440 of "
@@ -76,7 +78,7 @@ def compiled(compiler: str, into: Path) -> Iterator[tuple[str, Path]]:
 
 def table(title: str, rows: Iterable[tuple[str, int, int, int]]) -> None:
     rows = list(rows)
-    total = ("together", *(sum(row[column] for row in rows) for column in (1, 2, 3)))
+    total = ("together", sum(row[1] for row in rows), sum(row[2] for row in rows), sum(row[3] for row in rows))
     print(f"\n{title:<34}{'code':>9}{'data':>8}{'bss':>8}")
     for name, text, data, bss in (*rows, total):
         print(f"{name:<34}{text:>9,}{data:>8,}{bss:>8,}")

@@ -120,8 +120,7 @@ class Device:
         if self._process is None or self._process.poll() is not None:
             return
         self.read_report()
-        self._process.kill()
-        self._process.wait()
+        self._cut()
         self.kills += 1
         self._ended = "killed"
         self._close()
@@ -152,10 +151,16 @@ class Device:
     def end_at_once(self) -> None:
         """One that did not end when it was asked to."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            self._cut()
             self.ends += 1
             self._close()
+
+    def _cut(self) -> None:
+        """With all that it started, at one moment."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
     def _close(self) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -174,7 +179,7 @@ class Device:
             report: Report = json.loads((self.folder / "report.json").read_bytes())
         except (OSError, ValueError):
             return
-        if self._process is None or report.get("pid") != self._process.pid:
+        if not self._is_of_this_life(report):
             return
         if report["boot"] != self._boot:
             for name in COUNTERS:
@@ -214,7 +219,10 @@ class Device:
 
     @property
     def _is_current(self) -> bool:
-        return self._process is not None and self._report.get("pid") == self._process.pid
+        return self._is_of_this_life(self._report)
+
+    def _is_of_this_life(self, report: Report) -> bool:
+        return self._process is not None and report.get("pid") == self._process.pid
 
     @property
     def is_settled(self) -> bool:

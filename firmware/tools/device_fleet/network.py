@@ -57,6 +57,7 @@ class Network:
         self._flows = asyncio.Event()
         self._flows.set()
         self.fault: Fault | None = None
+        self.bytes_per_s: float | None = None  # each way, of each connection; a fault comes on top
         self.port = 0
 
     async def open(self) -> None:
@@ -150,6 +151,8 @@ class Network:
             if limit is not None and connection.passed_bytes > limit:
                 connection.reset()
                 return
+            if self.bytes_per_s is not None:
+                await asyncio.sleep(len(piece) / self.bytes_per_s)
             writer.write(piece)
             await writer.drain()
         await self._flows.wait()  # its end does not come through either

@@ -64,7 +64,7 @@ class Fleet:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores the hang-up on purpose
                 loop.add_signal_handler(number, self._stop.set)
-        _allow_open_files(len(self._plan.units) * DESCRIPTORS_A_DEVICE)
+        allow_open_files(len(self._plan.units) * DESCRIPTORS_A_DEVICE)
         began_s = time.monotonic()
         try:
             await self._make_devices()
@@ -217,7 +217,7 @@ class Fleet:
         ]
 
 
-def _allow_open_files(wanted: int) -> None:
+def allow_open_files(wanted: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(
