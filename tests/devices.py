@@ -4,7 +4,7 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ FAMILIES: Final = ("dcu-0080", "dcu-8000-sim", "dcu-all", "relay-mfr")
 STOP_LIMIT_S: Final = 10.0
 BUILDS: Final = ROOT / "firmware" / "build"
 _PSS: Final = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
+_OWN: Final = re.compile(r"^Anonymous:\s+(\d+) kB$", re.MULTILINE)
 _PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 Report = dict[str, Any]
@@ -31,11 +32,12 @@ def built(kind: str) -> Path:
 class Device:
     """One unit. `kill` is what a power cut does to it; `start` brings it back with what it kept."""
 
-    def __init__(self, program: Path, folder: Path, *words: str | Path) -> None:
+    def __init__(self, program: Path, folder: Path, *words: str | Path, within: Sequence[str] = ()) -> None:
+        """`within`: what a command starts with to run in a network of the test's own."""
         folder.mkdir(parents=True, exist_ok=True)
         self._report = folder / "report.json"
         self._log = folder / "log"
-        self._command = [program, "--state", folder / "state", "--report", self._report, *words]
+        self._command = [*within, program, "--state", folder / "state", "--report", self._report, *words]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Device":
@@ -85,12 +87,25 @@ class Device:
         return int(found[1])
 
     @property
+    def own_kib(self) -> int:
+        """What is its alone: of what it shares with others its part changes with them."""
+        assert self.process
+        found = _OWN.search(Path(f"/proc/{self.process.pid}/smaps_rollup").read_text(encoding="ascii"))
+        assert found
+        return int(found[1])
+
+    @property
     def peak_kib(self) -> int:
         """The most that it ever had in memory, with what it shares with others."""
         assert self.process
         found = _PEAK.search(Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii"))
         assert found
         return int(found[1])
+
+    @property
+    def threads(self) -> int:
+        assert self.process
+        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code."""
@@ -112,9 +127,9 @@ class Device:
 
 
 @contextmanager
-def device(program: Path, folder: Path, *words: str | Path) -> Iterator[Device]:
+def device(program: Path, folder: Path, *words: str | Path, within: Sequence[str] = ()) -> Iterator[Device]:
     """A started one. What it leaves behind at its end must be nothing."""
-    started = Device(program, folder, *words).start()
+    started = Device(program, folder, *words, within=within).start()
     try:
         yield started
     except BaseException:

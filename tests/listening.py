@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import paho.mqtt.client as mqtt
@@ -51,10 +52,16 @@ class Heard:
 
 @contextmanager
 def subscriber(
-    broker: Listening, name: str = "listener", topics: tuple[str, ...] = ("telemetry/+/+/data", "status/+")
+    broker: Listening | Path, name: str = "listener", topics: tuple[str, ...] = ("telemetry/+/+/data", "status/+")
 ) -> Iterator[Heard]:
+    """`broker` as a path: the socket of one in another network."""
     heard = Heard()
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
+    if isinstance(broker, Path):
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5, transport="unix")
+        host, port = str(broker), 1  # it takes no 0
+    else:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
+        host, port = "127.0.0.1", broker.port
     client.reconnect_delay_set(1, 1)
 
     def on_connect(*_: Any) -> None:
@@ -68,7 +75,7 @@ def subscriber(
     client.on_message = heard.on_message
     lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     lasting.SessionExpiryInterval = 3_600
-    client.connect("127.0.0.1", broker.port, clean_start=False, properties=lasting)
+    client.connect(host, port, clean_start=False, properties=lasting)
     client.loop_start()
     try:
         wait_until(lambda: heard.connects, "the subscription")

@@ -43,7 +43,7 @@ def put_through(on: Field, prefix: str, faults_for_s: int, capsys: pytest.Captur
         codes = [device["code"] for device in running.said["devices"]]
         journals = on.assert_whole(codes, state=state)
         totals, struck = dict(running.totals), running.said["faults"]
-        assert running.stop() == 0
+        assert running.stop() == 0, running.errors
     measured = sum(map(len, journals.moments.values()))
     with capsys.disabled():
         print(
@@ -81,12 +81,12 @@ def test_a_larger_count_adds_units_and_keeps_those_that_are_there_and_ctrl_c_end
     with fleet(on.platform, *words, "--count", "1") as running:
         wait_until(running.is_online, "the first")
         wait_until(lambda: sessions(on.platform, "U-") == {first: "connected"}, "its word")
-        assert running.stop() == 0
+        assert running.stop() == 0, running.errors
     certificate = (box / first / "gateway.crt").read_bytes()
     with fleet(on.platform, *words, "--count", "2") as running:
         wait_until(running.is_online, "both")
         assert [device["code"] for device in running.said["devices"]] == [first, second]
-        assert running.stop() == 0
+        assert running.stop() == 0, running.errors
     assert running.said["final"]
     assert (box / first / "gateway.crt").read_bytes() == certificate
     gone = {first: "not_connected", second: "not_connected"}

@@ -79,6 +79,20 @@ def test_an_answer_that_is_no_certificate_of_ours_for_now_changes_nothing(
             assert not (tmp_path / case.name / "state" / "settings" / "renewed").exists()
 
 
+def test_a_server_that_says_when_to_come_again_is_asked_then(
+    guarded: Path, maker: Maker, tls_broker: RunningBroker, tmp_path: Path
+) -> None:
+    unit = maker.provision("GW-1", now=datetime.now(UTC) - AGE, days=DAYS)
+    broker = f"mqtts://localhost:{tls_broker.broker.listeners.tls}"
+    with est_server(maker, maker.server_files()) as server:
+        answers(429, b"Later.", Retry_After="1")(server)
+        options = ("--box", unit, "--broker", broker, "--ota-url", server.url)
+        with device(guarded / "dcu-0080", tmp_path / "1", *options) as one:
+            one.wait_for(lambda report: report["state"] == "online", "a connection")
+            # By itself it would wait up to one minute, then two, then four.
+            wait_until(lambda: len(server.asked) >= 4, "the fourth try", limit_s=15)
+
+
 def test_a_server_of_another_platform_is_shown_no_certificate(
     guarded: Path, maker: Maker, tls_broker: RunningBroker, tmp_path: Path
 ) -> None:
