@@ -28,6 +28,8 @@ from tds.updates.models import (
     RunningFirmware,
     TrustSet,
     Wave,
+    WaveCount,
+    WaveCountChange,
 )
 
 __all__ = [
@@ -71,4 +73,6 @@ __all__ = [
     "TrustSet",
     "User",
     "Wave",
+    "WaveCount",
+    "WaveCountChange",
 ]

@@ -41,6 +41,7 @@ class Migration(migrations.Migration):
                 ("life", models.CharField(max_length=8)),
                 ("boot", models.BigIntegerField()),
                 ("number", models.BigIntegerField()),
+                ("former_lives", models.JSONField(default=list)),
                 ("restarts", models.BigIntegerField(default=0)),
                 ("started_at", models.DateTimeField()),
                 ("reported_at", models.DateTimeField()),
@@ -242,6 +243,8 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
                 ("started_at", models.DateTimeField(blank=True, null=True, verbose_name="started")),
                 ("finished_at", models.DateTimeField(blank=True, null=True, verbose_name="finished")),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
+                ("accepted_until", models.DateTimeField(blank=True, null=True)),
                 ("halted_why", models.CharField(blank=True, max_length=32)),
                 (
                     "created_by",
@@ -312,7 +315,7 @@ class Migration(migrations.Migration):
             name="Execution",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("public_id", models.CharField(max_length=36, unique=True)),
+                ("public_id", models.CharField(max_length=36)),
                 ("wave", models.IntegerField()),
                 ("place", models.IntegerField()),
                 ("site_group", models.CharField(blank=True, max_length=80)),
@@ -348,20 +351,30 @@ class Migration(migrations.Migration):
                 ("pushed_at", models.DateTimeField(null=True)),
                 ("changed_at", models.DateTimeField()),
                 ("heard_at", models.DateTimeField(null=True)),
+                ("heard_in", models.CharField(blank=True, db_default="", default="", max_length=48)),
+                ("tried_in", models.CharField(blank=True, db_default="", default="", max_length=48)),
                 ("deadline_at", models.DateTimeField(null=True)),
                 ("finished_at", models.DateTimeField(null=True)),
                 ("rebooting_at", models.DateTimeField(null=True)),
                 ("succeeded_at", models.DateTimeField(null=True)),
+                ("restarts", models.BigIntegerField(null=True)),
+                ("accepted", models.BooleanField(default=False)),
                 (
                     "gateway",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="executions", to="tds_new.gateway"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="executions",
+                        to="tds_new.gateway",
                     ),
                 ),
                 (
                     "rollout",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="executions", to="tds_new.rollout"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="executions",
+                        to="tds_new.rollout",
                     ),
                 ),
             ],
@@ -405,6 +418,7 @@ class Migration(migrations.Migration):
                 ("size", models.IntegerField()),
                 ("label", models.CharField(max_length=32)),
                 ("opened_at", models.DateTimeField(null=True)),
+                ("offers_until", models.DateTimeField(null=True)),
                 ("soak_from", models.DateTimeField(null=True)),
                 ("completed_at", models.DateTimeField(null=True)),
                 (
@@ -417,6 +431,35 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ("rollout", "number"),
             },
+        ),
+        migrations.CreateModel(
+            name="WaveCount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("wave", models.IntegerField()),
+                ("kind", models.CharField(max_length=16)),
+                ("executions", models.BigIntegerField()),
+                (
+                    "rollout",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="tds_new.rollout"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="WaveCountChange",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("rollout_id", models.BigIntegerField()),
+                ("wave", models.IntegerField()),
+                ("kind", models.CharField(max_length=16)),
+                ("executions", models.BigIntegerField()),
+            ],
+        ),
+        migrations.AddConstraint(
+            model_name="wavecount",
+            constraint=models.UniqueConstraint(fields=("rollout", "wave", "kind"), name="wave_count_once"),
         ),
         migrations.AddIndex(
             model_name="release",
@@ -468,6 +511,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="execution",
+            constraint=models.UniqueConstraint(fields=("public_id",), name="execution_public_id_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="execution",
             constraint=models.UniqueConstraint(
                 condition=models.Q(("status__in", ("QUEUED", "IN_PROGRESS"))),
                 fields=("gateway",),
@@ -490,5 +537,13 @@ class Migration(migrations.Migration):
             (ROOT / "src" / "tds" / "updates" / "timeline.sql").read_text(encoding="utf-8"),
             "DROP TRIGGER tds_new_timeline_only_grows ON tds_new_rolloutevent;"
             " DROP FUNCTION tds_new_timeline_refuse(); DROP SEQUENCE tds_new_ticket_seq;",
+        ),
+        migrations.RunSQL(
+            (ROOT / "src" / "tds" / "updates" / "counts.sql").read_text(encoding="utf-8"),
+            "DROP TRIGGER tds_new_execution_added ON tds_new_execution;"
+            " DROP TRIGGER tds_new_execution_changed ON tds_new_execution;"
+            " DROP TRIGGER tds_new_execution_turned ON tds_new_execution; DROP FUNCTION tds_new_execution_turned();"
+            " DROP FUNCTION tds_new_execution_count_added(); DROP FUNCTION tds_new_execution_count_changed();"
+            " DROP FUNCTION tds_new_execution_kind(text, text, boolean, boolean);",
         ),
     ]

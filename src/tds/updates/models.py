@@ -15,6 +15,7 @@ MAX_NAME_CHARS: Final = 31  # of a product, a family, a chip, a revision
 MAX_REASON_CHARS: Final = 32
 MAX_DETAIL_CHARS: Final = 200
 MAX_EXECUTION_ID_CHARS: Final = 36
+MAX_ORDER_CHARS: Final = 48  # of a report: life, boot and number with spaces between
 
 
 class TrustSet(models.Model):
@@ -118,6 +119,9 @@ class Rollout(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)  # paused or halted, since when
+    # A person went on in spite of what a rule had halted it for: the gate judges what succeeded from then on.
+    accepted_until = models.DateTimeField(null=True, blank=True)
     halted_why = models.CharField(max_length=MAX_REASON_CHARS, blank=True)  # a word of rollouts/rules.py
     replaces = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="replaced_by")
 
@@ -142,6 +146,7 @@ class Wave(models.Model):
     size = models.IntegerField()  # executions
     label = models.CharField(max_length=32)  # as it was asked for: "1", "5 %"
     opened_at = models.DateTimeField(null=True)
+    offers_until = models.DateTimeField(null=True)  # who is away until then is not waited for any longer
     soak_from = models.DateTimeField(null=True)  # since when enough have succeeded
     completed_at = models.DateTimeField(null=True)
 
@@ -185,11 +190,12 @@ class Execution(models.Model):
     """One gateway's way to one release. Only executions/transitions.py says how it changes."""
 
     id = models.BigAutoField(primary_key=True)
-    public_id = models.CharField(max_length=MAX_EXECUTION_ID_CHARS, unique=True)  # `execution_id` on the wire
-    rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="executions")
+    public_id = models.CharField(max_length=MAX_EXECUTION_ID_CHARS)  # `execution_id` on the wire
+    # Its index and the gateway's are those below: a hundred thousand rows are written at once.
+    rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="executions", db_index=False)
     wave = models.IntegerField()  # its number
     place = models.IntegerField()  # in its wave: the order in which it is offered
-    gateway = models.ForeignKey(Gateway, models.PROTECT, related_name="executions")
+    gateway = models.ForeignKey(Gateway, models.PROTECT, related_name="executions", db_index=False)
     site_group = models.CharField(max_length=80, blank=True)  # one under way at a time in each; "": no bound
     time_zone = models.CharField(max_length=64)  # of its maintenance window
     status = models.CharField(max_length=16, choices=ExecutionStatus.choices, default=ExecutionStatus.QUEUED)
@@ -207,14 +213,20 @@ class Execution(models.Model):
     pushed_at = models.DateTimeField(null=True)
     changed_at = models.DateTimeField()  # status, phase or reason
     heard_at = models.DateTimeField(null=True)  # the last report of it
+    # That report, by its life, boot and number; and the first one by which the new image was or is to be booted.
+    heard_in = models.CharField(max_length=MAX_ORDER_CHARS, blank=True, default="", db_default="")
+    tried_in = models.CharField(max_length=MAX_ORDER_CHARS, blank=True, default="", db_default="")
     deadline_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     rebooting_at = models.DateTimeField(null=True)  # it said that it goes to boot the new image
     succeeded_at = models.DateTimeField(null=True)  # what the telemetry gate counts from
+    restarts = models.BigIntegerField(null=True)  # of its gateway, when it succeeded
+    accepted = models.BooleanField(default=False)  # its failure: a person went on in spite of it
 
     class Meta:
         ordering = ("rollout", "wave", "place")
         constraints = (
+            models.UniqueConstraint(fields=("public_id",), name="execution_public_id_once"),
             models.UniqueConstraint(
                 fields=("gateway",), condition=Q(status__in=("QUEUED", "IN_PROGRESS")), name="execution_one_open"
             ),
@@ -233,6 +245,34 @@ class Execution(models.Model):
 
     def __str__(self) -> str:
         return f"{self.public_id} {self.status}"
+
+
+class WaveCount(models.Model):
+    """How many executions of a wave are of a kind (counts.sql), so that nobody counts a hundred thousand."""
+
+    rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="+")
+    wave = models.IntegerField()
+    kind = models.CharField(max_length=16)
+    executions = models.BigIntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("rollout", "wave", "kind"), name="wave_count_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.rollout_id}/{self.wave} {self.kind}: {self.executions}"
+
+
+class WaveCountChange(models.Model):
+    """What is to be added to a count. A log, so that whoever writes executions waits for nobody; a trigger writes it."""
+
+    id = models.BigAutoField(primary_key=True)
+    rollout_id = models.BigIntegerField()  # no key: it may be deleted
+    wave = models.IntegerField()
+    kind = models.CharField(max_length=16)
+    executions = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.rollout_id}/{self.wave} {self.kind}: {self.executions:+}"
 
 
 class RolloutEvent(models.Model):
@@ -271,6 +311,7 @@ class RunningFirmware(models.Model):
     life = models.CharField(max_length=8)
     boot = models.BigIntegerField()
     number = models.BigIntegerField()
+    former_lives = models.JSONField(default=list)  # of its memory: executions/orders.py
     restarts = models.BigIntegerField(default=0)  # starts that were seen
     started_at = models.DateTimeField()  # the first report of this start
     reported_at = models.DateTimeField()

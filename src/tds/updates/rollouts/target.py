@@ -1,0 +1,123 @@
+"""Which gateways a rollout is for: all criteria that are given must hold. As a value, and as `Rollout.target` keeps it.
+
+Gateways have no tags yet: once they do, `tags` becomes one more criterion here, and nowhere else.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from tds.fleet.models import Gateway, GatewayStatus
+from tds.updates.rollouts.refusals import RolloutRefusedError
+
+MAX_CODES: Final = 10_000
+MAX_NAMED: Final = 1_000  # families or sites
+MAX_ID: Final = 2**63 - 1
+KEYS: Final = frozenset({"all", "tenant", "families", "sites", "codes"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`tenant` is a slug; `sites` are ids. `everything` has to be said: nobody means a whole fleet by an empty form."""
+
+    tenant: str = ""
+    families: tuple[str, ...] = ()
+    sites: tuple[int, ...] = ()
+    codes: tuple[str, ...] = ()
+    everything: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """As it is kept, and as the API takes it."""
+        found = {
+            "all": self.everything,
+            "tenant": self.tenant,
+            "families": list(self.families),
+            "sites": list(self.sites),
+            "codes": list(self.codes),
+        }
+        return {key: value for key, value in found.items() if value}
+
+    def select(self, gateways: "QuerySet[Gateway]") -> "QuerySet[Gateway]":
+        """Of those that somebody may see. Retired ones only where they are called by their code."""
+        found = Q()
+        if self.tenant:
+            found &= Q(tenant__slug=self.tenant)
+        if self.families:
+            # What it reports is nearer to the truth than what it was registered as.
+            reported = Q(running__family__in=self.families)
+            found &= reported | (Q(family__in=self.families) & (Q(running=None) | Q(running__family="")))
+        if self.sites:
+            found &= Q(site__in=self.sites)
+        found &= Q(code__in=self.codes) if self.codes else ~Q(status=GatewayStatus.RETIRED)
+        return gateways.filter(found)
+
+    def unknown(self, gateways: "QuerySet[Gateway]") -> list[str]:
+        """Codes that none of those has: another tenant's is as unknown as a misspelt one."""
+        if not self.codes:
+            return []
+        known = set(gateways.filter(code__in=self.codes).values_list("code", flat=True))
+        return [code for code in self.codes if code not in known]
+
+
+def parse(document: Any) -> Target:
+    """From JSON. Raises RolloutRefusedError."""
+    if not isinstance(document, dict):
+        raise RolloutRefusedError(_("A target is an object with families, sites, codes or “all”."))
+    if "tags" in document:
+        raise RolloutRefusedError(_("Gateways have no tags yet; choose them by family, site or code."))
+    if unknown := sorted(map(str, document.keys() - KEYS)):
+        raise RolloutRefusedError(
+            _("“%(key)s” is nothing to choose gateways by; use %(keys)s.")
+            % {"key": unknown[0][:32], "keys": ", ".join(sorted(KEYS))}
+        )
+    return checked(
+        Target(
+            _text(document, "tenant"),
+            _texts(document, "families"),
+            _ids(document, "sites"),
+            _texts(document, "codes"),
+            document.get("all") is True,
+        )
+    )
+
+
+def checked(target: Target) -> Target:
+    """The same. Raises RolloutRefusedError when it says nothing, or too much."""
+    named = bool(target.tenant or target.families or target.sites or target.codes)
+    if not named and not target.everything:
+        raise RolloutRefusedError(_("Say which gateways: by family, site or code; or say that all are meant."))
+    if any("\x00" in text for text in (target.tenant, *target.families, *target.codes)):
+        raise RolloutRefusedError(_("A family or a code has a character that none can have."))
+    for key, most in (("families", MAX_NAMED), ("sites", MAX_NAMED), ("codes", MAX_CODES)):
+        if (given := len(getattr(target, key))) > most:
+            raise RolloutRefusedError(
+                _("“%(key)s” has %(given)d entries; use at most %(most)d.") % {"key": key, "given": given, "most": most}
+            )
+    return target
+
+
+def _text(document: dict[str, Any], key: str) -> str:
+    value = document.get(key, "")
+    if not isinstance(value, str):
+        raise _wrong(key)
+    return value
+
+
+def _texts(document: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = document.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise _wrong(key)
+    return tuple(dict.fromkeys(value))
+
+
+def _ids(document: dict[str, Any], key: str) -> tuple[int, ...]:
+    value = document.get(key, [])
+    if not isinstance(value, list) or not all(type(each) is int and 0 < each <= MAX_ID for each in value):
+        raise _wrong(key)
+    return tuple(dict.fromkeys(value))
+
+
+def _wrong(key: str) -> RolloutRefusedError:
+    return RolloutRefusedError(_("“%(key)s” of the target does not have the right form.") % {"key": key})

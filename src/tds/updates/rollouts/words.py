@@ -1,0 +1,96 @@
+"""What rollouts say to people: a sentence for each reason, in the language of whoever reads."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
+
+from tds.updates.executions import told
+from tds.updates.executions.statuses import REASON_SENTENCES
+from tds.updates.rollouts.eligibility import Reason
+from tds.updates.rollouts.gate import Sign
+from tds.updates.rollouts.rules import Halt
+
+REASONS: Final[dict[str, Promise]] = {
+    Reason.RETIRED: gettext_lazy("It is retired."),
+    Reason.DISABLED: gettext_lazy("It is disabled: enable it first."),
+    Reason.IN_ANOTHER_ROLLOUT: gettext_lazy("An update of another rollout is open there: wait for it, or cancel it."),
+    Reason.NO_TRUST: gettext_lazy(
+        "It has not reported yet which keys it trusts: its firmware may be too old to check signatures."
+    ),
+    Reason.WRONG_FAMILY: gettext_lazy("The release is not for its family."),
+    Reason.WRONG_CHIP: gettext_lazy("The release is for another chip."),
+    Reason.WRONG_HARDWARE: gettext_lazy("The release is not for its hardware revision."),
+    Reason.ALREADY_ON_IT: gettext_lazy("It runs this release already."),
+    Reason.COUNTER_NOT_HIGHER: gettext_lazy(
+        "It runs this release's successor or its equal: it would refuse to go back."
+    ),
+    Reason.SOURCE_TOO_OLD: gettext_lazy("What it runs is too old for this release: bring it to one in between first."),
+    Reason.KNOWN_BAD: gettext_lazy("This release was rolled back on its hardware more than once."),
+}
+
+HALTS: Final[dict[str, Promise]] = {
+    Halt.LOST: gettext_lazy("A gateway began to install it and was not heard of again."),
+    Halt.FAILURES: gettext_lazy("Too many of those that finished have failed."),
+    Halt.TOO_FEW_SUCCEEDED: gettext_lazy("So many have not taken it that not enough can succeed any more."),
+    Halt.TELEMETRY: gettext_lazy("Gateways that run it deliver less than they did before."),
+    Halt.WITHDRAWN: gettext_lazy("The release was withdrawn."),
+}
+
+SIGNS: Final[dict[str, Promise]] = {
+    Sign.SILENT: gettext_lazy("It sends no readings any more."),
+    Sign.FEWER_MESSAGES: gettext_lazy("It sends far fewer messages than in the week before."),
+    Sign.FEWER_READINGS: gettext_lazy("It reads fewer things than in the week before."),
+    Sign.QUARANTINED: gettext_lazy("More of its messages are refused than before."),
+    Sign.RESTARTS: gettext_lazy("It starts again and again."),
+    Sign.ALERTS: gettext_lazy("It has more open alerts than before."),
+}
+# Kinds of RolloutEvent, with what fills their sentence.
+EVENTS: Final[dict[str, Promise]] = {
+    "made": gettext_lazy("Drafted."),
+    "started": gettext_lazy("Started for %(gateways)s gateways; %(left_out)s are left out."),
+    "wave_opened": gettext_lazy("Wave %(wave)s (%(label)s) was opened for %(size)s gateways."),
+    "soak_began": gettext_lazy("Wave %(wave)s: enough have succeeded; they are watched for %(soak_s)s s."),
+    "soak_broken": gettext_lazy("Wave %(wave)s: not enough have succeeded any more; the soak begins anew."),
+    "paused": gettext_lazy("Paused."),
+    "resumed": gettext_lazy("Resumed."),
+    "accepted": gettext_lazy("Resumed in spite of it; %(accepted)s failures do not count any more."),
+    "canceled": gettext_lazy("Canceled; %(gateways)s gateways had not finished."),
+    "halted": gettext_lazy(
+        "Halted in wave %(wave)s: of %(finished)s finished %(bad)s failed, %(succeeded)s succeeded, %(rejected)s"
+        " refused."
+    ),
+    "gate_failed": gettext_lazy("%(bad)s of %(watched)s watched gateways deliver less than before."),
+    "completed": gettext_lazy("Completed: %(succeeded)s succeeded, %(bad)s failed."),
+    "replaced": gettext_lazy("Replaced by version %(version)s."),
+    "replaces": gettext_lazy("Takes the place of version %(version)s."),
+    "known_bad": gettext_lazy("%(gateways)s gateways were taken out: the release was rolled back on %(where)s twice."),
+    "retried": gettext_lazy("%(gateways)s gateways try again."),
+    "update_canceled": gettext_lazy("The update of %(gateway)s was canceled."),
+}
+
+
+def reason(word: str) -> str:
+    """Of a gateway that was left out. A word of a later version is shown as it is."""
+    return str(REASONS.get(word, word))
+
+
+def halt(word: str) -> str:
+    return str(HALTS.get(word, word))
+
+
+def event(kind: str, words: Mapping[str, Any]) -> str:
+    """A line of the timeline."""
+    text = EVENTS.get(kind) or told.EVENTS.get(kind)
+    if text is None:
+        return kind
+    try:
+        line = str(text) % words
+    except (KeyError, TypeError, ValueError):  # of another version
+        return kind
+    why = words.get("why")
+    if not isinstance(why, str):
+        return line
+    sentence = HALTS.get(why) or next((text for word, text in REASON_SENTENCES.items() if word == why), "")
+    return f"{line} {sentence}" if sentence else line
