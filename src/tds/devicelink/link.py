@@ -53,6 +53,7 @@ class LinkConfig:
     url: str = field(repr=False)  # may hold a password
     handlers: Handlers
     unheeded: Unheeded
+    more_facts: Callable[[], dict[str, Any]] = dict  # of handlers, for the heartbeat
 
 
 class DeviceLink:
@@ -95,11 +96,15 @@ class DeviceLink:
 
     def facts(self) -> dict[str, Any]:
         """For the heartbeat."""
-        return {
-            "connected": self.connected,
-            "caught": self._is_live(),  # all that it said is committed, or nearly
-            "failed": self.failed,
-        } | self.config.unheeded.facts()
+        return (
+            {
+                "connected": self.connected,
+                "caught": self._is_live(),  # all that it said is committed, or nearly
+                "failed": self.failed,
+            }
+            | self.config.unheeded.facts()
+            | self.config.more_facts()
+        )
 
     # The thread
 
