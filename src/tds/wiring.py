@@ -1,9 +1,9 @@
 """The composition root: which store is in use, and what the processes are made of."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
@@ -12,6 +12,9 @@ import psycopg
 from django.conf import settings
 from django.db import connection as django_connection
 
+from tds.devicelink import whereabouts
+from tds.devicelink.commands import Commands
+from tds.devicelink.events import Report
 from tds.devicelink.ignored import Unheeded
 from tds.devicelink.keeper import Keeper as PresenceKeeper
 from tds.devicelink.link import DeviceLink, Handlers, LinkConfig
@@ -31,16 +34,22 @@ from tds.readings.budget import Budget
 from tds.readings.chosen import ChosenStore
 from tds.readings.store import ReadingStore
 from tds.service_access import broker_known_as, broker_url, password_of, services_port
-from tds.settings import ENV
+from tds.settings import ENV, TDS_PRODUCTION
+from tds.updates.executions import delivery
+from tds.updates.executions import keeper as updates_keeper
+from tds.updates.executions.keeper import Reports
 
 if TYPE_CHECKING:
     from tds.identity.access.agent import Keeper
     from tds.identity.access.broker_files import Passwords
     from tds.identity.revocation.signing import Revoking
     from tds.ota_server.server import Config as OtaConfig
+    from tds.updates.executions.pushing import Pushing
+    from tds.updates.rollouts.conductor import Conducting
 
 SHARED_GROUP: Final = "mqtt_shared_group"
 SHARED_GROUP_BYTES: Final = 16
+GONE_AT_ONCE: Final = 1_000  # updates of gateways that are gone, a transaction
 
 
 def reading_store() -> ReadingStore:
@@ -126,13 +135,23 @@ def ota_config(beat: Callable[[dict[str, Any]], None]) -> "OtaConfig":
     from django.utils import timezone
 
     from tds.identity.authorities.folder import AuthorityFolder
-    from tds.ota_server import est_routes
+    from tds.ota_server import artifact_routes, est_routes, product_routes, update_routes
     from tds.ota_server.files import Files
     from tds.ota_server.server import Config
+    from tds.ota_server.updates import Updates
+    from tds.updates.folders import UpdatesFolder
+    from tds.updates.releases.files import Artifacts
 
     hosts = server_names(ENV, socket.gethostname())
     files = Files(ENV.home / "tls", AuthorityFolder(ENV.ca_folder), hosts, timezone.now)
-    return Config(ENV.bind, ENV.ports.ota, (est_routes.routes,), files, timezone.now, beat)
+    routes = (est_routes.routes, update_routes.routes, artifact_routes.routes, product_routes.routes)
+    updates = Updates(
+        Artifacts(UpdatesFolder(ENV.home / "updates").artifacts),
+        TDS_PRODUCTION,
+        partial(delivery.document_for, may_offer=may_offer),
+        updates_keeper.take_report,
+    )
+    return Config(ENV.bind, ENV.ports.ota, routes, files, timezone.now, beat, updates=updates)
 
 
 def revoking() -> "Revoking":
@@ -153,10 +172,44 @@ def device_links(now: Callable[[], datetime]) -> list[DeviceLink]:
 def _device_link(number: int, now: Callable[[], datetime]) -> DeviceLink:
     broker = broker_name(number)
     unheeded = Unheeded(broker)
-    # Who handles which event. A kind that nobody handles is not asked for: Report is of the updates to come.
-    handlers: Handlers = PresenceKeeper(broker, unheeded).handlers()
+    reports = Reports(broker)
+    # Who handles which event. A kind that nobody handles is not asked for.
+    handlers: Handlers = PresenceKeeper(broker, unheeded).handlers() | {Report: (reports.reported,)}
     url = broker_url(ENV, number, broker_rules.DEVICELINK)
-    return DeviceLink(LinkConfig(broker, url, handlers, unheeded), now=now)
+    return DeviceLink(LinkConfig(broker, url, handlers, unheeded, reports.facts), now=now)
+
+
+def pushing(links: Sequence[DeviceLink], now: Callable[[], datetime]) -> "Pushing":
+    """The worker's lane that tells gateways of their updates."""
+    from tds.updates.executions.pushing import Pushing
+
+    return Pushing(Commands(links), whereabouts.of, now)
+
+
+def conducting(now: Callable[[], datetime], wait: Callable[[float], object]) -> "Conducting":
+    """The worker's lane that does what the rules of rollouts say."""
+    from tds.update_health import health
+    from tds.updates.rollouts.conductor import Conducting
+
+    return Conducting(updates_keeper.settle_deadlines, delivery.offer, online, health, now, wait)
+
+
+def may_offer(connection: psycopg.Connection[Any], execution_id: int, now: datetime) -> bool:
+    """Whether the turn of an update has come whose gateway asks for it; if so it is offered."""
+    from tds.updates.rollouts.offering import Offering
+
+    return Offering(delivery.offer, online).may_offer(connection, execution_id, now)
+
+
+def online(connection: psycopg.Connection[Any], gateway_ids: Sequence[int]) -> set[int]:
+    """Which of those gateways have a session with a broker."""
+    return set(whereabouts.of(connection, gateway_ids))
+
+
+def remove_gone(connection: psycopg.Connection[Any], now: datetime) -> None:
+    """The worker's chore: updates of gateways that were disabled or retired end."""
+    while updates_keeper.remove_gone(connection, now, GONE_AT_ONCE) == GONE_AT_ONCE:
+        pass
 
 
 def keeper(number: int) -> "Keeper":

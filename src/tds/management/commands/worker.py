@@ -15,12 +15,14 @@ from tds.ingest import database
 from tds.processes import stop_on_signal
 
 CERTIFICATES_EVERY_S: Final = 3_600.0
+GONE_EVERY_S: Final = 30.0
 
 
 class Command(BaseCommand):
     help = (
         "Do periodic work: aggregate hours, make partitions ahead, drop what may not be kept; and sign at once who of "
-        "the gateways is refused, and keep whether gateways are connected."
+        "the gateways is refused, keep whether gateways are connected and what they report, conduct rollouts, and tell "
+        "gateways of their updates."
     )
 
     def handle(self, **_options: Any) -> None:
@@ -28,9 +30,13 @@ class Command(BaseCommand):
         certificates = worker.Chore("broker certificates", CERTIFICATES_EVERY_S, wiring.renew_certificates, slow=True)
         revoking = wiring.revoking()
         links = wiring.device_links(timezone.now)
+        pushing = wiring.pushing(links, timezone.now)
+        gone = worker.Chore("updates of gateways that are gone", GONE_EVERY_S, wiring.remove_gone)
+        stopping = stop_on_signal()
+        conducting = wiring.conducting(timezone.now, stopping.wait)
         worker.run(
-            [*worker.chores(wiring.reading_store()), disk, certificates],
-            stop_on_signal(),
+            [*worker.chores(wiring.reading_store()), disk, certificates, gone],
+            stopping,
             connect=lambda: database.connect(
                 settings.DATABASES["default"],
                 name="tds-worker",
@@ -39,9 +45,18 @@ class Command(BaseCommand):
             now=timezone.now,
             beat=telling(
                 Pulse("worker", started_at=timezone.now()).beat,
-                lambda: {"revoking": revoking.trouble, "links": {link.broker: link.facts() for link in links}},
+                lambda: {
+                    "revoking": revoking.trouble,
+                    "pushing": pushing.facts(),
+                    "links": {link.broker: link.facts() for link in links},
+                },
             ),
-            waiting={"revocation lists": revoking.turn, **{link.name: link.turn for link in links}},
+            waiting={
+                "revocation lists": revoking.turn,
+                "rollouts": conducting.turn,
+                "updates to be pushed": pushing.turn,
+                **{link.name: link.turn for link in links},
+            },
         )
         # At once, each with its last acknowledgements: a broker that does not answer takes seconds.
         with ThreadPoolExecutor(len(links)) as pool:

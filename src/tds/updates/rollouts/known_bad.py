@@ -1,0 +1,53 @@
+"""A release that rolled back twice on some hardware is not tried on more of it, also in the middle of a rollout."""
+
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from tds.updates.rollouts import eligibility
+from tds.updates.rollouts import running as rollouts
+from tds.updates.rollouts.eligibility import Rollbacks
+from tds.updates.rollouts.running import Running
+
+Connection = psycopg.Connection[Any]
+
+
+def pairs(connection: Connection, release_id: int) -> frozenset[tuple[str, str]]:
+    """Families with hardware revisions on which a release is known to be bad."""
+    rows = connection.execute(
+        "SELECT family, hardware, rolled_back, last_at, forgiven_at FROM tds_new_knownbad WHERE release_id = %s",
+        (release_id,),
+    )
+    return eligibility.bad_on({(family, hardware): Rollbacks(*told) for family, hardware, *told in rows})
+
+
+def take_out(connection: Connection, running: Running, family: str, hardware: str, now: datetime) -> int:
+    """Whoever of that hardware was not offered it yet; how many. Another call finds nobody.
+
+    It looks at all that wait, which it does once for each pair that becomes known.
+    """
+    row = connection.execute(
+        """WITH alike AS (
+               SELECT e.id FROM tds_new_execution e JOIN tds_new_gateway g ON g.id = e.gateway_id
+                   LEFT JOIN tds_new_runningfirmware f ON f.gateway_id = g.id
+               WHERE e.rollout_id = %(id)s AND e.status = 'QUEUED' AND e.offered_at IS NULL
+                 AND coalesce(nullif(f.family, ''), g.family) = %(family)s
+                 AND coalesce(nullif(f.hardware, ''), g.hardware) = %(hardware)s
+               ORDER BY e.id FOR UPDATE OF e
+           ), gone AS (
+               UPDATE tds_new_execution e
+               SET status = 'REMOVED', reason = 'known_bad', changed_at = %(now)s, finished_at = %(now)s,
+                   deadline_at = NULL
+               FROM alike WHERE e.id = alike.id RETURNING e.gateway_id
+           ), noted AS (
+               INSERT INTO tds_new_leftout (rollout_id, gateway_id, reason)
+               SELECT %(id)s, gateway_id, 'known_bad' FROM gone ON CONFLICT DO NOTHING
+           ) SELECT count(*) FROM gone""",
+        {"id": running.id, "family": family, "hardware": hardware, "now": now},
+    ).fetchone()
+    taken = int(row[0]) if row else 0
+    if taken:
+        where = f"{family} {hardware}".strip()
+        rollouts.note(connection, running.id, now, "known_bad", {"gateways": taken, "where": where})
+    return taken

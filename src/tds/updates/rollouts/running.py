@@ -1,0 +1,159 @@
+"""A rollout that runs, as its row and its waves say, read under its lock; and what is written down of it."""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any, Final
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from tds.fleet.audit import ROLLOUT
+from tds.fleet.models import AuditAction
+from tds.updates.rollouts import counts
+from tds.updates.rollouts.counts import Counts
+from tds.updates.rollouts.limits import BOUNDS, Limits
+from tds.updates.rollouts.rules import OpenWave
+from tds.updates.rollouts.windows import Window
+
+RULE: Final = "rule"  # who did it, in the audit trail
+
+NUMBERS: Final = tuple(BOUNDS)  # in the order of the query below
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WaveRow:
+    number: int
+    label: str
+    size: int
+    opened_at: datetime | None
+    offers_until: datetime | None
+    soak_from: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    id: int
+    tenant_id: int | None
+    release_id: int
+    title: str
+    limits: Limits
+    withdrawn: bool
+    accepted_until: datetime | None
+    waves: tuple[WaveRow, ...]
+    counts: dict[int, Counts]  # by number of the wave
+
+    @property
+    def opened(self) -> list[OpenWave]:
+        return [
+            OpenWave(wave.number, self.counts.get(wave.number, Counts()), wave.soak_from)
+            for wave in self.waves
+            if wave.opened_at is not None
+        ]
+
+    @property
+    def under_way(self) -> int:
+        return sum(each.under_way for each in self.counts.values())
+
+
+def ids(connection: Connection) -> list[int]:
+    return [pk for (pk,) in connection.execute("SELECT id FROM tds_new_rollout WHERE status = 'running' ORDER BY id")]
+
+
+def lock(connection: Connection, rollout_id: int) -> Running | None:
+    """Until the transaction ends nobody else changes it; None when it does not run any more."""
+    row = connection.execute(
+        """SELECT r.tenant_id, r.release_id, coalesce(nullif(r.name, ''), p.product || ' ' || p.version),
+                  r.success_percent, r.failure_percent, r.failure_min_finished, r.soak_s, r.concurrency, r.spread_s,
+                  r.offer_limit_s, r.window_start, r.window_end, r.one_per_site, r.gate, p.status = 'withdrawn',
+                  r.accepted_until
+           FROM tds_new_rollout r JOIN tds_new_release p ON p.id = r.release_id
+           WHERE r.id = %s AND r.status = 'running' FOR NO KEY UPDATE OF r""",
+        (rollout_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    tenant_id, release_id, title, *numbers, start, end, one_per_site, gate, withdrawn, accepted_until = row
+    bounds = dict(zip(NUMBERS, numbers, strict=True))
+    limits = Limits(**bounds, window=_window(start, end), one_per_site=one_per_site, gate=gate)
+    waves = connection.execute(
+        """SELECT number, label, size, opened_at, offers_until, soak_from FROM tds_new_wave
+           WHERE rollout_id = %s ORDER BY number""",
+        (rollout_id,),
+    ).fetchall()
+    counted = counts.of(connection, [rollout_id]).get(rollout_id, {})
+    rows = tuple(WaveRow(*wave) for wave in waves)
+    return Running(rollout_id, tenant_id, release_id, title, limits, withdrawn, accepted_until, rows, counted)
+
+
+def open_wave(connection: Connection, running: Running, number: int, now: datetime) -> None:
+    wave = running.waves[number - 1]
+    until = now + timedelta(seconds=running.limits.offer_limit_s)
+    connection.execute(
+        """UPDATE tds_new_wave SET completed_at = %(now)s
+           WHERE rollout_id = %(id)s AND number = %(before)s AND completed_at IS NULL""",
+        {"id": running.id, "before": number - 1, "now": now},
+    )
+    connection.execute(
+        "UPDATE tds_new_wave SET opened_at = %s, offers_until = %s WHERE rollout_id = %s AND number = %s",
+        (now, until, running.id, number),
+    )
+    connection.execute("UPDATE tds_new_rollout SET current_wave = %s WHERE id = %s", (number, running.id))
+    note(connection, running.id, now, "wave_opened", {"wave": number, "label": wave.label, "size": wave.size})
+
+
+def soak(connection: Connection, running: Running, number: int, since: datetime | None, now: datetime) -> None:
+    connection.execute(
+        "UPDATE tds_new_wave SET soak_from = %s WHERE rollout_id = %s AND number = %s", (since, running.id, number)
+    )
+    kind = "soak_began" if since else "soak_broken"
+    note(connection, running.id, now, kind, {"wave": number, "soak_s": running.limits.soak_s})
+
+
+def halt(connection: Connection, running: Running, why: str, wave: int, now: datetime) -> None:
+    connection.execute(
+        "UPDATE tds_new_rollout SET status = 'halted', halted_why = %s, stopped_at = %s WHERE id = %s",
+        (why, now, running.id),
+    )
+    of_wave = running.counts.get(wave, Counts())
+    figures = {
+        "bad": of_wave.bad,
+        "finished": of_wave.finished,
+        "succeeded": of_wave.succeeded,
+        "rejected": of_wave.rejected,
+    }
+    note(connection, running.id, now, "halted", {"why": why, "wave": wave, **figures})
+    _audit(connection, running, AuditAction.ROLLOUT_HALTED, {"why": why, "wave": wave})
+
+
+def complete(connection: Connection, running: Running, wave: int, now: datetime) -> None:
+    connection.execute(
+        "UPDATE tds_new_rollout SET status = 'completed', finished_at = %s WHERE id = %s", (now, running.id)
+    )
+    connection.execute(
+        "UPDATE tds_new_wave SET completed_at = %s WHERE rollout_id = %s AND completed_at IS NULL", (now, running.id)
+    )
+    of_all = counts.total(running.counts.values())
+    note(connection, running.id, now, "completed", {"succeeded": of_all.succeeded, "bad": of_all.bad, "wave": wave})
+    _audit(connection, running, AuditAction.ROLLOUT_COMPLETED, {"succeeded": of_all.succeeded, "failed": of_all.bad})
+
+
+def note(connection: Connection, rollout_id: int, now: datetime, kind: str, words: dict[str, Any]) -> None:
+    """A line of the timeline, in the transaction of what it tells of."""
+    connection.execute(
+        "INSERT INTO tds_new_rolloutevent (rollout_id, at, kind, actor, words) VALUES (%s, %s, %s, '', %s)",
+        (rollout_id, now, kind, Jsonb(words)),
+    )
+
+
+def _audit(connection: Connection, running: Running, action: AuditAction, detail: dict[str, str | int]) -> None:
+    connection.execute(
+        """INSERT INTO tds_new_auditentry (actor, tenant_id, action, object_kind, object_id, object_name, detail)
+           VALUES (%s, %s, %s, %s, %s, %s, %s)""",
+        (RULE, running.tenant_id, str(action), ROLLOUT, running.id, running.title[:200], Jsonb(detail)),
+    )
+
+
+def _window(start: time | None, end: time | None) -> Window | None:
+    return Window(start, end) if start is not None and end is not None else None

@@ -1,0 +1,136 @@
+"""A rollout on the command line: as a document, as text, and as bars that move."""
+
+import json
+import sys
+import time
+from typing import Any, Final
+
+from django.db import close_old_connections
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tds.fleet.commands import iso
+from tds.updates.models import Rollout, RolloutStatus, Wave
+from tds.updates.rollouts import counts, words
+from tds.updates.rollouts.counts import KINDS, Counts
+from tds.updates.rollouts.told import psycopg_connection
+
+LOOK_EVERY_S: Final = 1.0
+EVENTS_SHOWN: Final = 12
+BAR_CELLS: Final = 40
+OVER: Final = (RolloutStatus.COMPLETED, RolloutStatus.HALTED, RolloutStatus.CANCELED)
+
+
+def document(rollout: Rollout) -> dict[str, Any]:
+    of_waves = _counts(rollout)
+    return {
+        "rollout": rollout.pk,
+        "release": str(rollout.release),
+        "tenant": rollout.tenant.slug if rollout.tenant else None,
+        "status": str(rollout.status),
+        "halted_why": rollout.halted_why or None,
+        "waves": [
+            {
+                "number": wave.number,
+                "label": wave.label,
+                "size": wave.size,
+                "opened_at": iso(wave.opened_at),
+                "soak_from": iso(wave.soak_from),
+                "completed_at": iso(wave.completed_at),
+                **{kind: getattr(of_waves.get(wave.number, Counts()), kind) for kind in KINDS},
+            }
+            for wave in _waves(rollout)
+        ],
+        "events": [
+            {
+                "at": iso(event.at),
+                "kind": event.kind,
+                "actor": event.actor,
+                "text": words.event(event.kind, event.words),
+            }
+            for event in rollout.events.all()[:EVENTS_SHOWN]
+        ],
+    }
+
+
+def text(rollout: Rollout) -> str:
+    of_waves = _counts(rollout)
+    lines = [f"Rollout #{rollout.pk} of {rollout.release}: {rollout.status}. {_why(rollout)}".rstrip()]
+    lines += [
+        f"  wave {wave.number} ({wave.label}): {_figures(of_waves.get(wave.number, Counts()), wave)}"
+        for wave in _waves(rollout)
+    ]
+    lines += _events(rollout)
+    return "\n".join(lines)
+
+
+def follow(rollout: Rollout, *, as_json: bool) -> str:
+    """Until it is over; its status then."""
+    if as_json:
+        return _follow_lines(rollout)
+    with Live(_picture(rollout), console=Console(), refresh_per_second=4, transient=False) as live:
+        while rollout.status not in OVER:
+            _next_look(rollout)
+            live.update(_picture(rollout))
+    return str(rollout.status)
+
+
+def _follow_lines(rollout: Rollout) -> str:
+    said = ""
+    while True:
+        line = json.dumps(document(rollout), ensure_ascii=False)
+        if line != said:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+            said = line
+        if rollout.status in OVER:
+            return str(rollout.status)
+        _next_look(rollout)
+
+
+def _next_look(rollout: Rollout) -> None:
+    time.sleep(LOOK_EVERY_S)
+    close_old_connections()  # a database that was started again is found again
+    rollout.refresh_from_db()
+
+
+def _picture(rollout: Rollout) -> Group:
+    of_waves = _counts(rollout)
+    table = Table.grid(padding=(0, 2))
+    for wave in _waves(rollout):
+        found = of_waves.get(wave.number, Counts())
+        done = found.finished + found.accepted + found.removed + found.canceled
+        style = "red" if found.bad else "green"
+        bar = ProgressBar(total=max(wave.size, 1), completed=done, width=BAR_CELLS, complete_style=style)
+        table.add_row(f"{wave.number}", wave.label, bar, _figures(found, wave))
+    head = Text(f"Rollout #{rollout.pk} of {rollout.release}: {rollout.status}. {_why(rollout)}".rstrip())
+    return Group(head, table, *(Text(line) for line in _events(rollout)))
+
+
+def _figures(found: Counts, wave: Wave) -> str:
+    shown = [f"{getattr(found, kind)} {kind.replace('_', ' ')}" for kind in KINDS if getattr(found, kind)]
+    return f"{found.succeeded}/{wave.size}" + (f"  {', '.join(shown)}" if shown else "")
+
+
+def _events(rollout: Rollout) -> list[str]:
+    newest = list(rollout.events.all()[:EVENTS_SHOWN])
+    return [
+        f"  {event.at:%Y-%m-%d %H:%M:%S}Z  {words.event(event.kind, event.words)}"
+        + (f" ({event.actor})" if event.actor else "")
+        for event in reversed(newest)
+    ]
+
+
+def _why(rollout: Rollout) -> str:
+    return words.halt(rollout.halted_why) if rollout.halted_why else ""
+
+
+def _waves(rollout: Rollout) -> list[Wave]:
+    return list(Wave.objects.filter(rollout=rollout).order_by("number"))
+
+
+def _counts(rollout: Rollout) -> dict[int, Counts]:
+    return counts.of(psycopg_connection(), [rollout.pk]).get(rollout.pk, {})

@@ -1,0 +1,259 @@
+"""Releases taken in, published and withdrawn, on a real database and disk."""
+
+import io
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, close_old_connections, connection
+
+from tds.fleet.models import AuditEntry, User
+from tds.updates.models import Release, ReleaseKind, ReleaseStatus
+from tds.updates.releases import desk, finding
+from tds.updates.releases.desk import ReleaseRefusedError
+from tds.updates.releases.files import Received, StoreError
+from tests import imaging
+from tests.releasing import NOW, Maker
+
+pytestmark = pytest.mark.django_db
+
+DATA: Final = imaging.packed(version="1.1.0")
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Maker:
+    return Maker(tmp_path)
+
+
+def on_disk(maker: Maker) -> list[str]:
+    return sorted(path.stem for path in maker.artifacts.folder.glob("*")) if maker.artifacts.folder.exists() else []
+
+
+def refused(maker: Maker, text: str, data: bytes = DATA, **options: Any) -> list[str]:
+    """Its words; nothing of it is left."""
+    before = on_disk(maker), Release.objects.count(), AuditEntry.objects.count()
+    with pytest.raises(ReleaseRefusedError) as caught:
+        maker.take(text, data, **options)
+    assert (on_disk(maker), Release.objects.count(), AuditEntry.objects.count()) == before
+    return [one.reason for one in caught.value.refusals]
+
+
+def test_a_release_is_taken_in_as_its_manifest_says_with_what_its_image_says(maker: Maker) -> None:
+    text = maker.signed(DATA, counter=7, hardware=("A", "B"), min_source_counter=3)
+    release = maker.take(f"{text}\n", DATA, notes="Less noise.").release
+    release.refresh_from_db()
+    assert (release.product, release.version, release.counter, release.chip) == ("dcu", "1.1.0", 7, "host")
+    assert (release.families, release.hardware, release.min_source_counter) == (["dcu-0080"], ["A", "B"], 3)
+    assert (release.manifest, release.key_id, release.notes) == (text, maker.key.kid, "Less noise.")
+    assert (release.status, release.kind, release.released_at) == ("uploaded", "application", NOW)
+    assert release.image["project"] == "dcu-0080"
+    assert on_disk(maker) == [release.sha256]
+    entry = AuditEntry.objects.get(action="release.uploaded")
+    assert (entry.actor, entry.object_name, entry.object_id) == ("command line", "dcu 1.1.0", release.pk)
+
+
+def test_the_same_upload_twice_is_one_release(maker: Maker) -> None:
+    text = maker.signed(DATA)
+    first, second = maker.take(text, DATA), maker.take(text, DATA)
+    assert (first.again, second.again, first.release) == (False, True, second.release)
+    assert AuditEntry.objects.filter(action="release.uploaded").count() == 1
+
+
+def test_the_same_upload_again_brings_a_lost_file_back(maker: Maker) -> None:
+    text = maker.signed(DATA)
+    release = maker.take(text, DATA).release
+    maker.artifacts.path(release.sha256).unlink()
+    maker.take(text, DATA)
+    assert on_disk(maker) == [release.sha256]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (imaging.tiny_elf("esp32", imaging.described()), "elf"),
+        (b"PK\x03\x04" + bytes(100), "archive"),
+        (DATA[:-1], "truncated"),
+        (DATA + b"\0", "trailing"),
+        (bytes(9 * 1024**2), "too_large"),
+    ],
+    ids=["0 bytes", "an ELF", "a zip", "truncated", "trailing", "9 MiB"],
+)
+def test_what_is_no_image_is_refused_and_nothing_is_left(maker: Maker, data: bytes, reason: str) -> None:
+    assert refused(maker, maker.signed(DATA), data) == [reason]
+
+
+def test_another_chips_image_is_refused(maker: Maker, tmp_path: Path) -> None:
+    other = imaging.elf2image(tmp_path, "esp32s3").read_bytes()
+    assert "wrong_chip" in refused(maker, maker.signed(DATA), other)
+
+
+def test_one_flipped_bit_is_refused(maker: Maker) -> None:
+    flipped = bytearray(DATA)
+    flipped[100] ^= 1
+    assert refused(maker, maker.signed(DATA), bytes(flipped)) == ["checksum"]
+
+
+def test_an_older_release_is_refused(maker: Maker) -> None:
+    maker.released("1.2.0", counter=12)
+    assert refused(maker, maker.signed(DATA, counter=11)) == ["counter_not_greater"]
+    assert refused(maker, maker.signed(DATA, counter=12)) == ["counter_not_greater"]
+
+
+def test_the_counter_of_a_withdrawn_release_is_not_given_again(maker: Maker) -> None:
+    bad = maker.released("1.0.0", counter=5)
+    desk.withdraw(bad, "It burns.", by="command line", now=NOW)
+    assert refused(maker, maker.signed(DATA, counter=5)) == ["counter_not_greater"]
+
+
+def test_a_test_image_counts_apart(maker: Maker) -> None:
+    maker.released("1.2.0", counter=12)
+    assert maker.upload(DATA, counter=1, kind=ReleaseKind.HELLO).kind == "hello"
+
+
+def test_attack_a_manifest_signed_by_nobody_we_know(maker: Maker) -> None:
+    stranger = Maker(maker.folder)
+    assert refused(maker, stranger.signed(DATA)) == ["key_unknown"]
+
+
+def test_attack_a_manifest_signed_by_a_key_that_was_revoked(maker: Maker) -> None:
+    text = maker.signed(DATA)
+    maker.revoked = (maker.key.kid,)
+    assert refused(maker, text) == ["key_revoked"]
+
+
+def test_attack_a_manifest_that_was_changed(maker: Maker) -> None:
+    head, claims, signature = maker.signed(DATA).split(".")
+    _head, other, _signature = maker.signed(DATA, counter=99).split(".")
+    assert refused(maker, f"{head}.{other}.{signature}") == ["signature_invalid"]
+    assert refused(maker, f"{head}.{claims}") == ["malformed"]
+    assert refused(maker, "") == ["malformed"]
+
+
+def test_a_member_of_a_tenant_can_do_none_of_it(maker: Maker) -> None:
+    member = User.objects.create_user("ana")
+    release = maker.upload(DATA)
+    with pytest.raises(PermissionDenied):
+        maker.take(maker.signed(DATA, counter=2), DATA, by=member)
+    with pytest.raises(PermissionDenied):
+        maker.publish(release, by=member)
+    with pytest.raises(PermissionDenied):
+        desk.withdraw(release, "No.", by=member, now=NOW)
+    release.refresh_from_db()
+    assert release.status == ReleaseStatus.UPLOADED
+
+
+def test_an_operator_is_written_down_by_name(maker: Maker) -> None:
+    operator = User.objects.create_superuser("rui")
+    release = maker.take(maker.signed(DATA), DATA, by=operator).release
+    assert release.uploaded_by == operator
+    assert AuditEntry.objects.get(action="release.uploaded").actor_id == operator.pk
+
+
+def test_a_release_is_published_once(maker: Maker) -> None:
+    release = maker.publish(maker.upload(DATA))
+    assert maker.publish(release, now=NOW + timedelta(hours=1)).published_at == NOW
+    assert AuditEntry.objects.filter(action="release.published").count() == 1
+
+
+def test_a_release_whose_key_was_revoked_meanwhile_is_not_published(maker: Maker) -> None:
+    release = maker.upload(DATA)
+    maker.revoked = (maker.key.kid,)
+    with pytest.raises(ReleaseRefusedError, match="is revoked"):
+        maker.publish(release)
+
+
+def test_a_release_whose_file_is_lost_is_not_published(maker: Maker) -> None:
+    release = maker.upload(DATA)
+    maker.artifacts.path(release.sha256).unlink()
+    with pytest.raises(ReleaseRefusedError, match="upload it once more"):
+        maker.publish(release)
+
+
+def test_a_withdrawn_release_is_that_for_good_and_its_rollouts_are_told(maker: Maker) -> None:
+    release, told = maker.released(), []
+
+    def pause(withdrawn: Release, by: object, now: datetime) -> None:
+        told.append((withdrawn.pk, by, now))
+
+    with pytest.raises(ReleaseRefusedError, match="Say why"):
+        desk.withdraw(release, "  ", by="command line", now=NOW)
+    for _ in range(2):
+        desk.withdraw(release, "It burns.", by="command line", now=NOW, on_withdrawn=pause)
+    assert told == [(release.pk, "command line", NOW)]
+    assert AuditEntry.objects.get(action="release.withdrawn").detail["why"] == "It burns."
+    with pytest.raises(ReleaseRefusedError, match=r"withdrawn for good \(It burns\.\)"):
+        maker.publish(release)
+    assert refused(maker, release.manifest, imaging.packed(version="1.1.0")) == ["withdrawn"]
+
+
+def test_a_withdrawal_whose_rollouts_cannot_be_paused_does_not_happen(maker: Maker) -> None:
+    release = maker.released()
+
+    def fail(_release: Release, _by: object, _now: datetime) -> None:
+        raise DatabaseError
+
+    with pytest.raises(DatabaseError):
+        desk.withdraw(release, "It burns.", by="command line", now=NOW, on_withdrawn=fail)
+    release.refresh_from_db()
+    assert release.status == ReleaseStatus.PUBLISHED
+
+
+def test_a_disk_that_is_full_leaves_no_release(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_self: Received) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Received, "keep", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        maker.upload(DATA)
+    assert (Release.objects.count(), AuditEntry.objects.count(), on_disk(maker)) == (0, 0, [])
+
+
+def test_files_that_no_release_has_are_removed(maker: Maker) -> None:
+    release = maker.upload(DATA)
+    with maker.artifacts.receive(io.BytesIO(b"left by a crash before the commit")) as received:
+        received.keep()
+    assert desk.clean(maker.artifacts, NOW) == [received.sha256]
+    assert on_disk(maker) == [release.sha256]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_uploads_at_once_with_the_same_counter_are_one_release_and_one_sentence(maker: Maker) -> None:
+    outcomes: list[str] = []
+    begin = threading.Barrier(2)
+
+    def upload(program: bytes) -> None:
+        data = imaging.packed(program * 100_000)
+        text = maker.signed(data, counter=5)
+        begin.wait()
+        try:
+            maker.take(text, data)
+            outcomes.append("taken")
+        except ReleaseRefusedError as error:
+            outcomes.append(error.refusals[0].reason)
+        finally:
+            connection.close()
+            close_old_connections()
+
+    threads = [threading.Thread(target=upload, args=(name,)) for name in (b"one", b"two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["counter_not_greater", "taken"]
+    assert on_disk(maker) == [Release.objects.get().sha256]
+
+
+def test_a_release_is_found_by_its_number_version_or_product(maker: Maker) -> None:
+    release = maker.upload(DATA)
+    for name in (str(release.pk), f"#{release.pk}", "1.1.0", "dcu@1.1.0", "dcu@1.1.0@host"):
+        assert finding.find(name) == release
+    for name in ("999999", "1.1", "relay@1.1.0", "dcu@1.1.0@esp32", "", "dcu"):
+        with pytest.raises(finding.NotFoundError, match="There is no release"):
+            finding.find(name)
+    other = maker.upload(imaging.packed(version="1.1.0", chip_id=0))
+    with pytest.raises(finding.NotFoundError, match=f"name it by its number: .*#{other.pk} "):
+        finding.find("1.1.0")
