@@ -1,5 +1,6 @@
 """The one table of transitions: spelled out, complete, and what is done with what it decides."""
 
+import re
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from tds.environment import ROOT
 from tds.updates.executions.statuses import PHASE_NAMES, REASON_SENTENCES, Phase, Reason, Status
 from tds.updates.executions.transitions import (
     DECIDED,
@@ -19,8 +21,10 @@ from tds.updates.executions.transitions import (
     Situation,
     State,
     apply,
+    end_of_waiting,
 )
 from tds.updates.models import ExecutionStatus
+from tds.updates.timeline import SENTENCES, Happened
 from tests.executing import NOW
 
 WHOLE: Final = Path(__file__).with_name("transitions.txt")
@@ -200,3 +204,19 @@ def test_the_reasons_are_those_of_the_wire() -> None:
     document = (Path(__file__).parents[3] / "docs" / "firmware-updates.md").read_text(encoding="utf-8")
     listed = document.split("\nReasons: ")[1].split("\n\n")[0]
     assert {word.strip("`.\n ") for word in listed.split(",")} == set(Reason)
+
+
+def test_no_statement_ends_an_execution_beside_the_table() -> None:
+    """Those over many of them take their words from `end_of_waiting`."""
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src/tds").rglob("*.py")]
+    words = "|".join(Status)
+    assert not [found for text in sources for found in re.findall(rf"SET\s+status = '(?:{words})'", text)]
+    assert end_of_waiting(Kind.TAKE_OUT) == ("REMOVED", "known_bad")
+    assert end_of_waiting(Kind.DEADLINE) == ("TIMED_OUT", "no_answer")
+    with pytest.raises(ValueError, match="ends nobody"):
+        end_of_waiting(Kind.OFFERED)
+
+
+def test_every_line_of_a_timeline_has_a_sentence() -> None:
+    """Whoever writes one names a `Happened`, as its type says."""
+    assert set(SENTENCES) == set(Happened)

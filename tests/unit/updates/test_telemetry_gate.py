@@ -42,9 +42,12 @@ NEW = replace(WELL, before=Before(), interval_s=60.0)
         (replace(WELL, restarts=3, observed_s=1.0), Sign.RESTARTS),
         (replace(WELL, alerts=1), Sign.ALERTS),
         (replace(WELL, alerts=1, before=replace(WEEK, alerts=1)), None),
-        # Without a week of history: whether it sends at all, as often as it says that it does
+        # Without a week of history: as often as it says that it sends
         (NEW, None),
-        (replace(NEW, messages=1, series=1), None),
+        (replace(NEW, messages=30), None),
+        (replace(NEW, messages=29), Sign.FEWER_MESSAGES),
+        (replace(NEW, messages=1, series=1), Sign.FEWER_MESSAGES),  # it stopped
+        (replace(NEW, observed_s=299.0, messages=1, series=1), None),
         (replace(NEW, messages=0, series=0, before=Before(hours=2, messages_an_hour=60)), Sign.SILENT),
         (replace(NEW, messages=0, series=0), Sign.SILENT),
         (replace(NEW, messages=0, series=0, ever=False), None),  # it never measured anything

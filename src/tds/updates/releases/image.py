@@ -153,10 +153,7 @@ class _Reader:
                 Unfit.SEGMENTS, f"Its header says {segments} segments; 1 to {MAX_SEGMENTS} are possible. It is damaged."
             )
         if chip_id not in chips.CHIPS:
-            raise ImageRefusedError(
-                Unfit.CHIP_UNKNOWN, f"It is for chip {chip_id}, which is none that is known here; known are those of "
-                f"esptool."
-            )  # fmt: skip
+            raise ImageRefusedError(Unfit.CHIP_UNKNOWN, f"It is for chip {chip_id}; esptool knows none of that number.")
         if has_hash != 1:
             raise ImageRefusedError(
                 Unfit.NO_HASH, "It has no SHA-256 at its end; build it without --dont-append-digest."
