@@ -28,9 +28,11 @@ from tds.owners import denied
 from tds.provision_command import provision
 from tds.quarantine_commands import quarantine_app
 from tds.readings_commands import readings_app
+from tds.rehearsal.command import rehearse
 from tds.simulator.command import simulate
-from tds.updates.releases.signing_commands import release_app
+from tds.updates.releases.release_commands import release_app
 from tds.updates.releases.trust_commands import trust_app
+from tds.updates.rollouts.rollout_commands import rollout_app
 
 app = typer.Typer(
     name="tds",
@@ -136,6 +138,7 @@ for name, group in (
     ("quarantine", quarantine_app),
     ("release", release_app),
     ("trust", trust_app),
+    ("rollout", rollout_app),
 ):
     app.add_typer(group, name=name, callback=load_django)
 
@@ -164,6 +167,7 @@ def with_django(command: Callable[..., None]) -> Callable[..., None]:
 
 
 app.command("provision")(with_django(provision))
+app.command("rehearse")(with_django(rehearse))
 
 
 def load_store(context: typer.Context) -> None:

@@ -1,0 +1,210 @@
+"""What the platform's operators do with releases: take one in, publish it, withdraw it. Each deed leaves its trace."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Final
+
+from django.core.exceptions import PermissionDenied
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from tds.fleet import audit
+from tds.fleet.models import AuditAction, User
+from tds.updates.models import MAX_DETAIL_CHARS, Release, ReleaseKind, ReleaseStatus
+from tds.updates.releases import image, preflight
+from tds.updates.releases.files import Artifacts, Received
+from tds.updates.releases.image import ImageFacts, ImageRefusedError, Source
+from tds.updates.releases.preflight import Before
+from tds.updates.signed import manifest as manifests
+from tds.updates.signed.manifest import Manifest
+from tds.updates.signed.refusal import DocumentRefusedError
+from tds.updates.signed.trust import TrustSet
+
+MAX_NOTES_CHARS: Final = 20_000
+IN_DATABASE: Final = ("project", "version", "built", "idf", "secure_version", "elf_sha256", "min_chip_revision")
+# One upload at a time decides, and none while files are removed: of two with the same counter the second is refused by
+# its sentence, and no file goes whose release is about to be written.
+_LOCK: Final = 0x7D5_0A11
+
+OnWithdrawn = Callable[[Release, "User | str", datetime], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why, in a word that scripts know, and in a sentence."""
+
+    reason: str
+    sentence: str
+
+
+class ReleaseRefusedError(Exception):
+    """All that is wrong; the text is their sentences."""
+
+    def __init__(self, *refusals: Refused) -> None:
+        super().__init__(" ".join(refusal.sentence for refusal in refusals))
+        self.refusals = refusals
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    release: Release
+    again: bool  # it was there already, with the same manifest
+
+
+def upload(  # noqa: PLR0913  # what an upload is made of
+    manifest_text: str,
+    file: Source,
+    *,
+    by: "User | str",
+    now: datetime,
+    trusted: TrustSet,
+    artifacts: Artifacts,
+    kind: ReleaseKind = ReleaseKind.APPLICATION,
+    notes: str = "",
+) -> Uploaded:
+    """Take a release in, not yet published. Raises ReleaseRefusedError, files.StoreError, PermissionDenied."""
+    _require_operator(by)
+    if len(notes) > MAX_NOTES_CHARS:
+        raise _refused("notes_too_long", f"The notes have {len(notes):,} characters; {MAX_NOTES_CHARS:,} are taken.")
+    text = manifest_text.strip()
+    manifest, kid = _believed(text, trusted, now)
+    try:
+        with artifacts.receive(file) as received:
+            facts = image.read(received.file)
+            with transaction.atomic():
+                _take_turn()
+                if found := Release.objects.filter(manifest_sha256=manifests.hash_of(text)).first():
+                    return Uploaded(_again(found, facts, received), again=True)
+                _check(facts, manifest, kind)
+                release = _row(manifest, facts, text, kid)
+                release.kind, release.notes = kind, notes
+                release.uploaded_by = by if isinstance(by, User) else None
+                release.save(force_insert=True)
+                _note(AuditAction.RELEASE_UPLOADED, release, by=by)
+                received.keep()  # before the commit: a release without its file would be worse than the reverse
+                return Uploaded(release, again=False)
+    except ImageRefusedError as error:
+        raise _refused(error.reason, str(error)) from error
+
+
+@transaction.atomic
+def publish(release: Release, *, by: "User | str", now: datetime, trusted: TrustSet, artifacts: Artifacts) -> Release:
+    """From now on it may be rolled out, and is the newest. Raises ReleaseRefusedError, PermissionDenied."""
+    _require_operator(by)
+    release = Release.objects.select_for_update().get(pk=release.pk)
+    if release.status == ReleaseStatus.PUBLISHED:
+        return release
+    if release.status == ReleaseStatus.WITHDRAWN:
+        raise _refused("withdrawn", f"{release} is withdrawn for good ({release.withdrawn_why}): make another release.")
+    _believed(release.manifest, trusted, now)  # its key may have been revoked since
+    if not artifacts.has(release.sha256):
+        raise _refused("no_file", f"The image of {release} is not in {artifacts.folder}: upload it once more.")
+    release.status, release.published_at = ReleaseStatus.PUBLISHED, now
+    release.save(update_fields=("status", "published_at"))
+    _note(AuditAction.RELEASE_PUBLISHED, release, by=by)
+    return release
+
+
+@transaction.atomic
+def withdraw(
+    release: Release, why: str, *, by: "User | str", now: datetime, on_withdrawn: OnWithdrawn | None = None
+) -> Release:
+    """Nobody gets it from now on. `on_withdrawn` pauses what rolls it out, in the same transaction.
+
+    Raises ReleaseRefusedError, PermissionDenied.
+    """
+    _require_operator(by)
+    why = why.strip()
+    if not 0 < len(why) <= MAX_DETAIL_CHARS:
+        raise _refused("no_reason", f"Say why it is withdrawn, in 1 to {MAX_DETAIL_CHARS} characters.")
+    release = Release.objects.select_for_update().get(pk=release.pk)
+    if release.status == ReleaseStatus.WITHDRAWN:
+        return release
+    release.status, release.withdrawn_at, release.withdrawn_why = ReleaseStatus.WITHDRAWN, now, why
+    release.save(update_fields=("status", "withdrawn_at", "withdrawn_why"))
+    _note(AuditAction.RELEASE_WITHDRAWN, release, by=by, why=why)
+    if on_withdrawn is not None:
+        on_withdrawn(release, by, now)
+    return release
+
+
+def clean(artifacts: Artifacts, now: datetime) -> Sequence[str]:
+    """Remove the files that no release has. Returns their hashes."""
+    with transaction.atomic():
+        _take_turn()
+        wanted = frozenset(Release.objects.values_list("sha256", flat=True))
+        return artifacts.remove_all_but(wanted, now.timestamp())
+
+
+def _believed(text: str, trusted: TrustSet, now: datetime) -> tuple[Manifest, str]:
+    try:
+        return manifests.read(text, trusted, now)
+    except DocumentRefusedError as error:
+        raise _refused(error.reason, str(error)) from error
+
+
+def _again(found: Release, facts: ImageFacts, received: Received) -> Release:
+    """The same manifest once more: with its own image it is no error, and mends a file that was lost."""
+    if found.sha256 != facts.sha256:
+        raise _refused("hash_mismatch", f"{found} is there with this manifest, and this is not its image.")
+    if found.status == ReleaseStatus.WITHDRAWN:
+        raise _refused("withdrawn", f"{found} is withdrawn for good ({found.withdrawn_why}): make another release.")
+    if not received.owner.has(found.sha256):
+        received.keep()
+    return found
+
+
+def _check(facts: ImageFacts, manifest: Manifest, kind: ReleaseKind) -> None:
+    last = (
+        Release.objects.filter(product=manifest.product, chip=manifest.chip, kind=kind)
+        .order_by("-counter")
+        .values_list("version", "counter", "image__secure_version")
+        .first()
+    )
+    before = Before(last[0], last[1], int(last[2] or 0)) if last else None
+    if found := preflight.objections(facts, manifest, before):
+        raise ReleaseRefusedError(*(Refused(each.reason, each.sentence) for each in found))
+
+
+def _row(manifest: Manifest, facts: ImageFacts, text: str, kid: str) -> Release:
+    said = asdict(facts)
+    return Release(
+        product=manifest.product,
+        version=manifest.version,
+        counter=manifest.counter,
+        families=list(manifest.families),
+        chip=manifest.chip,
+        hardware=list(manifest.hardware),
+        size=manifest.size,
+        sha256=manifest.sha256,
+        min_source_counter=manifest.min_source_counter,
+        released_at=manifest.released,
+        manifest=text,
+        manifest_sha256=manifests.hash_of(text),
+        key_id=kid,
+        image={name: said[name] for name in IN_DATABASE},
+    )
+
+
+def _take_turn() -> None:
+    """Until the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+
+
+def _note(action: AuditAction, release: Release, *, by: "User | str", why: str = "") -> None:
+    detail: audit.Detail = {"chip": release.chip, "counter": release.counter, "sha256": release.sha256}
+    if why:
+        detail["why"] = why
+    audit.note(action, audit.Subject(audit.RELEASE, str(release), release.pk), by=by, detail=detail)
+
+
+def _require_operator(by: "User | str") -> None:
+    """A word is the command line, whose user has the machine."""
+    if isinstance(by, User) and not by.is_platform_operator:
+        raise PermissionDenied(_("Only operators of the platform can do this."))
+
+
+def _refused(reason: str, sentence: str) -> ReleaseRefusedError:
+    return ReleaseRefusedError(Refused(str(reason), sentence))
