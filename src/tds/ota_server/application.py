@@ -19,6 +19,7 @@ from tds.identity.enrolment.http_refusal import RefusedError
 from tds.ota_server import connections, service
 from tds.ota_server.connections import WAIT_S
 from tds.ota_server.service import SERVICE, Service
+from tds.ota_server.updates import UPDATES, Updates
 
 logger = logging.getLogger("tds.ota")
 
@@ -36,9 +37,11 @@ SERVER_NAME: Final = "TDS"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make(of: Service, *routes: web.RouteTableDef) -> web.Application:
+def make(of: Service, *routes: web.RouteTableDef, updates: Updates | None = None) -> web.Application:
     app = web.Application(middlewares=[_each_request], client_max_size=MAX_BODY_BYTES)
     app[SERVICE] = of
+    if updates is not None:
+        app[UPDATES] = updates
     app.on_response_prepare.append(_name_ourselves)
     app.router.add_get("/healthz", _healthz)
     for table in routes:

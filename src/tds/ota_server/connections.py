@@ -42,6 +42,8 @@ class Connection(asyncio.Protocol):
         self._http: web.RequestHandler | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._end_handshake: Callable[[], object] = lambda: None
+        self._is_full = False
+        self._room: asyncio.Future[None] | None = None  # somebody waits for it
 
     @property
     def is_open(self) -> bool:
@@ -70,6 +72,22 @@ class Connection(asyncio.Protocol):
         """For its peer, who waits: it is left alone until it waits again, and whoever works bounds the time."""
         self._stop_clock()
         self._owner.works(self)
+
+    @property
+    def is_full(self) -> bool:
+        """The peer has not taken what was written; or it has gone, which `has_room` says."""
+        return self._is_full or self._http is None
+
+    async def has_room(self) -> None:
+        """Returns when the peer has taken what was written, but for little. Raises ConnectionResetError."""
+        while self._is_full and self._http is not None:
+            self._room = asyncio.get_running_loop().create_future()
+            try:
+                await self._room
+            finally:
+                self._room = None
+        if self._http is None:
+            raise ConnectionResetError("The peer has gone.")
 
     def drop(self) -> None:
         """At once, without a farewell: its peer does not listen, or there are too many."""
@@ -104,10 +122,13 @@ class Connection(asyncio.Protocol):
             self._http.eof_received()
 
     def pause_writing(self) -> None:
+        self._is_full = True
         if self._http is not None:
             self._http.pause_writing()
 
     def resume_writing(self) -> None:
+        self._is_full = False
+        self._tell_of_room()
         if self._http is not None:
             self._http.resume_writing()
 
@@ -117,6 +138,11 @@ class Connection(asyncio.Protocol):
         if self._http is not None:
             self._http.connection_lost(exc)
             self._http = None
+        self._tell_of_room()
+
+    def _tell_of_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def _too_late(self) -> None:
         self._owner.slow += 1

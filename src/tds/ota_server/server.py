@@ -20,6 +20,7 @@ from tds.ota_server.files import Files
 from tds.ota_server.listener import BACKLOG, Listener
 from tds.ota_server.log import FewLines
 from tds.ota_server.service import Service
+from tds.ota_server.updates import Updates
 
 logger = logging.getLogger("tds.ota")
 
@@ -42,6 +43,7 @@ class Config:
     now: Callable[[], datetime]
     beat: Callable[[Facts], None]
     limits: Limits = field(default_factory=Limits)
+    updates: Updates | None = None  # for the routes that need it
 
 
 def listening_socket(address: str, port: int) -> socket.socket:
@@ -75,7 +77,7 @@ async def run(config: Config, stopping: asyncio.Event) -> None:
     log = FewLines()
     desk = Desk(log)
     service = Service(desk, lambda: config.files.authorities, config.now, log)
-    runner = application.runner(application.make(service, *config.routes))
+    runner = application.runner(application.make(service, *config.routes, updates=config.updates))
     await runner.setup()
     handlers = runner.server
     if handlers is None:
@@ -88,7 +90,10 @@ async def run(config: Config, stopping: asyncio.Event) -> None:
             asyncio.create_task(listener.run(listening)),
             asyncio.create_task(_every(LOOK_EVERY_S, lambda: asyncio.to_thread(config.files.look))),
             asyncio.create_task(
-                _every(BEAT_EVERY_S, lambda: asyncio.to_thread(config.beat, facts(service, listener, connections)))
+                _every(
+                    BEAT_EVERY_S,
+                    lambda: asyncio.to_thread(config.beat, facts(service, listener, connections, config.updates)),
+                )
             ),
         ]
         try:
@@ -99,11 +104,14 @@ async def run(config: Config, stopping: asyncio.Event) -> None:
             await asyncio.gather(*tasks, return_exceptions=True)
     await runner.cleanup()
     await asyncio.to_thread(desk.close)
+    if config.updates is not None:
+        await asyncio.to_thread(config.updates.downloads.close)
 
 
-def facts(service: Service, listener: Listener, connections: Connections) -> Facts:
+def facts(service: Service, listener: Listener, connections: Connections, updates: Updates | None = None) -> Facts:
     """Of the heartbeat: counts since the start of this process, by names that `/metrics` gives on."""
-    return {
+    downloads = {"downloading": len(updates.downloads), "downloads": dict(updates.downloads.counts)} if updates else {}
+    return downloads | {
         "connections": len(connections),
         "requests": dict(service.counts),
         "handshakes_refused": dict(listener.refused),

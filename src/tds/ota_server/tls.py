@@ -3,6 +3,8 @@
 A client certificate is asked for and not demanded: a new board has none yet. Each route says whether it must have one.
 """
 
+import asyncio
+import socket
 import ssl
 from asyncio import sslproto
 from collections.abc import Callable
@@ -16,6 +18,8 @@ CIPHERS_OF_TLS_1_2: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 # A TLS record's most (RFC 8446, 5.1), and a little. asyncio gives every connection 256 KiB to receive into, before it
 # has sent a byte: a thousand silent ones took 280 MB.
 RECEIVE_BYTES: Final = 20_480
+
+UNSENT_BYTES: Final = 65_536  # that the kernel may hold beside what is on its way
 
 on_refusal: ContextVar[Callable[[ssl.SSLError], None]] = ContextVar("on_refusal")
 
@@ -41,6 +45,31 @@ class TellingSSLObject(ssl.SSLObject):
 def take_small_buffers() -> None:
     """Of TLS connections of this process that begin from now on."""
     sslproto.SSLProtocol.max_size = RECEIVE_BYTES
+
+
+def keep_little_unsent(transport: asyncio.BaseTransport) -> None:
+    """Of a connection that sends for long: what its peer has not taken is held once below TLS, and little above it.
+
+    By default asyncio holds 512 KiB and 64 KiB of it for each client that does not read, and the kernel up to 4 MiB.
+    """
+    of_kernel = transport.get_extra_info("socket")
+    if of_kernel is not None:
+        of_kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.set_write_buffer_limits(high=1, low=0)  # at 0 its side of TLS pauses for ever
+    if (below := _below(transport)) is not None:
+        below.set_write_buffer_limits(high=0)
+
+
+def has_unsent(transport: asyncio.BaseTransport) -> bool:
+    """Whether the kernel has not taken all; when it has, asyncio tells TLS alone."""
+    below = _below(transport)
+    return below is not None and below.get_write_buffer_size() > 0
+
+
+def _below(transport: asyncio.BaseTransport) -> asyncio.WriteTransport | None:
+    found = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+    return found if isinstance(found, asyncio.WriteTransport) else None
 
 
 def server_context(chain: Path, key: Path, anchors_pem: bytes) -> ssl.SSLContext:

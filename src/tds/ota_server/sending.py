@@ -1,0 +1,153 @@
+"""Sends a file to many at once: no disk holds the loop up, and a peer that does not read costs two pieces of memory."""
+
+import asyncio
+import os
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from tds.identity.enrolment.http_refusal import RefusedError
+from tds.ota_server import connections, tls
+from tds.ota_server.connections import Connection
+from tds.ota_server.ranges import Span
+
+# Read and written at a time. A connection keeps buffers as large as its largest piece, so those who take little and
+# then nothing have had small ones alone.
+FIRST_PIECES_BYTES: Final = 16_384
+PIECE_BYTES: Final = 65_536
+SLOW_START_BYTES: Final = 262_144
+SMALL_PIECE_BYTES: Final = 2_048  # while the peer has not taken the one before: it waits above TLS, where we hear of it
+TURN_BYTES: Final = 131_072  # then others have theirs
+READERS: Final = 2  # threads for what is not in the page cache; a disk does little better with more
+
+
+@dataclass(frozen=True, slots=True)
+class SendLimits:
+    """A download that is broken off costs its gateway nothing: it goes on where it was."""
+
+    downloads: int = 900  # under way; beyond that 503
+    of_a_gateway: int = 2  # beyond that its oldest one ends: a connection that its router forgot
+    bytes_s: int = 8 * 1024**2  # a download
+    burst_bytes: int = 1024**2
+    stall_s: float = 120.0  # for a piece: slower than NB-IoT at its worst, some 2 kbit/s
+    whole_s: float = 3_600.0
+    retry_s: tuple[int, int] = (10, 30)  # at random, so that those who are sent away do not come back together
+
+
+class Downloads:
+    """Those under way in this process. `counts` says what became of them."""
+
+    def __init__(self, limits: SendLimits | None = None) -> None:
+        self.limits = limits or SendLimits()
+        self.counts: Counter[str] = Counter()
+        self._under_way = 0
+        self._of: dict[str, OrderedDict[Connection, None]] = {}
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+
+    def __len__(self) -> int:
+        return self._under_way
+
+    def close(self) -> None:
+        self._readers.shutdown(cancel_futures=True)
+
+    @contextmanager
+    def place(self, who: str, connection: Connection) -> Iterator[None]:
+        """One of the places; `who` is empty where nobody said it. Raises RefusedError."""
+        if self._under_way >= self.limits.downloads:
+            self.counts["full"] += 1
+            low, high = self.limits.retry_s
+            raise RefusedError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{self._under_way} downloads are under way, as many as this server has at a time; come again.",
+                retry_after_s=low + secrets.randbelow(high - low + 1),
+                clients_fault=False,
+            )
+        self._under_way += 1
+        own = self._of.setdefault(who, OrderedDict()) if who else OrderedDict()
+        own[connection] = None
+        try:
+            if len(own) > self.limits.of_a_gateway:
+                self.counts["replaced"] += 1
+                own.popitem(last=False)[0].drop()
+            yield
+        finally:
+            self._under_way -= 1
+            own.pop(connection, None)
+            if not own:
+                self._of.pop(who, None)
+
+    async def send(self, request: web.Request, response: web.StreamResponse, descriptor: int, span: Span) -> None:
+        """Prepares and sends. Raises ConnectionError when it broke off; the connection is over then."""
+        connection = connections.of(request)
+        if connection is None or request.transport is None:
+            raise ConnectionResetError("The peer has gone.")
+        tls.keep_little_unsent(request.transport)
+        self.counts["begun"] += 1
+        try:
+            async with asyncio.timeout(self.limits.whole_s):
+                await response.prepare(request)
+                await self._send(connection, request.transport, response, descriptor, span)
+                await response.write_eof()
+        except TimeoutError:
+            self.counts["slow"] += 1
+            connection.drop()
+            raise ConnectionAbortedError("The peer took too long.") from None
+        except (ConnectionError, asyncio.CancelledError):
+            self.counts["broken"] += 1
+            raise
+        self.counts["done"] += 1
+
+    async def _send(
+        self,
+        connection: Connection,
+        transport: asyncio.BaseTransport,
+        response: web.StreamResponse,
+        descriptor: int,
+        span: Span,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        began_s, at, turn_at = loop.time(), span.start, span.start
+        while at < span.end:
+            size = min(_at_a_time(at - span.start, tls.has_unsent(transport)), span.end - at)
+            piece: bytes | memoryview | None = _cached(descriptor, size, at)
+            if piece is None:
+                piece = await loop.run_in_executor(self._readers, partial(os.pread, descriptor, size, at))
+            if not piece:
+                connection.drop()
+                raise ConnectionAbortedError("The file is shorter than it was.")
+            await response.write(piece)
+            at += len(piece)
+            del piece  # nobody needs it while we wait
+            if connection.is_full:
+                async with asyncio.timeout(self.limits.stall_s):
+                    await connection.has_room()
+            ahead_s = (at - span.start - self.limits.burst_bytes) / self.limits.bytes_s - (loop.time() - began_s)
+            if ahead_s > 0:
+                await asyncio.sleep(ahead_s)
+            elif at - turn_at >= TURN_BYTES:
+                turn_at = at
+                await asyncio.sleep(0)
+
+
+def _at_a_time(sent_bytes: int, has_unsent: bool) -> int:
+    if has_unsent:
+        return SMALL_PIECE_BYTES
+    return PIECE_BYTES if sent_bytes >= SLOW_START_BYTES else FIRST_PIECES_BYTES
+
+
+def _cached(descriptor: int, size: int, at: int) -> memoryview | None:
+    """What the page cache has of it; None when the disk would have to be asked, or can't be asked in this way."""
+    piece = bytearray(size)
+    try:
+        count = os.preadv(descriptor, [piece], at, os.RWF_NOWAIT)
+    except OSError:
+        return None
+    return memoryview(piece)[:count] if count else None
