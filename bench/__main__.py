@@ -10,6 +10,7 @@ from pathlib import Path
 from bench import (
     connections,
     dashboard,
+    downloads,
     durable,
     growth,
     latency,
@@ -33,6 +34,7 @@ PARTS = (
     "latency",
     "dashboard",
     "provisioning",
+    "downloads",
     "revocation",
     "connections",
     "reads",
@@ -54,7 +56,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     wanted = options.part or PARTS
-    if set(wanted) & {"durable", "growth", "steady", "latency", "connections"}:
+    if set(wanted) & {"durable", "growth", "steady", "latency", "connections", "downloads"}:
         load.build()
     figures: list[Figure] = []
     if set(wanted) - WITHOUT_PLATFORM.keys():
@@ -83,6 +85,7 @@ def _of_one_platform(wanted: Collection[str], store: str) -> list[Figure]:
             "latency": lambda: latency.measure(platform, browser),
             "dashboard": lambda: dashboard.measure(platform, browser),
             "provisioning": lambda: provisioning.measure(platform),
+            "downloads": lambda: downloads.measure(platform),
             "revocation": lambda: revocation.measure(platform),
         }
         for name, measure in steps.items():

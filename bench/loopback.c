@@ -94,7 +94,7 @@ int loopback_connect(const char *host, uint16_t port, int buffer_bytes)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes));
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes));
     if (connect(fd, (const struct sockaddr *)&address, address_bytes) != 0) {
-        fprintf(stderr, "No MQTT broker answers at %s:%u (%s).\n", host, (unsigned)port, strerror(errno));
+        fprintf(stderr, "Nothing answers at %s:%u (%s).\n", host, (unsigned)port, strerror(errno));
         close(fd);
         return -1;
     }

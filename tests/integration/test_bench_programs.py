@@ -14,8 +14,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tds.ingest.messages import Message
 from tds.ingest.wire import judge
+from tds.local.apart import shared_folder
 from tests.boxes import Maker
-from tests.running import RunningBroker, running_broker, shared_folder, wait_until
+from tests.running import RunningBroker, running_broker, wait_until
 
 BENCH = Path(__file__).parents[2] / "bench"
 START = datetime(2026, 2, 18, 18, 30, 59, 999_000, UTC)
