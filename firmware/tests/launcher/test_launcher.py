@@ -1,5 +1,6 @@
 """The launcher from end to end, with tiny programs: `test_launcher.py LAUNCHER FOLDER_OF_TINY_PROGRAMS`."""
 
+import hashlib
 import os
 import pwd
 import resource
@@ -68,7 +69,7 @@ class LauncherTest(unittest.TestCase):
         assert done.returncode == OWN_EXIT
         assert done.stderr == "launcher: slot 0, dcu-0080 1.0.0.\n"
         assert self.ran() == [self.said(EXITS, 0, POWER_ON, UNDEFINED, "--gateway", "GW-1")]
-        assert (self.slots / "slot0.run").stat().st_mode & 0o777 == 0o700
+        assert (self.slots / "slot0.run").stat().st_mode & 0o777 == 0o500
 
     def test_a_new_image_boots_on_trial_and_confirms_and_boots_again(self) -> None:
         update, done = self.update_to("tiny_confirms")
@@ -187,6 +188,73 @@ class LauncherTest(unittest.TestCase):
         assert process.wait(WAIT_S) == OWN_EXIT
         assert self.ran()[-1] == self.said(UPDATES, 0, ROLLBACK, UNDEFINED, update)
 
+    def test_devices_of_a_fleet_have_a_program_once_by_the_hash_of_its_image(self) -> None:
+        image = self.image("tiny_exits")
+        programs = self.folder / "programs"
+        shared = programs / hashlib.sha256(image.read_bytes()).hexdigest()
+        inodes = set()
+        for number in range(2):
+            self.slots = self.folder / f"slots{number}"
+            self.install(image)
+            assert self.launch("--programs", programs, self.slots).returncode == OWN_EXIT
+            assert self.ran() == [self.said(EXITS, 0, POWER_ON, UNDEFINED)]
+            assert not (self.slots / "slot0.run").exists()
+            inodes.add(shared.stat().st_ino)
+        assert list(programs.iterdir()) == [shared]
+        assert shared.stat().st_mode & 0o777 == 0o500
+        assert len(inodes) == 1
+
+    def test_a_shared_program_that_somebody_changed_is_not_started(self) -> None:
+        self.install(self.image("tiny_exits"))
+        programs = self.folder / "programs"
+        self.launch("--programs", programs, self.slots)
+        (shared,) = programs.iterdir()
+        good = shared.read_bytes()
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.write_bytes(good)
+        elsewhere.chmod(0o500)
+
+        def changed() -> None:
+            shared.chmod(0o700)
+            shared.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+            shared.chmod(0o500)
+
+        def writable() -> None:
+            shared.chmod(0o702)
+
+        def link() -> None:
+            shared.unlink()
+            shared.symlink_to(elsewhere)
+
+        def pipe() -> None:
+            shared.unlink()
+            os.mkfifo(shared, 0o500)
+
+        def longer() -> None:
+            shared.chmod(0o700)
+            shared.write_bytes(good + b"more")
+            shared.chmod(0o500)
+
+        for harm in (changed, writable, link, pipe, longer):
+            harm()
+            with self.subTest(harm.__name__):
+                assert self.launch("--programs", programs, self.slots).returncode == OWN_EXIT
+                assert not shared.is_symlink()
+                assert (shared.read_bytes(), shared.stat().st_mode & 0o777) == (good, 0o500)
+        assert list(programs.iterdir()) == [shared]
+
+    def test_a_program_of_another_account_is_not_started(self) -> None:
+        """Whoever may write to the folder could put theirs there, and change it between look and start."""
+        if os.geteuid() != 0:
+            self.skipTest("it takes root to give a file away")
+        self.install(self.image("tiny_exits"))
+        programs = self.folder / "programs"
+        self.launch("--programs", programs, self.slots)
+        (shared,) = programs.iterdir()
+        os.chown(shared, pwd.getpwnam("nobody").pw_uid, -1)
+        assert self.launch("--programs", programs, self.slots).returncode == OWN_EXIT
+        assert shared.stat().st_uid == 0
+
     def test_what_is_no_program_can_not_be_started_and_the_launcher_says_so(self) -> None:
         self.install(self.image_of(b"\x7fELF and nothing more"))
         done = self.launch(self.slots)
@@ -254,7 +322,7 @@ class LauncherTest(unittest.TestCase):
         done = self.launch(self.slots)
         assert done.returncode == STORAGE
         assert "the program of slot 0 can't be written" in done.stderr
-        assert not (self.slots / "slot0.run.new").exists()
+        assert [path.name for path in self.slots.iterdir() if ".run." in path.name] == []
 
     def test_nor_one_that_finds_no_room_and_with_room_it_runs(self) -> None:
         image = self.image("tiny_exits")

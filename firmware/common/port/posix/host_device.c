@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "../../app/loop.h"
 #include "../../app/power_up.h"
@@ -181,6 +182,9 @@ int host_device_main(int argc, char **argv, const board_t *board, void (*use)(co
         return EXIT_FAILURE;
     case HOST_OPTIONS_GOOD:
         break;
+    }
+    if (s_host.options.launched) {
+        (void)prctl(PR_SET_NAME, board->family); /* started by a descriptor, it has the number of that */
     }
     posix_log_init(&s_host.log, s_host.options.log_level);
     posix_clock_init(&s_host.clock, s_host.options.knows_time, s_host.options.clock_offset_s);

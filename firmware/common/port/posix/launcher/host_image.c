@@ -43,6 +43,7 @@ static const char *take(const image_t *image, host_image_t *out)
         return "holds an image without a program";
     }
     out->len_bytes = image->len_bytes;
+    memcpy(out->sha256, image->sha256, sizeof(out->sha256));
     out->program_offset_bytes = image->last_segment_offset_bytes;
     out->program_len_bytes = image->last_segment_len_bytes;
     out->secure_version = image->secure_version;

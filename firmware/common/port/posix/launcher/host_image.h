@@ -8,7 +8,8 @@
 #include "../../port_flash.h"
 
 typedef struct {
-    uint32_t len_bytes; /* of all of it */
+    uint32_t len_bytes;           /* of all of it */
+    uint8_t sha256[SHA256_BYTES]; /* of all of it, as the file had it that it came from */
     uint32_t program_offset_bytes, program_len_bytes;
     uint32_t secure_version;
     char version[VERSION_MAX_CHARS + 1];

@@ -22,11 +22,13 @@
 #define CHUNK_BYTES 65536u /* each is synced */
 #define TRIAL_S 330u       /* the program's own is 300: this is for one that does not even count */
 #define TRIAL_S_MAX 86400u
+#define HASH_CHARS (2 * SHA256_BYTES)
 #define REBOOT_PAUSE_US 100000 /* a program that reboots at once, for ever, must not take a whole core */
 
 typedef struct {
     const char *folder;
     const char *install;
+    const char *programs; /* NULL: beside the slots */
     uint32_t slot_bytes;
     unsigned trial_s;
     char *const *arguments;
@@ -41,8 +43,9 @@ typedef struct {
 
 static int usage(void)
 {
-    fprintf(stderr, "Usage: launcher [--slot-bytes N] [--trial SECONDS] FOLDER [ARGUMENT...]\n"
-                    "       launcher [--slot-bytes N] --install IMAGE FOLDER\n");
+    fprintf(stderr, "Usage: launcher [--slot-bytes N] [--trial SECONDS] [--programs FOLDER] FOLDER [ARGUMENT...]\n"
+                    "       launcher [--slot-bytes N] --install IMAGE FOLDER\n"
+                    "--programs: where devices that run the same have it once, by its image's SHA-256.\n");
     return EXIT_FAILURE;
 }
 
@@ -51,6 +54,7 @@ static bool parse(int argc, char **argv, options_t *options)
     static const struct option known[] = {{"slot-bytes", required_argument, NULL, 's'},
                                           {"install", required_argument, NULL, 'i'},
                                           {"trial", required_argument, NULL, 't'},
+                                          {"programs", required_argument, NULL, 'p'},
                                           {NULL, 0, NULL, 0}};
     *options = (options_t){.slot_bytes = SLOT_BYTES, .trial_s = TRIAL_S};
     int option;
@@ -76,6 +80,8 @@ static bool parse(int argc, char **argv, options_t *options)
             options->trial_s = (unsigned)seconds;
         } else if (option == 'i') {
             options->install = optarg;
+        } else if (option == 'p') {
+            options->programs = optarg;
         } else {
             return false;
         }
@@ -184,6 +190,23 @@ static boot_reason_t reason_after(int code)
     return code >= POSIX_EXIT_REBOOT && code <= POSIX_EXIT_REBOOT_LAST ? BOOT_SOFTWARE : BOOT_PANIC;
 }
 
+/* The program by a name that says what it is of: to have its memory once, devices share their files by the image. */
+static bool program_path(const options_t *options, int slot, const host_image_t *image, char *out, size_t cap_bytes)
+{
+    char name[HASH_CHARS + 1];
+    if (options->programs == NULL) {
+        snprintf(name, sizeof(name), "slot%d.run", slot);
+        return posix_path(out, cap_bytes, options->folder, name);
+    }
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        snprintf(name + 2 * i, sizeof(name) - 2 * i, "%02x", (unsigned)image->sha256[i]);
+    }
+    if (mkdir(options->programs, S_IRWXU) != 0 && errno != EEXIST) {
+        return false;
+    }
+    return posix_path(out, cap_bytes, options->programs, name);
+}
+
 static void tell_program(const options_t *options, int slot, boot_reason_t reason)
 {
     char number[16];
@@ -216,7 +239,7 @@ static bool is_trial_over(void *ctx)
 /* One start: the program's exit code, or the launcher's own with `over` set. */
 static int boot(storage_t *storage, const options_t *options, int *last_slot, boot_reason_t reason, bool *over)
 {
-    char name[16], path[PATH_BYTES];
+    char path[PATH_BYTES];
     otadata_t otadata;
     *over = true;
     if (!look_at_images(storage)) {
@@ -239,11 +262,12 @@ static int boot(storage_t *storage, const options_t *options, int *last_slot, bo
     }
     *last_slot = choice.slot;
     const host_image_t *image = &storage->images[choice.slot];
-    snprintf(name, sizeof(name), "slot%d.run", choice.slot);
-    if (!posix_path(path, sizeof(path), options->folder, name) ||
-        !program_extract(&storage->slots[choice.slot].port, image, path)) {
-        fprintf(stderr, "launcher: the program of slot %d can't be written to %s: %s.\n", choice.slot, options->folder,
-                strerror(errno));
+    const int program = program_path(options, choice.slot, image, path, sizeof(path))
+                            ? program_extract(&storage->slots[choice.slot].port, image, path)
+                            : -1;
+    if (program < 0) {
+        fprintf(stderr, "launcher: the program of slot %d can't be written to %s: %s.\n", choice.slot,
+                options->programs != NULL ? options->programs : options->folder, strerror(errno));
         return POSIX_EXIT_STORAGE;
     }
     fprintf(stderr, "launcher: slot %d, %s %s%s%s.\n", choice.slot, image->project, image->version,
@@ -254,7 +278,7 @@ static int boot(storage_t *storage, const options_t *options, int *last_slot, bo
     const program_limit_t limit = {.limit_ms = is_on_trial(storage, choice.slot) ? options->trial_s * 1000 : 0,
                                    .is_over = is_trial_over,
                                    .ctx = &trial};
-    int code = program_run(path, options->arguments, &limit);
+    int code = program_run(program, path, options->arguments, &limit);
     if (code < 0) {
         fprintf(stderr, "launcher: no program can be started: %s.\n", strerror(errno));
         return POSIX_EXIT_STORAGE;

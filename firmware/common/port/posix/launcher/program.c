@@ -47,18 +47,20 @@ static bool copy_program(const port_flash_t *slot, const host_image_t *image, in
     return true;
 }
 
-bool program_extract(const port_flash_t *slot, const host_image_t *image, const char *path)
+static bool write_program(const port_flash_t *slot, const host_image_t *image, const char *path)
 {
     char temporary[PATH_BYTES];
-    if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary)) {
+    /* Its own: devices that share their programs may begin at one moment. */
+    if (snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid()) >= (int)sizeof(temporary)) {
         errno = ENAMETOOLONG;
         return false;
     }
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRWXU);
+    (void)unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR);
     if (fd < 0) {
         return false;
     }
-    bool good = copy_program(slot, image, fd) && fchmod(fd, S_IRWXU) == 0;
+    bool good = copy_program(slot, image, fd) && fchmod(fd, S_IRUSR | S_IXUSR) == 0;
     good = close(fd) == 0 && good && rename(temporary, path) == 0;
     if (!good) {
         int why = errno;
@@ -66,6 +68,51 @@ bool program_extract(const port_flash_t *slot, const host_image_t *image, const 
         errno = why;
     }
     return good;
+}
+
+/* False also of a file that another account could have written, or could write now. */
+static bool is_the_program(const port_flash_t *slot, const host_image_t *image, int fd)
+{
+    uint8_t here[CHUNK_BYTES], there[CHUNK_BYTES];
+    struct stat found;
+    if (fstat(fd, &found) != 0 || !S_ISREG(found.st_mode) || found.st_uid != geteuid() ||
+        (found.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO)) != (S_IRUSR | S_IXUSR) ||
+        found.st_size != (off_t)image->program_len_bytes) {
+        return false;
+    }
+    for (uint32_t done = 0; done < image->program_len_bytes;) {
+        uint32_t left_bytes = image->program_len_bytes - done;
+        uint32_t len_bytes = left_bytes < sizeof(here) ? left_bytes : (uint32_t)sizeof(here);
+        if (!slot->read(slot->ctx, image->program_offset_bytes + done, here, len_bytes) ||
+            pread(fd, there, len_bytes, (off_t)done) != (ssize_t)len_bytes || memcmp(here, there, len_bytes) != 0) {
+            return false;
+        }
+        done += len_bytes;
+    }
+    return true;
+}
+
+static int open_program(const port_flash_t *slot, const host_image_t *image, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0 && !is_the_program(slot, image, fd)) {
+        close(fd);
+        fd = -1;
+        errno = EIO;
+    }
+    return fd;
+}
+
+int program_extract(const port_flash_t *slot, const host_image_t *image, const char *path)
+{
+    int fd = open_program(slot, image, path);
+    if (fd < 0 && write_program(slot, image, path)) {
+        fd = open_program(slot, image, path);
+    }
+    if (fd >= 0) {
+        (void)futimens(fd, NULL); /* whoever clears away what nobody starts any more sees that somebody does */
+    }
+    return fd;
 }
 
 static void pass_on(int number)
@@ -92,14 +139,14 @@ bool program_is_stopped(void)
 }
 
 /* In the child. */
-static void start(const char *path, char *const *arguments, const sigset_t *mask)
+static void start(int program, const char *name, char *const *arguments, const sigset_t *mask)
 {
     static char launched[] = "--launched";
     char *argv[PROGRAM_ARGUMENTS_MAX + 3];
-    char name[PATH_BYTES];
+    char copy[PATH_BYTES];
     size_t count = 0;
-    snprintf(name, sizeof(name), "%s", path);
-    argv[count++] = name;
+    snprintf(copy, sizeof(copy), "%s", name);
+    argv[count++] = copy;
     argv[count++] = launched;
     for (size_t i = 0; i < PROGRAM_ARGUMENTS_MAX && arguments[i] != NULL; i++) {
         argv[count++] = arguments[i];
@@ -108,8 +155,8 @@ static void start(const char *path, char *const *arguments, const sigset_t *mask
     /* A launcher that is killed takes its device along: a second one would meet it in its own state. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     sigprocmask(SIG_SETMASK, mask, NULL);
-    execv(path, argv);
-    fprintf(stderr, "launcher: %s can't be started: %s.\n", path, strerror(errno));
+    fexecve(program, argv, environ);
+    fprintf(stderr, "launcher: %s can't be started: %s.\n", name, strerror(errno));
     _exit(EXIT_NOT_STARTED);
 }
 
@@ -138,7 +185,7 @@ static bool wait_for(pid_t child, const program_limit_t *limit, int *status)
     }
 }
 
-int program_run(const char *path, char *const *arguments, const program_limit_t *limit)
+int program_run(int program, const char *name, char *const *arguments, const program_limit_t *limit)
 {
     sigset_t stops, before;
     sigemptyset(&stops);
@@ -149,8 +196,9 @@ int program_run(const char *path, char *const *arguments, const program_limit_t 
     sigprocmask(SIG_BLOCK, &stops, &before);
     pid_t child = fork();
     if (child == 0) {
-        start(path, arguments, &before);
+        start(program, name, arguments, &before);
     }
+    close(program);
     s_child = child > 0 ? (sig_atomic_t)child : 0;
     if (s_child != 0 && program_is_stopped()) {
         kill(child, SIGTERM);
