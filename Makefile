@@ -1,6 +1,6 @@
 # `make help` lists the targets. Recipes are one word each where they can be: what they do is in scripts/ and src/.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check bench soak firmware firmware-test firmware-size coverage lock messages screenshot
+.PHONY: help setup up test check bench soak firmware firmware-image firmware-test firmware-size coverage lock messages screenshot
 
 python := .venv/bin/python
 # uv's own: resolve for every platform at once, and write neither addresses nor comments.
@@ -39,6 +39,11 @@ soak: ## the tests that run for long
 firmware: ## the device families as programs, in firmware/build/host
 	@scripts/setup firmware
 	@scripts/firmware build
+
+firmware-image: ## an image to update devices to; as in make firmware-image VERSION=1.1.0, or HELP=1
+	@scripts/setup firmware
+	@scripts/firmware image $(if $(HELP),--help,$(VERSION) $(if $(FAMILY),--family $(FAMILY)) \
+		$(if $(FAULT),--fault $(FAULT)) $(if $(COUNTER),--counter $(COUNTER)))
 
 firmware-test: ## the device code under sanitizers, a static analyser and, for seconds, a fuzzer
 	@scripts/setup firmware

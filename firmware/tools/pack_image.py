@@ -10,8 +10,11 @@ chip id is none of Espressif's, so that no chip takes it; `--chip-id 0` says ESP
 
 import argparse
 import hashlib
+import re
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 from functools import reduce
 from operator import xor
@@ -27,6 +30,7 @@ BLOCK_BYTES: Final = 16
 DROM_ADDRESS: Final = 0x3F400000
 MAX_TEXT_BYTES: Final = 31
 MAX_PROGRAM_BYTES: Final = 64 * 1024 * 1024
+STEP: Final = 1_000  # of minor and patch numbers, in a counter that is made of a version
 
 
 def read(path: Path) -> bytes:
@@ -34,6 +38,26 @@ def read(path: Path) -> bytes:
     if not 0 < len(program) <= MAX_PROGRAM_BYTES:
         raise ValueError(f"{path} has {len(program):,} bytes; 1 to {MAX_PROGRAM_BYTES:,} are allowed.")
     return program
+
+
+def stripped(path: Path) -> bytes:
+    """Without what only debuggers read: most of it. Raises OSError where there is no `strip`, and ValueError."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / path.name
+        words = ["strip", "-o", str(out), str(path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ValueError(f"{path} can't be stripped: {done.stderr.strip()}")
+        return read(out)
+
+
+def counter_of(version: str) -> int:
+    """1.2.3 gives 1,002,003, as `./tds release build-manifest` reckons; 0 of what is no such version."""
+    parts = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,3})\.([0-9]{1,3})", version)
+    counter = 0
+    for part in parts.groups() if parts else ():
+        counter = counter * STEP + int(part)
+    return counter
 
 
 def text(value: str, size: int) -> bytes:
@@ -74,7 +98,10 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("image", type=Path)
     parser.add_argument("--project", required=True, help="the family: dcu-0080, …")
     parser.add_argument("--version", required=True)
-    parser.add_argument("--secure-version", type=int, default=0, help="the counter against going back (0)")
+    parser.add_argument(
+        "--secure-version", type=int, help="the counter against going back (1002003 of 1.2.3; 0 of other versions)"
+    )
+    parser.add_argument("--strip", action="store_true", help="leave out what only debuggers read, by binutils")
     parser.add_argument("--built-at", type=int, default=None, help="Unix seconds; now, unless given")
     parser.add_argument("--chip-id", type=lambda number: int(number, 0), default=HOST_CHIP_ID)
     return parser.parse_args(arguments)
@@ -84,8 +111,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parsed(arguments)
     built_at = int(time.time()) if options.built_at is None else options.built_at
     try:
-        program = read(options.program)
-        described = descriptor(options.project, options.version, options.secure_version, built_at, program)
+        program = stripped(options.program) if options.strip else read(options.program)
+        secure = counter_of(options.version) if options.secure_version is None else options.secure_version
+        described = descriptor(options.project, options.version, secure, built_at, program)
         options.image.write_bytes(pack(program, described, options.chip_id))
     except (OSError, ValueError, struct.error, OverflowError) as error:
         print(f"pack_image: {error}", file=sys.stderr)
