@@ -28,11 +28,22 @@ FEATURES: Final = {
     "certificates, and their renewal": ("renewal", "est", "certs_only", "pair_choice", "app_pair"),
     "signatures and keys": ("base64url", "digest", "jws", "kid", "signed", "trust"),
     "what is signed": ("claims", "manifest", "semver", "ticket"),
+    "images": ("image",),
+    "an update, from command to proof": ("update", "app_update"),
+    "requests to the firmware server": ("http",),
     "measuring and health": ("sampl", "health", "sensor_", "app_samples"),
     "text and numbers": ("json_out", "decimal", "utf8", "code"),
     "clock": ("wall_clock",),
     "the whole, and its loop": ("app", "loop", "step", "power_up"),
 }
+# What a device that can't update itself would not have.
+UPDATES: Final = (
+    "signatures and keys",
+    "what is signed",
+    "images",
+    "an update, from command to proof",
+    "requests to the firmware server",
+)
 FORMER: Final = (
     "The former build of dcu-8000-sim, without MQTT, TLS and updates: RAM 40,256 of 327,680 bytes, flash 551,440 of "
     "1,310,720. Those are whole images with ESP-IDF in them; what is above is our code alone."
@@ -97,6 +108,7 @@ def report(machine: str, found: list[Module]) -> None:
         table(f"{folder} ({machine})", ((module.name, module.text, module.data, module.bss) for module in of))
     portable = [module for module in found if module.folder in PORTABLE]
     table(f"by feature, portable ({machine})", by_feature(portable))
+    table(f"of that updates ({machine})", (row for row in by_feature(portable) if row[0] in UPDATES))
 
 
 def struct_sizes(title: str, *words: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from device_fleet import addresses, command, locks, platform_home, spans, units
 from device_fleet.faults import CLOCK_RANGE_S, OF_NETWORK, Fault, Schedule, Strike, parse
 from device_fleet.refusal import FleetRefusedError
-from device_fleet.table import Faults, Row, line, table, totals_of
+from device_fleet.table import Faults, Row, line, table, totals_of, update_of
 
 ROW = Row(
     code="FLEET-dcu-0080-0001",
@@ -102,6 +102,44 @@ def test_without_a_terminal_all_is_in_a_line() -> None:
     assert line(rows, struck).endswith("; faults: 3 kill; they are over")
 
 
+def test_a_row_says_what_runs_and_how_its_update_goes() -> None:
+    fetching = replace(ROW, version="1.0.0", slot=0, update_to="1.1.0", update_phase="downloading", update_percent=43)
+    assert update_of(ROW) == ""
+    assert update_of(fetching) == "1.1.0 downloading 43 %"
+    assert update_of(replace(fetching, update_phase="rebooting")) == "1.1.0 rebooting"
+    assert update_of(replace(fetching, on_trial=True)) == "on trial"
+    assert update_of(replace(ROW, last_update="FAILED rolled_back", rollbacks=1)) == "failed rolled_back, went back"
+    assert update_of(replace(ROW, last_update="FAILED rolled_back", rollbacks=2)).endswith("went back 2 times")
+    shown = table([fetching], [], width=200, height=24)
+    assert "1.0.0" in shown[1]
+    assert "1.1.0 downloading 43 %" in shown[1]
+    assert "1 under way" in shown[2]
+
+
+def test_in_a_line_versions_are_counted_and_what_is_under_way() -> None:
+    rows = [replace(ROW, version=version) for version in ("1.0.0", "1.0.0", "1.1.0")]
+    rows[2] = replace(rows[2], update_to="1.1.0", on_trial=True, rollbacks=1)
+    assert "firmware 2 × 1.0.0, 1 × 1.1.0 (1 on trial, 1 back); " in line(rows, NO_FAULTS)
+
+
+def test_first_are_those_in_trouble_and_then_those_that_are_being_updated() -> None:
+    rows = [replace(ROW, code=f"GW-{number:03d}", unacknowledged=0) for number in range(100)]
+    rows[60] = replace(rows[60], update_to="1.1.0", update_phase="verified")
+    rows[70] = replace(rows[70], state="waiting")
+    shown = table(rows, [], width=100, height=24)
+    assert "GW-070" in shown[1]
+    assert "GW-060" in shown[2]
+
+
+def test_the_firmware_server_is_where_commands_say_it_is(tmp_path: Path) -> None:
+    ready = {"mqtts_url": "mqtts://127.0.0.1:8883", "ota_url": "https://127.0.0.1:8070"}
+    (tmp_path / platform_home.READY).write_text(json.dumps(ready))
+    assert platform_home.servers(tmp_path).ota_url == "https://127.0.0.1:8070"
+    ready["firmware_url"] = "https://fw.example:8070"
+    (tmp_path / platform_home.READY).write_text(json.dumps(ready))
+    assert platform_home.servers(tmp_path).ota_url == "https://fw.example:8070"
+
+
 def make_box(folder: Path, **families: str) -> Path:
     for code in families:
         (folder / code).mkdir(parents=True)
@@ -143,7 +181,9 @@ def test_what_is_missing_is_a_sentence_that_says_how_to_get_it(
     box = make_box(tmp_path / "box", GW1="dcu-0080")
     words = ["--broker", "mqtts://localhost", "--box", str(box), "--programs", str(tmp_path)]
     assert command.main(words) == command.REFUSED
-    assert capsys.readouterr().err == f"dcu-0080 is not in {tmp_path}; `make firmware` builds it.\n"
+    assert capsys.readouterr().err == (
+        f"There is no dcu-0080 and no launcher in {tmp_path}; `make firmware` builds it.\n"
+    )
 
 
 def test_a_unit_of_another_tenant_is_not_taken_over(tmp_path: Path) -> None:
@@ -167,9 +207,9 @@ def platform_that_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make_programs(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
-    for family in units.FAMILIES:
-        (folder / family).write_text("#!/bin/sh\nexec sleep 60\n")
-        (folder / family).chmod(0o755)
+    for name in (*units.FAMILIES, "launcher"):
+        (folder / name).write_text("#!/bin/sh\nexec sleep 60\n")
+        (folder / name).chmod(0o755)
     return folder
 
 
@@ -189,6 +229,27 @@ def test_a_fleet_that_cannot_begin_registers_no_gateway(
     assert "choose another --state" in capsys.readouterr().err
     assert not provisioned.exists()
     assert not (tmp_path / "home" / platform_home.TABLE).exists()
+
+
+def test_units_that_believe_nobody_are_made_anew_once_there_is_somebody_to_believe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provisioned = platform_that_counts(tmp_path, monkeypatch)
+    make_box(tmp_path / platform_home.BOX, GW1="dcu-0080")
+
+    def units_now() -> None:
+        platform_home.own_units(tmp_path, {"GW1": "dcu-0080"}, tenant="demo", broker="mqtts://localhost:8883")
+
+    units_now()
+    assert not provisioned.exists()
+    (tmp_path / platform_home.ROOTS).mkdir(parents=True)
+    (tmp_path / platform_home.ROOTS / "root.pub").touch()
+    units_now()
+    assert provisioned.exists()
+    provisioned.unlink()
+    (tmp_path / platform_home.BOX / "GW1" / "nvs.bin").write_bytes(b"..trust_roots..")
+    units_now()
+    assert not provisioned.exists()
 
 
 BAD_BROKERS = (
@@ -258,6 +319,7 @@ def test_a_journal_is_written_only_where_it_was_asked_for(tmp_path: Path) -> Non
     (programs / "dcu-0080").chmod(0o755)
     box = make_box(tmp_path / "box", GW1="dcu-0080")
     words = ["--broker", "mqtts://localhost", "--box", str(box), "--programs", str(programs), "--for", "0.5s"]
+    words += ["--no-slots"]
     command.main([*words, "--state", str(tmp_path / "state")])
     assert "--journal" not in seen.read_text()
     command.main([*words, "--state", str(tmp_path / "state"), "--journal"])

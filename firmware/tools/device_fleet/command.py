@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from device_fleet import addresses, faults, locks, platform_home, spans
+from device_fleet import addresses, boot, boot_options, faults, locks, platform_home, spans
 from device_fleet.device import Setting
 from device_fleet.faults import Fault
 from device_fleet.platform_home import ROOT, Servers
@@ -62,6 +62,9 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     try:
         screen.say(_begin(plan))
         ended = asyncio.run(Fleet(plan, screen).run())
+    except FleetRefusedError as error:
+        print(error, file=sys.stderr)
+        return REFUSED
     except BrokenPipeError:  # whoever looked has gone; the devices have ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -85,10 +88,12 @@ def _plan(options: argparse.Namespace, held: contextlib.ExitStack) -> Plan:
         units = _of_box(options, families)
         _check(options, [unit.family for unit in units])
         locks.hold(state, [unit.code for unit in units], held)
+        started_by = boot_options.read(options, state, {unit.family for unit in units})
     else:
         wanted = _wanted(options, families)
         _check(options, wanted.values())
         locks.hold(state, wanted, held)
+        started_by = boot_options.read(options, state, set(wanted.values()))
         # The last that can refuse: it registers gateways, and those stay.
         units = platform_home.own_units(home, wanted, tenant=options.tenant, broker=servers.brokers[0])
     setting = Setting(
@@ -99,6 +104,7 @@ def _plan(options: argparse.Namespace, held: contextlib.ExitStack) -> Plan:
         sensors=options.sensors,
         journal=options.journal,
         log_level=options.log_level,
+        boot=started_by,
     )
     return Plan(
         units=units,
@@ -122,9 +128,11 @@ def _servers(options: argparse.Namespace, home: Path) -> Servers:
 def _check(options: argparse.Namespace, families: Collection[str]) -> None:
     if len(families) > MAX_DEVICES:
         raise FleetRefusedError(f"{len(families):,} devices are more than {MAX_DEVICES:,}; take less with --count.")
-    missing = [name for name in dict.fromkeys(families) if not (options.programs / name).is_file()]
+    needed = [*families, *([] if options.no_slots else [boot.LAUNCHER])]
+    missing = [name for name in dict.fromkeys(needed) if not (options.programs / name).is_file()]
     if missing:
-        raise FleetRefusedError(f"{', '.join(missing)} is not in {options.programs}; `make firmware` builds it.")
+        told = " and no ".join(missing)
+        raise FleetRefusedError(f"There is no {told} in {options.programs}; `make firmware` builds it.")
 
 
 def _of_box(options: argparse.Namespace, families: Sequence[str]) -> list[Unit]:
@@ -156,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_who(parser.add_argument_group("who they are"))
     _add_how(parser.add_argument_group("how they run"))
+    boot_options.add(parser.add_argument_group("how they are updated"))
     _add_faults(parser.add_argument_group("what they are put through"))
     _add_looks(parser.add_argument_group("how one looks at them"))
     return parser
@@ -198,7 +207,11 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         help="mqtts://host:port, repeated to spread them; (the platform's that runs in $TDS_HOME, by default .tds)",
     )
     group.add_argument(
-        "--ota-url", default="", type=_ota_url, metavar="URL", help="who renews certificates (the same platform's)"
+        "--ota-url",
+        default="",
+        type=_ota_url,
+        metavar="URL",
+        help="who renews certificates and has firmware (the same platform's)",
     )
     group.add_argument(
         "--interval", type=_whole(5, 86_400), metavar="SECONDS", help="(60, or what is set) between two publishes"

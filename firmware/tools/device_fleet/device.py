@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from device_fleet import slots
+from device_fleet.boot import Boot
 from device_fleet.units import Unit
 
 MAX_LOG_BYTES: Final = 1024 * 1024  # then it begins anew
 FIRST_PAUSE_S: Final = 1.0  # before one that ended by itself is started again; doubles
 MAX_PAUSE_S: Final = 30.0
 LONG_LIFE_S: Final = 60.0  # after which the pauses begin anew
+BOOT_ROLLBACK: Final = 11  # common/port/port_reboot.h
 COUNTERS: Final = ("sent", "acknowledged", "dropped", "reconnects", "failures", "refused")
 
 _PSS: Final = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
@@ -37,21 +40,25 @@ class Setting:
     sensors: str
     journal: bool
     log_level: str
+    boot: Boot | None = None  # None: the programs as they are, which take no updates
 
 
 class Device:
     """Counts are over all its lives; a life that was killed is counted up to its last report."""
 
-    def __init__(self, unit: Unit, setting: Setting, broker: str) -> None:
+    def __init__(self, unit: Unit, setting: Setting, broker: str, http_via: str = "") -> None:
+        """`http_via`: a host and port that its requests to the firmware server go to instead."""
         self.unit = unit
         self.folder = setting.state / unit.code
         self.clock_s = 0
         self.kills = 0
         self.ends = 0  # by itself, which none should
+        self.rollbacks = 0
         self.pss_kib: int | None = None
         self.published_s: float | None = None  # when it was last seen to have one more acknowledged; monotonic
         self._setting = setting
         self._broker = broker
+        self._http_via = http_via
         self._process: subprocess.Popen[bytes] | None = None
         self._log: int | None = None
         self._again_at_s: float | None = None
@@ -63,6 +70,15 @@ class Device:
         self._of_former_lives = dict.fromkeys(COUNTERS, 0)
 
     # Its life.
+
+    @property
+    def slots(self) -> Path:
+        return self.folder / "slots"
+
+    def install(self) -> None:
+        """What it has from the factory. Raises FleetRefusedError."""
+        if self._setting.boot is not None:
+            self._setting.boot.install(self.slots, self.unit.family)
 
     def start(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -86,13 +102,17 @@ class Device:
 
     def _command(self) -> list[str]:
         setting, unit = self._setting, self.unit
-        words = [str(setting.programs / unit.family), "--box", str(unit.folder), "--state", str(self.folder / "state")]
+        boot = setting.boot
+        words = [str(setting.programs / unit.family)] if boot is None else boot.words(self.slots)
+        words += ["--box", str(unit.folder), "--state", str(self.folder / "state")]
         words += ["--report", str(self.folder / "report.json"), "--broker", self._broker, "--console", "stdin"]
         words += ["--sensors", setting.sensors, "--log-level", setting.log_level]
         words += ["--ota-url", setting.ota_url] if setting.ota_url else []
         words += ["--interval", str(setting.interval_s)] if setting.interval_s else []
         words += ["--journal", str(self.folder / "journal.jsonl")] if setting.journal else []
         words += ["--clock-offset", str(self.clock_s)] if self.clock_s else []
+        words += boot.program_words if boot is not None else []
+        words += ["--http-via", self._http_via] if self._http_via else []
         # A fleet that is killed leaves no device behind.
         setpriv = shutil.which("setpriv")
         return [setpriv, "--pdeathsig", "TERM", *words] if setpriv else words
@@ -185,6 +205,7 @@ class Device:
             for name in COUNTERS:
                 self._of_former_lives[name] += self._report.get(name, 0)
             self._boot = report["boot"]
+            self.rollbacks += report.get("boot_reason") == BOOT_ROLLBACK
             self._report = {}
         if report["acknowledged"] > self._report.get("acknowledged", 0):
             self.published_s = time.monotonic()
@@ -194,9 +215,10 @@ class Device:
         self.pss_kib = None
         if self._process is None:
             return
+        own = self._process.pid
         with contextlib.suppress(OSError):
-            found = _PSS.search(Path(f"/proc/{self._process.pid}/smaps_rollup").read_text(encoding="ascii"))
-            self.pss_kib = int(found[1]) if found else None
+            found = [_pss_kib(pid) for pid in (own, *(slots.children(own) if self._setting.boot else ()))]
+            self.pss_kib = sum(found) or None
 
     def keep_log_bounded(self) -> None:
         if self._log is not None and os.fstat(self._log).st_size > MAX_LOG_BYTES:
@@ -222,7 +244,11 @@ class Device:
         return self._is_of_this_life(self._report)
 
     def _is_of_this_life(self, report: Report) -> bool:
-        return self._process is not None and report.get("pid") == self._process.pid
+        """The program is the launcher's child, and another one after each restart."""
+        if self._process is None:
+            return False
+        own = self._process.pid
+        return report.get("pid") in (slots.children(own) if self._setting.boot else (own,))
 
     @property
     def is_settled(self) -> bool:
@@ -246,8 +272,19 @@ class Device:
         """Of this life: from power-up to the first acknowledgement."""
         return self._report.get("first_acknowledged_ms") or None
 
+    @property
+    def update(self) -> Report:
+        """What it says of its updates (host_report.c); empty: nothing."""
+        found: Report = self._report.get("update") or {}
+        return found
+
     def counted(self, name: str) -> int:
         return int(self._of_former_lives[name]) + int(self._report.get(name, 0))
+
+
+def _pss_kib(pid: int) -> int:
+    found = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"))
+    return int(found[1]) if found else 0
 
 
 def families_of(devices: Sequence[Device]) -> tuple[str, ...]:

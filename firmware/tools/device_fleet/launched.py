@@ -58,8 +58,11 @@ class Launched(Device):
         self._chance = Random(f"{seed}/{unit.code}")
         self._hashed: tuple[tuple[int, int, int], str] | None = None
         self._mend_s: float | None = None
+        self._off_s = 0  # its clock
         self._right_clock_s: float | None = None
         self.fates: list[Fate] = []
+        self.is_close = False  # to a point that lasts for a tenth of a second
+        self._calm = False
 
     @property
     def slots(self) -> Path:
@@ -79,6 +82,11 @@ class Launched(Device):
         )
         if done.returncode:
             raise FleetRefusedError(f"{self._trial.base} is no image for a device here: {done.stderr.strip()}")
+
+    def start(self) -> None:
+        super().start()
+        if self._off_s:  # not by its command line: the launcher would say that again at each reboot
+            self.type(f"!clock {self._off_s}")
 
     def _command(self) -> list[str]:
         words = super()._command()
@@ -112,16 +120,18 @@ class Launched(Device):
 
     def suffer(self, now_s: float) -> None:
         """Whatever is due. To be asked often: some points last for milliseconds."""
-        for fate in self.fates:
+        self.is_close = False
+        for fate in self.fates if not self._calm else ():
             if fate.fell_at is None and self._has_come(fate, now_s):
                 self._fall(fate, now_s)
         if self._mend_s is not None and now_s >= self._mend_s:
             self._mend_s = None
             for way in self._ways:
                 way.mend()
-        if self._right_clock_s is not None and now_s >= self._right_clock_s and not self._may_not_restart():
+        if self._right_clock_s is not None and now_s >= self._right_clock_s and self._process is not None:
             self._right_clock_s = None
-            self._restart(0, now_s)
+            self._off_s = 0
+            self.type("!clock 0")  # a restart on trial would cost the new image its boot
 
     def _has_come(self, fate: Fate, now_s: float) -> bool:
         if fate.due_s is None and self._is_at(fate.blow):
@@ -132,7 +142,9 @@ class Launched(Device):
         written = slots.written_bytes(self.slots, TARGET)
         if blow.point is Point.WRITING or written < self._trial.image_bytes:
             return blow.point is Point.WRITING and written >= blow.done * self._trial.image_bytes
-        return slots.states(self.slots)[TARGET] is STATES[blow.point]
+        state = slots.states(self.slots)[TARGET]
+        self.is_close |= blow.point is Point.WRITTEN and state is State.UNDEFINED
+        return state is STATES[blow.point]
 
     def _fall(self, fate: Fate, now_s: float) -> None:
         blow = fate.blow
@@ -152,7 +164,8 @@ class Launched(Device):
                 for way in self._ways:
                     way.bytes_per_s = self._trial.image_bytes / blow.lasts_s
             case UpdateFault.CLOCK:
-                self._restart(blow.clock_s, now_s)
+                self._off_s = blow.clock_s
+                self.kill(now_s, 0.0)
                 self._right_clock_s = now_s + blow.lasts_s
         fate.fell_at = datetime.now(UTC)
         was_cut = blow.fault in COSTS_A_BOOT and self._may_not_restart()
@@ -161,18 +174,14 @@ class Launched(Device):
     def _may_not_restart(self) -> bool:
         return slots.states(self.slots)[TARGET] is State.PENDING
 
-    def _restart(self, clock_s: int, now_s: float) -> None:
-        self.clock_s = clock_s
-        self.kill(now_s, 0.0)
-
     def calm(self, now_s: float) -> None:
         """From now on all is well."""
-        self.fates = [fate for fate in self.fates if fate.fell_at is not None]
+        self._calm = True
         self._mend_s = None
         for way in self._ways:
             way.mend()
             way.bytes_per_s = None
-        if self.clock_s:
+        if self._off_s:
             self._right_clock_s = now_s
 
     # How it is looked at.
@@ -189,5 +198,5 @@ class Launched(Device):
             if runs is None
             else {"slot": runs.slot, "sha256": runs.sha256, "state": runs.state, "confirmed": runs.confirmed},
             "fates": [fate.document() for fate in self.fates],
-            "well": self._mend_s is None and not self.clock_s and self._right_clock_s is None,
+            "well": self._mend_s is None and not self._off_s,
         }

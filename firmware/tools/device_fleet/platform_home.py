@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from device_fleet.refusal import FleetRefusedError
-from device_fleet.units import LIST, Unit, has_identity
+from device_fleet.units import IMAGE, LIST, Unit, has_identity
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 TDS: Final = ROOT / "tds"
@@ -19,13 +19,15 @@ BOX: Final = "fleet-box"
 TABLE: Final = "fleet-units.csv"  # grows; the box is made from all of it
 STATE: Final = "fleet"
 READY: Final = "ready.json"
+ROOTS: Final = "updates/roots"  # whom units believe what they may install: a public key each
+TRUST_ROOTS: Final = b"trust_roots"  # a key of NVS, as it stands in the image
 COLUMNS: Final = ("gateway_code", "tenant", "family", "broker")
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
     brokers: tuple[str, ...]  # mqtts://host:port
-    ota_url: str  # who renews certificates; empty: as each unit's image says
+    ota_url: str  # who renews certificates and has firmware; empty: as each unit's image says
 
 
 def home() -> Path:
@@ -36,7 +38,8 @@ def home() -> Path:
 def servers(folder: Path) -> Servers:
     try:
         ready = json.loads((folder / READY).read_text(encoding="utf-8"))
-        return Servers((str(ready["mqtts_url"]),), str(ready["ota_url"]))
+        # By the name that commands have it under: a device takes firmware from no other.
+        return Servers((str(ready["mqtts_url"]),), str(ready.get("firmware_url") or ready["ota_url"]))
     except (OSError, ValueError, KeyError, TypeError):
         raise FleetRefusedError(
             f"No platform runs in {folder}: start it with `make up`, or say where it is with TDS_HOME, "
@@ -52,9 +55,19 @@ def own_units(folder: Path, wanted: Mapping[str, str], *, tenant: str, broker: s
         row = rows.setdefault(code, {"tenant": tenant, "family": family})
         if row["tenant"] != tenant:
             raise FleetRefusedError(f"{code} is of tenant {row['tenant']} in {table}; choose another --prefix.")
-    if not all(has_identity(box / code) for code in wanted) or not (box / LIST).exists():
+    roots = any((folder / ROOTS).glob("*.pub"))
+    good = all(has_identity(box / code) and (not roots or _has_roots(box / code)) for code in wanted)
+    if not good or not (box / LIST).exists():
         _provision(rows, table, box, broker)
     return [Unit(code, family, box / code) for code, family in wanted.items()]
+
+
+def _has_roots(unit: Path) -> bool:
+    """One that was provisioned before there were any would believe no update; another run puts them into its image."""
+    try:
+        return TRUST_ROOTS in (unit / IMAGE).read_bytes()
+    except OSError:
+        return False
 
 
 def _read(table: Path) -> dict[str, dict[str, str]]:

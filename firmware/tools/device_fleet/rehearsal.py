@@ -24,7 +24,8 @@ from device_fleet.refusal import FleetRefusedError
 from device_fleet.runner import DESCRIPTORS_A_DEVICE, STARTS_AT_ONCE, STOP_LIMIT_S, allow_open_files
 from device_fleet.units import FAMILIES, Unit, in_box
 
-LOOK_S: Final = 0.02  # some points of an update last for a tenth of a second
+LOOK_S: Final = 0.02
+LOOK_CLOSELY_S: Final = 0.002
 SAY_EVERY_S: Final = 0.5
 REFUSED: Final = 2
 CALM: Final = "calm"
@@ -86,7 +87,8 @@ class Rehearsal:
                 said_s = now_s
                 self._say()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), LOOK_S)
+                close = any(device.is_close for device in self._devices)
+                await asyncio.wait_for(self._stop.wait(), LOOK_CLOSELY_S if close else LOOK_S)
 
     def _listen(self) -> None:
         words = sys.stdin.readline()

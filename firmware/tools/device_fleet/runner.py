@@ -8,11 +8,11 @@ import resource
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from device_fleet import addresses
 from device_fleet.device import Device, Setting
@@ -48,7 +48,7 @@ class Fleet:
         self._plan = plan
         self._screen = screen
         self._devices: list[Device] = []
-        self._networks: dict[str, Network] = {}
+        self._networks: dict[str, tuple[Network, ...]] = {}  # each device's ways, to broker and firmware server
         self._schedules = {unit.code: Schedule(plan.seed, unit.code, plan.shares) for unit in plan.units}
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -76,21 +76,25 @@ class Fleet:
                 device.read_report()
             rows = self._rows()
             await self._end_devices()
-            await asyncio.gather(*(network.close() for network in self._networks.values()))
+            await asyncio.gather(*(network.close() for network in self._ways))
         self._screen.end(rows, self._faults)
         return sum(device.ends for device in self._devices)
 
     async def _make_devices(self) -> None:
-        proxied = any(self._plan.shares.get(kind) for kind in (Fault.NETWORK, *OF_NETWORK))
-        for unit, broker in zip(self._plan.units, itertools.cycle(self._plan.brokers), strict=False):
-            address = broker
+        plan = self._plan
+        proxied = any(plan.shares.get(kind) for kind in (Fault.NETWORK, *OF_NETWORK))
+        for unit, broker in zip(plan.units, itertools.cycle(plan.brokers), strict=False):
+            address, http_via = broker, ""
             if proxied:
-                scheme, host, port = addresses.split(broker) or ("", "", 0)  # the command line took no other
-                network = Network(host, port, Random(f"{self._plan.seed}/{unit.code}"))
-                await network.open()
-                self._networks[unit.code] = network
-                address = f"{scheme}://127.0.0.1:{network.port}"
-            self._devices.append(Device(unit, self._plan.setting, address))
+                chance = Random(f"{plan.seed}/{unit.code}")
+                ways = [await _way(to, chance) for to in (broker, plan.setting.ota_url) if to]
+                self._networks[unit.code] = tuple(ways)
+                scheme, *_ = addresses.split(broker) or ("",)
+                address = f"{scheme}://127.0.0.1:{ways[0].port}"
+                http_via = f"127.0.0.1:{ways[1].port}" if len(ways) > 1 else ""
+            device = Device(unit, plan.setting, address, http_via)
+            device.install()
+            self._devices.append(device)
 
     async def _go_on(self, began_s: float) -> None:
         waiting = list(reversed(self._devices))
@@ -161,18 +165,22 @@ class Fleet:
                 device.jump(strike.clock_s)
                 self._at(now_s + strike.lasts_s, lambda: device.jump(0))
             case _:
-                network = self._networks[device.unit.code]
-                network.spoil(strike.fault)
-                self._at(now_s + strike.lasts_s, network.mend)
+                for network in self._networks[device.unit.code]:
+                    network.spoil(strike.fault)
+                    self._at(now_s + strike.lasts_s, network.mend)
 
     def _end_faults(self) -> None:
         """Those that go on, and those that are to come."""
         self._due.clear()
-        for network in self._networks.values():
+        for network in self._ways:
             network.mend()
         for device in self._devices:
             if device.clock_s:
                 device.jump(0)
+
+    @property
+    def _ways(self) -> Iterator[Network]:
+        return itertools.chain.from_iterable(self._networks.values())
 
     @property
     def _faults(self) -> Faults:
@@ -212,9 +220,34 @@ class Fleet:
                 pss_kib=device.pss_kib,
                 kills=device.kills,
                 ends=device.ends,
+                rollbacks=device.rollbacks,
+                **_update(device),
             )
             for device in self._devices
         ]
+
+
+def _update(device: Device) -> dict[str, Any]:
+    said = device.update
+    if not said:
+        return {}
+    running, last, size = said["running"], said["last"], said["size"]
+    return {
+        "version": running["version"],
+        "slot": running["slot"],
+        "on_trial": not running["confirmed"],
+        "update_to": said["version"],
+        "update_phase": said["phase"],
+        "update_percent": said["bytes"] * 100 // size if size else None,
+        "last_update": " ".join(filter(None, (last["status"], last["reason"]))) if last else "",
+    }
+
+
+async def _way(to: str, chance: Random) -> Network:
+    _scheme, host, port = addresses.split(to) or ("", "", 0)  # the command line took no other
+    network = Network(host, port, chance)
+    await network.open()
+    return network
 
 
 def allow_open_files(wanted: int) -> None:

@@ -7,6 +7,7 @@ The layout is the launcher's own (common/port/posix/otadata.c) and ESP-IDF's ("A
 import hashlib
 import os
 import re
+import shutil
 import struct
 import zlib
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Final
 SLOTS: Final = 2
 SECTOR_BYTES: Final = 4_096
 ENTRY_BYTES: Final = 16
+ERASED: Final = b"\xff"
 OTADATA_MAGIC: Final = 0x4F534454
 CRC_FROM: Final = 0xFFFFFFFF
 MARKS_AT: Final = 12
@@ -30,7 +32,10 @@ MAX_SEGMENTS: Final = 16
 BLOCK_BYTES: Final = 16
 HASH_BYTES: Final = 32
 PIECE_BYTES: Final = 1024 * 1024
+SLOT_BYTES: Final = 8 * 1024 * 1024  # the launcher's own, unless it is told another
 _RUN: Final = re.compile(r"slot([01])\.run(?: \(deleted\))?")
+_SHARED: Final = re.compile(r"[0-9a-f]{64}(?: \(deleted\))?")  # the image's hash
+_SLOT: Final = re.compile(rb"TDS_BOOT_SLOT=([01])")  # as the launcher tells the program
 
 
 class State(StrEnum):
@@ -71,13 +76,40 @@ def children(pid: int) -> list[int]:
 def executed(launcher_pid: int) -> int | None:
     """The slot, by the program file of the launcher's child; None: there is none at this moment."""
     for child in children(launcher_pid):
+        process = Path(f"/proc/{child}")
         try:
-            found = _RUN.fullmatch(Path(f"/proc/{child}/exe").readlink().name)
+            name = process.joinpath("exe").readlink().name
+            if found := _RUN.fullmatch(name):
+                return int(found[1])
+            said = process.joinpath("environ").read_bytes().split(b"\0") if _SHARED.fullmatch(name) else []
         except OSError:
             continue
-        if found:
-            return int(found[1])
+        for each in said:
+            if started := _SLOT.fullmatch(each):
+                return int(started[1])
     return None
+
+
+def install(folder: Path, image: Path) -> None:
+    """As a factory's flash tool: the first slot, and no word of another one. The launcher looks at it before it starts
+    it. Raises OSError, and ValueError with a sentence."""
+    if image.stat().st_size > SLOT_BYTES:
+        raise ValueError(f"{image} is larger than a slot, which has {SLOT_BYTES:,} bytes")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = folder / "slot0.new"
+    with open(draft, "wb", opener=_for_us_alone) as to, image.open("rb") as source:
+        shutil.copyfileobj(source, to)
+    (folder / "otadata.bin").unlink(missing_ok=True)
+    draft.replace(_file(folder, 0))
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def was_updated(folder: Path) -> bool:
+    """There is a word of an image beside the factory's."""
+    return any(state is not State.UNDEFINED for state in states(folder))
 
 
 def states(folder: Path) -> tuple[State, ...]:
@@ -87,10 +119,9 @@ def states(folder: Path) -> tuple[State, ...]:
         data = (folder / "otadata.bin").read_bytes()
     except OSError:
         data = b""
+    data = data.ljust(2 * SECTOR_BYTES, ERASED)  # behind a file's end is what was never written
     for at in (0, SECTOR_BYTES):
         entry = data[at : at + ENTRY_BYTES]
-        if len(entry) < ENTRY_BYTES:
-            continue
         seq, magic, crc = struct.unpack_from("<III", entry)
         slot = (seq - 1) % SLOTS
         good = seq and magic == OTADATA_MAGIC and crc == zlib.crc32(entry[:8], CRC_FROM)

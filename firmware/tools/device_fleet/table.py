@@ -29,6 +29,14 @@ class Row:
     pss_kib: int | None
     kills: int
     ends: int
+    version: str = ""  # "": it takes no updates, or has said nothing yet
+    slot: int | None = None
+    on_trial: bool = False
+    update_to: str = ""  # the version that is under way
+    update_phase: str = ""
+    update_percent: int | None = None
+    last_update: str = ""  # how it ended: SUCCEEDED, FAILED rolled_back
+    rollbacks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +68,61 @@ class Totals:
     ends: int
     pss_kib: int
     pss_max_kib: int
+    on_trial: int
+    updating: int
+    rollbacks: int
 
 
 def totals_of(rows: Sequence[Row]) -> Totals:
     added = {field.name: 0 for field in fields(Totals)}
-    for name in ("sent", "acknowledged", "unacknowledged", "outbox", "dropped", "reconnects", "kills", "ends"):
+    for name in (
+        "sent",
+        "acknowledged",
+        "unacknowledged",
+        "outbox",
+        "dropped",
+        "reconnects",
+        "kills",
+        "ends",
+        "rollbacks",
+    ):
         added[name] = sum(getattr(row, name) for row in rows)
     sizes = [row.pss_kib for row in rows if row.pss_kib]
     added |= {"devices": len(rows), "online": sum(row.state == ONLINE for row in rows)}
+    added |= {"on_trial": sum(row.on_trial for row in rows), "updating": sum(bool(row.update_to) for row in rows)}
     return Totals(**added | {"pss_kib": sum(sizes), "pss_max_kib": max(sizes, default=0)})
 
 
 HEADS: Final = (
-    *("DEVICE", "STATE", "LAST FAILURE", "SENT", "ACKED", "UNACKED", "OUTBOX", "DROPPED", "RECONN", "PUBLISHED"),
+    *(
+        "DEVICE",
+        "STATE",
+        "VERSION",
+        "UPDATE",
+        "LAST FAILURE",
+        "SENT",
+        "ACKED",
+        "UNACKED",
+        "OUTBOX",
+        "DROPPED",
+        "RECONN",
+        "PUBLISHED",
+    ),
     "PSS MiB",
 )
-LEFT: Final = 3  # columns of words; the others are numbers
+LEFT: Final = 5  # columns of words; the others are numbers
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     ago = "-" if row.published_ago_s is None else f"{shown(row.published_ago_s)} ago"
     return (
-        *(row.code, row.state, "-" if row.last_failure == "none" else row.last_failure),
+        *(
+            row.code,
+            row.state,
+            row.version or "-",
+            update_of(row) or "-",
+            "-" if row.last_failure == "none" else row.last_failure,
+        ),
         *(f"{row.sent:,}", f"{row.acknowledged:,}", f"{row.unacknowledged:,}", f"{row.outbox:,}"),
         *(f"{row.dropped:,}", f"{row.reconnects:,}", ago, _mib(row.pss_kib)),
     )
@@ -89,10 +130,28 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _sums(totals: Totals) -> tuple[str, ...]:
     return (
-        *(_devices(totals.devices), f"{totals.online:,} online", ""),
+        *(_devices(totals.devices), f"{totals.online:,} online", "", _updates(totals), ""),
         *(f"{totals.sent:,}", f"{totals.acknowledged:,}", f"{totals.unacknowledged:,}", f"{totals.outbox:,}"),
         *(f"{totals.dropped:,}", f"{totals.reconnects:,}", "", _mib(totals.pss_kib)),
     )
+
+
+def update_of(row: Row) -> str:
+    """In a cell: what it is at, or else how the last one ended."""
+    percent = "" if row.update_percent is None else f" {row.update_percent} %"
+    if row.on_trial:
+        told = "on trial"
+    elif row.update_to:
+        told = f"{row.update_to} {row.update_phase}{percent if row.update_phase == 'downloading' else ''}"
+    else:
+        told = row.last_update.lower()
+    back = f"went back{f' {row.rollbacks:,} times' if row.rollbacks > 1 else ''}" if row.rollbacks else ""
+    return ", ".join(each for each in (told, back) if each)
+
+
+def _updates(totals: Totals) -> str:
+    counts = {"under way": totals.updating - totals.on_trial, "on trial": totals.on_trial, "back": totals.rollbacks}
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count > 0)
 
 
 def _devices(count: int) -> str:
@@ -108,7 +167,9 @@ def table(rows: Sequence[Row], below: Sequence[str], *, width: int, height: int)
     room = max(1, height - len(below) - 4)  # the head, the sums, what is left out, the cursor's line
     left_out = len(rows) - room if len(rows) > room else 0
     if left_out:
-        rows_shown = sorted(rows, key=lambda row: (row.state == ONLINE, row.unacknowledged == 0, row.code))[:room]
+        rows_shown = sorted(
+            rows, key=lambda row: (row.state == ONLINE, not row.update_to, row.unacknowledged == 0, row.code)
+        )[:room]
     else:
         rows_shown = list(rows)
     lines = [HEADS, *map(_cells, rows_shown), _sums(totals_of(rows))]
@@ -138,10 +199,18 @@ def line(rows: Sequence[Row], faults: Faults) -> str:
         f"sent {sums.sent:,}, acknowledged {sums.acknowledged:,}, unacknowledged {sums.unacknowledged:,}",
         f"outbox {sums.outbox:,}, dropped {sums.dropped:,}",
         f"reconnects {sums.reconnects:,}",
+        *_versions(rows, sums),
         f"PSS {sums.pss_kib / 1024:,.0f} MiB, the largest {sums.pss_max_kib / 1024:.1f}",
         *([f"faults: {faults}"] if faults.asked_for else []),
     ]
     return "; ".join(parts)
+
+
+def _versions(rows: Sequence[Row], sums: Totals) -> list[str]:
+    counts = Counter(row.version for row in rows if row.version)
+    told = ", ".join(f"{count:,} × {version}" for version, count in sorted(counts.items()))
+    updates = _updates(sums)
+    return [f"firmware {told}{f' ({updates})' if updates else ''}"] if told else []
 
 
 def document(rows: Sequence[Row], faults: Faults, *, at: str, final: bool) -> dict[str, Any]:
