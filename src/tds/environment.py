@@ -127,6 +127,8 @@ class Environment:
     retention_bytes: int  # 0: days alone decide
     retention_min_days: int
     silent_after_s: int  # of a gateway that is connected
+    update_url: str  # of the firmware server, as gateways reach it; empty: made of a name and a port of ours
+    update_lost_after_s: int  # of silence since a gateway began to install
     quarantine_per_gateway: int
     quarantine_messages: int
     quarantine_bytes: int
@@ -207,6 +209,21 @@ class Reader:
         if usable:
             return raw
         raise ImproperlyConfigured(f"{name} is not a URL of the form {schemes[0]}://host:port; correct it.")
+
+    def origin(self, name: str) -> str:
+        """Scheme, host and port of an HTTPS server, without anything behind; empty when it is not set."""
+        raw = self.text(name)
+        try:
+            parts = urlsplit(raw)
+            host, _port = parts.hostname or "", parts.port
+        except ValueError:
+            host = ""
+        named = is_address(host) or bool(HOST_NAME.match(host))
+        if not raw or (named and raw.lower() == f"https://{parts.netloc}".lower() and "@" not in raw):
+            return raw
+        raise ImproperlyConfigured(
+            f"{name} is {raw[:MAX_SHOWN_CHARS]!r}; set it to https://host:port without a path, as boards have it."
+        )
 
     def secret(self, name: str) -> str:
         """`NAME`, or the contents of the file named by `NAME_FILE`."""
@@ -296,11 +313,20 @@ def plain_at(environment: Environment, now: datetime) -> Plain:
     return Plain.OFF if over else environment.mqtt_plain
 
 
+def firmware_url(environment: Environment) -> str:
+    """Of the firmware server, by the name that commands have it under: gateways take firmware from no other."""
+    if environment.update_url:
+        return environment.update_url
+    host = next(iter(environment.tls_names), "localhost")
+    return f"https://{f'[{host}]' if ':' in host else host}:{environment.ports.ota}"
+
+
 def server_names(environment: Environment, machine: str) -> tuple[str, ...]:
     """The hosts that certificates of this machine's servers are for; `machine` is what it calls itself."""
     bind = () if environment.bind in EVERY_ADDRESS else (environment.bind,)
     own = (machine,) if HOST_NAME.match(machine) else ()
-    return tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *own, *bind, *environment.tls_names)))
+    updates = filter(None, [urlsplit(environment.update_url).hostname])
+    return tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *own, *bind, *environment.tls_names, *updates)))
 
 
 def is_address(text: str) -> bool:
@@ -350,6 +376,8 @@ def read(variables: Mapping[str, str]) -> Environment:
             "TDS_RETENTION_MIN_DAYS", min(MIN_DAYS_KEPT, retention_days), low=1, high=retention_days
         ),
         silent_after_s=reader.whole("TDS_SILENT_AFTER_S", 600, low=60, high=86_400),
+        update_url=reader.origin("TDS_UPDATE_URL"),
+        update_lost_after_s=reader.whole("TDS_UPDATE_LOST_AFTER_S", 1_800, low=10, high=604_800),
         quarantine_per_gateway=reader.whole("TDS_QUARANTINE_PER_GATEWAY", 1_000, low=1, high=100_000),
         quarantine_messages=reader.whole("TDS_QUARANTINE_MESSAGES", 100_000, low=1, high=10_000_000),
         quarantine_bytes=reader.whole("TDS_QUARANTINE_BYTES", GIB, low=262_144, high=1024 * GIB),

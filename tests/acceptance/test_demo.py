@@ -8,6 +8,10 @@ from typing import Any, Final
 
 import psycopg
 
+from device_fleet import slots
+from device_fleet.slots import children
+from tds.environment import ROOT
+from tds.local import demo
 from tds.local.prepared import DEMO_FAMILIES
 from tds.simulator.series import UNITS, Tipo, value
 from tests.devices import built
@@ -15,7 +19,7 @@ from tests.running import wait_until
 from tests.simulating import connect
 from tests.started import Started
 
-WITHOUT: Final = tuple(word for part in ("web", "worker", "agent") for word in ("--without", part))
+WITHOUT: Final = tuple(word for part in ("web", "agent") for word in ("--without", part))
 SIMULATED: Final = ("D01", "D02", "D03")
 LAST_DIGIT: Final = {"temperatura": 0.1, "umidade": 0.1, "energia": 0.001, "tensao": 0.1}
 HISTORY_LIMIT_S: Final = 60.0
@@ -32,10 +36,26 @@ def rows(connection: psycopg.Connection[Any], since: datetime) -> Rows:
     ).fetchall()
 
 
-def children_of(pid: int) -> list[str]:
-    """The programs that it started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return [Path(f"/proc/{child}/exe").readlink().name for child in children]
+def devices_of(fleet: int) -> list[str]:
+    """The families of the programs that it has launchers run."""
+    return [
+        Path(f"/proc/{program}/comm").read_text(encoding="ascii").strip()
+        for launcher in children(fleet)
+        if Path(f"/proc/{launcher}/exe").readlink().name == demo.LAUNCHER
+        for program in children(launcher)
+    ]
+
+
+Running = dict[str, tuple[str, str, int, bool, int]]
+
+
+def running(connection: psycopg.Connection[Any]) -> Running:
+    """Version, hash, slot, whether it is confirmed, and the trust set's version, as the platform was told."""
+    rows = connection.execute(
+        """SELECT g.code, r.version, r.sha256, r.slot, r.confirmed, r.trust_version
+           FROM tds_new_runningfirmware r JOIN tds_new_gateway g ON g.id = r.gateway_id"""
+    ).fetchall()
+    return {code: tuple(found) for code, *found in rows}
 
 
 def test_its_gateways_are_the_devices_own_programs_and_what_they_measure_goes_on_where_the_history_ended(
@@ -56,6 +76,14 @@ def test_its_gateways_are_the_devices_own_programs_and_what_they_measure_goes_on
         past = [row for row in rows(connection, began - timedelta(days=3)) if row[4] < began]
         now = [row for row in rows(connection, began) if row[1] in SIMULATED]
         families = dict(connection.execute("SELECT code, family FROM tds_new_gateway").fetchall())
+        wait_until(
+            lambda: {code for code, row in running(connection).items() if row[4]} == set(DEMO_FAMILIES),
+            "a report of what each runs, and by which trust set",
+        )
+        reported = running(connection)
+    state = home.home / "fleet"
+    version = (ROOT / "firmware" / "version.txt").read_text().strip()
+    assert reported == {code: (version, slots.sha256_of(state / code / "slots", 0), 0, True, 1) for code in families}
     assert families == DEMO_FAMILIES
     assert {row[:4] for row in past} == {row[:4] for row in now}
     assert len(past) > 2 * 24 * 4 * len({row[:4] for row in past}) - 100
@@ -64,12 +92,12 @@ def test_its_gateways_are_the_devices_own_programs_and_what_they_measure_goes_on
         assert abs(stored - expected) < 1.5 * LAST_DIGIT[tipo], (gateway, device, tipo)
         assert unidade == UNITS[tipo]
     fleet = home.pids["demo"]
-    assert sorted(children_of(fleet)) == sorted(DEMO_FAMILIES.values())
+    assert sorted(devices_of(fleet)) == sorted(DEMO_FAMILIES.values())
 
     # What the kernel does when memory runs out: the fleet alone is killed, and none of its devices stays behind.
     os.kill(fleet, signal.SIGKILL)
     wait_until(lambda: home.pids.get("demo", fleet) != fleet, "the next fleet")
-    wait_until(lambda: sorted(children_of(home.pids["demo"])) == sorted(DEMO_FAMILIES.values()), "its devices")
+    wait_until(lambda: sorted(devices_of(home.pids["demo"])) == sorted(DEMO_FAMILIES.values()), "its devices")
     assert "Another device runs" not in (home.home / "fleet" / "GW-DEMO-001" / "log").read_text()
     assert home.stop() < 10
     with_state = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(home.home / "fleet") in _words(path)]

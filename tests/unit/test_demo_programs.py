@@ -11,8 +11,8 @@ from tds.local.prepared import DEMO_FAMILIES
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    for family in DEMO_FAMILIES.values():
-        program(tmp_path / family, "echo 1.0")
+    for name in (*DEMO_FAMILIES.values(), demo.LAUNCHER):
+        program(tmp_path / name, "echo 1.0")
     return tmp_path
 
 
@@ -26,6 +26,11 @@ def test_there_are_programs_only_if_all_are_there_and_start(programs: Path) -> N
     program(programs / "dcu-all", "echo 'error while loading shared libraries' >&2; exit 127")
     assert not demo.has_programs(programs)
     (programs / "dcu-all").unlink()
+    assert not demo.has_programs(programs)
+
+
+def test_without_what_starts_them_from_slots_there_are_none(programs: Path) -> None:
+    (programs / demo.LAUNCHER).unlink()
     assert not demo.has_programs(programs)
 
 
@@ -46,6 +51,8 @@ def test_the_fleet_gets_the_demos_units_their_families_and_what_the_simulator_me
     assert f"--box {tmp_path}/demo-box" in words
     assert "--unit GW-DEMO-001=dcu-0080 --unit GW-DEMO-002=dcu-8000-sim --unit GW-DEMO-003=dcu-all" in words
     assert "--sensors demo" in words
+    # As commands name it: a device takes firmware from no other.
+    assert "--ota-url https://localhost:8070" in words
     assert "simulate" not in words
 
 

@@ -88,6 +88,7 @@ def test_ready_json_has_the_promised_keys(base: dict[str, str]) -> None:
         "mqtts_url": "mqtts://127.0.0.1:8883",
         "database_url": environment(base).database_url,
         "ota_url": "https://127.0.0.1:8070",
+        "firmware_url": "https://localhost:8070",
         "admin_user": "admin",
         "admin_password_file": "/x",
         "processes": {"web": 7},

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from tds.environment import ROOT, BrokerPorts, Environment
+from tds.environment import ROOT, BrokerPorts, Environment, firmware_url
 from tds.local.parts import variables
 from tds.local.plan import ota_url
 from tds.local.ports import for_url, reachable
@@ -22,13 +22,17 @@ HISTORY_DAYS: Final = 30
 INTERVAL_S: Final = 5  # the simulator's own; a chart that is looked at should move
 FLEET: Final = ROOT / "firmware" / "tools" / "fleet"
 PROGRAMS: Final = ROOT / "firmware" / "build" / "host"  # where `make firmware` puts them
+LAUNCHER: Final = "launcher"  # starts them from slots, so that they can be updated
 LOOK_LIMIT_S: Final = 5.0
+TRIAL_S: Final = 60  # a person who watches a bad image being given up need not wait for the 300 s of a board
 
 
 def has_programs(folder: Path = PROGRAMS) -> bool:
     """Whether those of the demo's families are there, and start: a library may have gone since they were built."""
     programs = [folder / family for family in sorted(set(DEMO_FAMILIES.values()))]
-    return all(os.access(program, os.X_OK) and _starts(program) for program in programs)
+    return os.access(folder / LAUNCHER, os.X_OK) and all(
+        os.access(program, os.X_OK) and _starts(program) for program in programs
+    )
 
 
 def _starts(program: Path) -> bool:
@@ -67,6 +71,7 @@ def child(environment: Environment, brokers: Iterable[BrokerPorts], *, programs:
 
 
 def _fleet(environment: Environment, box: str, to_brokers: list[str]) -> list[str]:
-    words = [sys.executable, str(FLEET), "--box", box, "--ota-url", ota_url(environment), *to_brokers]
+    words = [sys.executable, str(FLEET), "--box", box, "--ota-url", firmware_url(environment), *to_brokers]
     words += [word for code, family in DEMO_FAMILIES.items() for word in ("--unit", f"{code}={family}")]
+    words += ["--trial", str(TRIAL_S)]
     return [*words, "--sensors", "demo", "--interval", str(INTERVAL_S), "--every", "60s"]

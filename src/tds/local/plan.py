@@ -14,6 +14,7 @@ from tds.environment import (
     Mode,
     Plain,
     broker_ports,
+    firmware_url,
     plain_at,
     with_brokers,
 )
@@ -26,6 +27,7 @@ PARTS: Final = ("database", "broker", "web", "consumer", "worker", "agent", "ota
 LOW_DISK_MIB: Final = 500
 NOT_BEFORE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # a clock that says less was never set
 DEFAULT_MQTT_PORT: Final = 1883
+LAST_WORDS: Final = "Ctrl-C stops everything."  # of a start: all is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,7 @@ def ready_facts(
         "mqtts_url": mqtts_url(environment),
         "database_url": environment.database_url,
         "ota_url": ota_url(environment),
+        "firmware_url": firmware_url(environment),
         "admin_user": admin,
         "admin_password_file": str(admin_password_file),
         "processes": dict(pids),
@@ -243,5 +246,5 @@ def announcement(  # noqa: PLR0913  # what a start says at its end
     if demo:
         lines.append(f"  Demo        {demo}")
     lines.append(f"  Logs        {environment.home / 'log'}")
-    lines.append("Ctrl-C stops everything.")
+    lines.append(LAST_WORDS)
     return "\n".join(lines)

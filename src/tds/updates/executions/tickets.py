@@ -93,10 +93,3 @@ def command(  # noqa: PLR0913  # its members
     if len(text) > MAX_COMMAND_BYTES:
         raise ValueError(f"The command has {len(text)} bytes; a gateway takes at most {MAX_COMMAND_BYTES}.")
     return text
-
-
-def base_url() -> str:
-    """Of the firmware server, by the name that gateways know it by."""
-    environment = settings.ENV
-    host = next(iter(environment.tls_names), "localhost")
-    return f"https://{f'[{host}]' if ':' in host else host}:{environment.ports.ota}"
