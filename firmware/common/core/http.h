@@ -2,6 +2,7 @@
  * a former one still has to say is dropped. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,3 +42,12 @@ typedef enum {
     HTTP_TOO_SLOW, /* a drip, or longer than limit_ms */
     HTTP_TOO_LONG,
 } http_end_t;
+
+/* An https:// address apart: whom to ask, and for what. The same reading decides whether a server is this device's own
+ * and whom the chip connects to. False: it is none, names a user, or has a character that has no place in a line of a
+ * request. `path` points into it; "/" where it has none. */
+bool http_split_url(const char *url, char *host, size_t cap_bytes, uint16_t *port, const char **path);
+
+/* Content-Range: bytes 100-199/200 (RFC 9110, 14.4). False: it is none, and nothing is filled in. `whole_bytes` is -1
+ * where an asterisk says that it is not known. */
+bool http_read_range(const char *value, uint32_t *from_bytes, int64_t *whole_bytes);

@@ -69,6 +69,21 @@ static bool accepts(uint32_t connection, event_t *event)
     return connection == s_present;
 }
 
+static uint32_t s_request = 3, s_used;
+
+static bool accepts_http(uint32_t request, event_t *event)
+{
+    (void)event;
+    return request == s_request;
+}
+
+static void http_used(uint32_t request)
+{
+    s_used = request;
+}
+
+static const chip_events_owners_t s_owners = {accepts, accepts_http, http_used};
+
 static bool next(event_t *out)
 {
     return chip_events.next(chip_events.ctx, 1000, out);
@@ -83,7 +98,8 @@ static int begin(void **state)
     while (s_queue.count > 0) {
         (void)next(&event);
     }
-    chip_events_init(accepts);
+    chip_events_init(&s_owners);
+    s_used = 0;
     (void)next(&event);
     return 0;
 }
@@ -274,6 +290,43 @@ static void a_line_longer_than_any_is_refused(void **state)
     assert_int_equal(strlen(event.line), CONSOLE_LINE_MAX_BYTES);
 }
 
+static void what_a_request_handed_out_is_done_with_when_the_next_event_is_asked_for(void **state)
+{
+    (void)state;
+    event_t event = {.type = EVENT_HTTP_PIECE,
+                     .http_piece = {.number = 1, .bytes = (const uint8_t *)"x", .len_bytes = 1}};
+    assert_true(chip_events_post_of(3, &event));
+    assert_true(next(&event));
+    assert_int_equal(event.http_piece.len_bytes, 1);
+    assert_int_equal(s_used, 0);
+    assert_false(next(&event));
+    assert_int_equal(s_used, 3);
+}
+
+static void what_a_request_that_was_given_up_has_to_say_is_dropped(void **state)
+{
+    (void)state;
+    event_t event = {.type = EVENT_HTTP_ANSWER};
+    assert_true(chip_events_post_of(2, &event)); /* what it points to is gone */
+    assert_false(next(&event));
+    event.type = EVENT_HTTP_END;
+    assert_true(chip_events_post_of(2, &event));
+    assert_true(chip_events_post_of(3, &event));
+    assert_false(next(&event));
+    assert_true(next(&event));
+}
+
+static void a_request_is_no_connection_of_the_same_number(void **state)
+{
+    (void)state;
+    event_t event = {.type = EVENT_MQTT_CONNECTED};
+    assert_true(chip_events_post_of(3, &event));
+    assert_false(next(&event));
+    event.type = EVENT_HTTP_END;
+    assert_true(chip_events_post_of(7, &event));
+    assert_false(next(&event));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +345,9 @@ int main(void)
         cmocka_unit_test_setup(a_full_queue_costs_an_event_and_no_place, begin),
         cmocka_unit_test_setup(no_wait_is_longer_than_the_watchdog_likes, begin),
         cmocka_unit_test_setup(a_line_longer_than_any_is_refused, begin),
+        cmocka_unit_test_setup(what_a_request_handed_out_is_done_with_when_the_next_event_is_asked_for, begin),
+        cmocka_unit_test_setup(what_a_request_that_was_given_up_has_to_say_is_dropped, begin),
+        cmocka_unit_test_setup(a_request_is_no_connection_of_the_same_number, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,6 +121,15 @@ static void an_image_that_was_given_up_is_told_once(void **state)
     assert_int_equal(start(ESP_RST_SW), BOOT_SOFTWARE);
 }
 
+static void an_image_that_crashes_before_it_can_say_a_word_is_told_as_well(void **state)
+{
+    (void)state;
+    ask_for(REBOOT_UPDATE);
+    s_given_up = &s_partitions[1];
+    assert_int_equal(start(ESP_RST_PANIC), BOOT_ROLLBACK);
+    assert_int_equal(start(ESP_RST_SW), BOOT_SOFTWARE);
+}
+
 static void a_former_failure_is_no_rollback_of_the_next_update(void **state)
 {
     (void)state;
@@ -138,6 +147,7 @@ int main(void)
         cmocka_unit_test_setup(a_crash_on_the_way_down_is_a_crash, power_on),
         cmocka_unit_test_setup(watchdogs_sagging_supplies_and_pins_are_told_apart, power_on),
         cmocka_unit_test_setup(an_image_that_was_given_up_is_told_once, power_on),
+        cmocka_unit_test_setup(an_image_that_crashes_before_it_can_say_a_word_is_told_as_well, power_on),
         cmocka_unit_test_setup(a_former_failure_is_no_rollback_of_the_next_update, power_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@ typedef enum {
 } esp_ota_img_states_t;
 
 const esp_partition_t *esp_ota_get_running_partition(void);
+const esp_partition_t *esp_ota_get_boot_partition(void);
 const esp_partition_t *esp_ota_get_last_invalid_partition(void);
 esp_err_t esp_ota_get_state_partition(const esp_partition_t *partition, esp_ota_img_states_t *out);
 esp_err_t esp_ota_set_boot_partition(const esp_partition_t *partition);

@@ -20,5 +20,6 @@ typedef enum {
 
 esp_reset_reason_t esp_reset_reason(void);
 _Noreturn void esp_restart(void);
+_Noreturn void esp_system_abort(const char *details);
 uint32_t esp_get_free_heap_size(void);
 uint32_t esp_get_minimum_free_heap_size(void);

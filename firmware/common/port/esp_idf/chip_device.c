@@ -6,19 +6,24 @@
 #include "../../app/power_up.h"
 #include "chip_clock.h"
 #include "chip_console.h"
+#include "chip_crypto.h"
 #include "chip_events.h"
 #include "chip_flash.h"
+#include "chip_http.h"
 #include "chip_identity.h"
 #include "chip_kv.h"
 #include "chip_leds.h"
 #include "chip_log.h"
 #include "chip_mqtt.h"
+#include "chip_ota.h"
 #include "chip_reboot.h"
 #include "chip_wifi.h"
 #include "esp_app_desc.h"
 #include "esp_system.h"
 #include "esp_task_wdt.h"
+#include "sdkconfig.h"
 
+#define TRIAL_HUNG_S 60  /* behind the core's own end of a trial: what says nothing by then hangs */
 #define FACTORY_FORMAT 1 /* docs/identity.md, "NVS keys": another one would be misread */
 
 static const char *TAG = "device";
@@ -31,6 +36,7 @@ static chip_kv_t s_kv_handle, s_factory_handle;
 static port_kv_t s_kv, s_factory;
 static port_flash_t s_flash;
 static port_mqtt_t s_mqtt;
+static port_http_t s_http;
 static port_network_t s_network;
 static port_identity_t s_identity;
 static loop_ports_t s_ports;
@@ -99,6 +105,7 @@ static void open_ports(const board_t *board)
         log_error("There is no memory for the task that keeps the connection; the device restarts.");
         esp_restart();
     }
+    chip_http_init(&s_http);
     chip_wifi_init(&s_network);
     if (!chip_console_start()) {
         log_error("There is no console: its UART can't be had.");
@@ -112,6 +119,8 @@ static void open_ports(const board_t *board)
         .network = &s_network,
         .reboot = &chip_reboot,
         .identity = &s_identity,
+        .http = &s_http,
+        .ota = &chip_ota,
         .board = &s_board,
         .say = chip_console_say,
     };
@@ -133,6 +142,14 @@ static void begin_app(void)
         .flash = &s_flash,
         .kv = &s_kv,
         .factory = &s_factory,
+        .crypto = &chip_crypto,
+        .ota = &chip_ota,
+        .product = s_board.product,
+        .chip = CONFIG_IDF_TARGET,
+        .chip_id = CONFIG_IDF_FIRMWARE_CHIP_ID,
+        .trial_s = UPDATE_TRIAL_S,
+        .self_test = s_board.self_test,
+        .self_test_ctx = s_board.ctx,
     };
     (void)s_identity.validity(s_identity.ctx, PAIR_FACTORY, &options.factory_pair);
     (void)s_identity.validity(s_identity.ctx, PAIR_RENEWED, &options.renewed_pair);
@@ -144,7 +161,9 @@ static void begin_app(void)
 
 void chip_device_run(const board_t *board)
 {
-    chip_events_init(chip_mqtt_accepts);
+    static const chip_events_owners_t owners = {chip_mqtt_accepts, chip_http_accepts, chip_http_used};
+    chip_ota_watch_trial(UPDATE_TRIAL_S + TRIAL_HUNG_S);
+    chip_events_init(&owners);
     open_storage();
     chip_clock_init(&s_kv);
     if (!power_up_gateway_code(&s_factory, s_gateway_code)) {

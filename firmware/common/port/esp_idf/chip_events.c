@@ -8,13 +8,13 @@
 
 typedef struct {
     event_t event;
-    uint32_t connection; /* of MQTT; 0: of none */
+    uint32_t of; /* a connection of MQTT, or a request; 0: of none */
 } item_t;
 
 static StaticQueue_t s_queue_memory;
 static uint8_t s_queue_bytes[CHIP_EVENTS_MAX * sizeof(item_t)];
 static QueueHandle_t s_queue;
-static bool (*s_accepts)(uint32_t connection, event_t *event);
+static const chip_events_owners_t *s_owners;
 
 static char s_topic[TOPIC_MAX_CHARS + 1];
 static uint8_t s_payload[COMMAND_MAX_BYTES];
@@ -24,22 +24,23 @@ static char s_line[CONSOLE_LINE_MAX_BYTES + 1];
 static atomic_bool s_line_taken = true;
 
 static event_type_t s_handed_out = EVENT_TICK;
+static uint32_t s_handed_out_of;
 
 /* Of the network its state is kept, and not an event each: one that is lost would keep the device off for minutes.
  * Counted at each change; odd: up. */
 static atomic_uint s_network;
 static unsigned s_network_told; /* of the device's task */
 
-void chip_events_init(bool (*accepts)(uint32_t connection, event_t *event))
+void chip_events_init(const chip_events_owners_t *owners)
 {
-    s_accepts = accepts;
+    s_owners = owners;
     s_network_told = atomic_load(&s_network) & ~1U; /* down, until it hears otherwise */
     s_queue = xQueueCreateStatic(CHIP_EVENTS_MAX, sizeof(item_t), s_queue_bytes, &s_queue_memory);
 }
 
-bool chip_events_post_of(uint32_t connection, const event_t *event)
+bool chip_events_post_of(uint32_t of, const event_t *event)
 {
-    const item_t item = {.event = *event, .connection = connection};
+    const item_t item = {.event = *event, .of = of};
     return xQueueSend(s_queue, &item, 0) == pdTRUE;
 }
 
@@ -103,6 +104,16 @@ bool chip_events_post_line(const char *line, size_t len_bytes)
     return true;
 }
 
+static bool is_of_http(event_type_t type)
+{
+    return type == EVENT_HTTP_ANSWER || type == EVENT_HTTP_PIECE || type == EVENT_HTTP_END;
+}
+
+static bool is_accepted(uint32_t of, event_t *event)
+{
+    return of == 0 || (is_of_http(event->type) ? s_owners->accepts_http(of, event) : s_owners->accepts_mqtt(of, event));
+}
+
 /* What the last event pointed to is used up now. */
 static void give_back(void)
 {
@@ -110,6 +121,8 @@ static void give_back(void)
         atomic_store(&s_message_taken, true);
     } else if (s_handed_out == EVENT_CONSOLE_LINE) {
         atomic_store(&s_line_taken, true);
+    } else if (is_of_http(s_handed_out)) {
+        s_owners->http_used(s_handed_out_of);
     }
     s_handed_out = EVENT_TICK;
 }
@@ -146,8 +159,9 @@ static bool next(void *ctx, uint32_t timeout_ms, event_t *out)
         return network_changed(out);
     }
     s_handed_out = item.event.type;
+    s_handed_out_of = item.of;
     *out = item.event;
-    return item.connection == 0 || s_accepts(item.connection, out);
+    return is_accepted(item.of, out);
 }
 
 const port_events_t chip_events = {.next = next};

@@ -26,7 +26,8 @@ static const char *TAG = "identity";
 static const port_kv_t *s_kv, *s_factory;
 static const char *s_gateway_code;
 
-/* What is in use. It is written at power-up and by chip_identity_pair(), and copied by a renewal that begins. */
+/* What is in use. It is written at power-up and by chip_identity_pair(), and copied by a renewal or a request that
+ * begins. */
 static SemaphoreHandle_t s_lock;
 static StaticSemaphore_t s_lock_memory;
 static chip_pair_t s_pair;
@@ -121,6 +122,17 @@ const chip_pair_t *chip_identity_pair(void)
         load();
     }
     return s_usable && chip_tls_is_pinned() ? &s_pair : NULL;
+}
+
+bool chip_identity_copy(chip_pair_t *out)
+{
+    (void)xSemaphoreTake(s_lock, portMAX_DELAY);
+    const bool usable = s_usable && chip_tls_is_pinned();
+    if (usable) {
+        *out = s_pair;
+    }
+    (void)xSemaphoreGive(s_lock);
+    return usable;
 }
 
 static bool validity(void *ctx, pair_t pair, pair_times_t *out)

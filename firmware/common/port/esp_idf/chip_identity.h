@@ -19,3 +19,7 @@ void chip_identity_init(port_identity_t *port, const port_kv_t *kv, const port_k
 /* The pair to connect with; NULL: there is none, or no authority is pinned. One that was renewed, or that
  * is to be used instead, is taken into use by this call: nobody may still read what the last call gave. */
 const chip_pair_t *chip_identity_pair(void);
+
+/* From any task: a copy of the pair that is shown at present, which stays that of MQTT: another one that is to be used
+ * comes with the next connection. False: there is none, or no authority is pinned. */
+bool chip_identity_copy(chip_pair_t *out);

@@ -23,11 +23,15 @@ static void restart(void *ctx, reboot_reason_t reason)
     esp_restart();
 }
 
-/* The other slot ran before, and its image is one that was given up: the boot loader came back to this one. */
-static bool was_rolled_back(uint32_t former_slot, uint32_t slot)
+/* The other slot ran before, or was about to (an image that crashes at once does not come here), and its image is one
+ * that was given up: the boot loader came back to this one. */
+static bool was_rolled_back(uint32_t former_slot, uint32_t slot, uint32_t asked)
 {
+    if (former_slot == slot && asked != REBOOT_UPDATE) {
+        return false;
+    }
     const esp_partition_t *given_up = esp_ota_get_last_invalid_partition();
-    return former_slot != slot && given_up != NULL && given_up != esp_ota_get_running_partition();
+    return given_up != NULL && given_up != esp_ota_get_running_partition();
 }
 
 static boot_reason_t reason_of_asked(uint32_t asked)
@@ -79,7 +83,7 @@ static boot_reason_t reason(void *ctx)
     s_magic = MAGIC;
     s_asked = NOT_ASKED;
     s_slot = slot;
-    return was_rolled_back(former_slot, slot) ? BOOT_ROLLBACK : reason_of_reset(asked);
+    return was_rolled_back(former_slot, slot, asked) ? BOOT_ROLLBACK : reason_of_reset(asked);
 }
 
 const port_reboot_t chip_reboot = {.reboot = restart, .reason = reason};

@@ -50,17 +50,6 @@ static const char *header(const posix_transfer_t *transfer, const char *name)
     return curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : NULL;
 }
 
-/* Content-Range: bytes 100-199/200 (RFC 9110, 14.4); the last may be an asterisk. */
-static void read_range(http_answer_t *answer, const char *value)
-{
-    unsigned long long from = 0, to = 0, whole = 0;
-    const int count = sscanf(value, "bytes %llu-%llu/%llu", &from, &to, &whole);
-    if (count >= 2 && from <= UINT32_MAX) {
-        answer->from_bytes = (uint32_t)from;
-    }
-    answer->whole_bytes = count == 3 && whole <= INT64_MAX ? (int64_t)whole : -1;
-}
-
 static void read_answer(posix_transfer_t *transfer)
 {
     http_answer_t *answer = &transfer->answer;
@@ -72,7 +61,7 @@ static void read_answer(posix_transfer_t *transfer)
     const char *range = header(transfer, "Content-Range"), *etag = header(transfer, "ETag");
     const char *retry_after = header(transfer, "Retry-After");
     if (status == 206 && range != NULL) {
-        read_range(answer, range);
+        (void)http_read_range(range, &answer->from_bytes, &answer->whole_bytes);
     } else if (status == 200) {
         answer->whole_bytes = len;
     }
