@@ -48,6 +48,17 @@ def test_a_gateway_may_know_no_time_and_have_no_execution() -> None:
     assert (found.time, found.execution) == (None, None)
 
 
+def test_a_program_without_slots_does_not_know_the_hash_of_what_runs() -> None:
+    assert taken(good(running=running() | {"sha256": ""}, execution=None)).running.sha256 == ""
+
+
+def test_a_refusal_of_a_command_that_is_not_of_this_platform_is_taken() -> None:
+    name = "e." * 32
+    found = taken(good(execution=claim(name, "REJECTED", reason="signature_invalid")))
+    assert found.execution is not None
+    assert found.execution.execution_id == name
+
+
 def test_what_a_later_version_says_beside_is_ignored() -> None:
     taken(good(more={"of": ["it"]}, running=running(heap=1)))
 
@@ -95,7 +106,7 @@ def test_what_runs_is_told_whole_or_refused(name: str) -> None:
         ("execution", claim("e-1", phase="downloading", detail="x" * 201)),
         ("execution", claim("e-1", phase="downloading", detail="a\nb")),
         ("execution", claim("", phase="downloading")),
-        ("execution", claim("e" * 37, phase="downloading")),
+        ("execution", claim("e" * 65, phase="downloading")),
         ("execution", claim("e 1", phase="downloading")),
         ("execution", claim("e-1", phase="")),
         ("execution", claim("e-1", phase="sleeping")),

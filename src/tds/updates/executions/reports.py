@@ -26,7 +26,8 @@ SAID: Final = (Status.IN_PROGRESS, Status.REJECTED, Status.FAILED, Status.SUCCEE
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Counter = Annotated[int, Meta(ge=0, le=MAX_COUNTER)]
 Life = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
-Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+# Empty where it is not known, as of a program that runs without slots.
+Hash = Annotated[str, Meta(pattern=r"\A(?:[0-9a-f]{64})?\Z")]
 Name = Annotated[str, Meta(max_length=31)]
 Word = Annotated[str, Meta(pattern=r"\A[a-z_]{0,32}\Z")]
 Moment = Annotated[int, Meta(ge=0, le=MAX_MOMENT_S)]
@@ -51,7 +52,8 @@ class Running(Struct, frozen=True):
 class Claim(Struct, frozen=True):
     """What a gateway says of an execution. `SUCCEEDED` is no proof, and counts for nothing."""
 
-    execution_id: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,36}\Z")]
+    # As long as a command's may be: what a gateway refuses need not be of this platform.
+    execution_id: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
     status: str
     phase: Word
     reason: Word
