@@ -62,14 +62,17 @@ def offer(connection: Connection, execution_ids: Sequence[int], now: datetime) -
 
 
 def document_for(
-    connection: Connection, gateway_id: int, now: datetime, may_offer: MayOffer | None = None
+    connection: Connection, gateway_id: int, now: datetime, may_offer: MayOffer | None = None, *, base_url: str
 ) -> bytes | None:
-    """The command for a gateway that asks; None: nothing to do. One that waits is offered if `may_offer` says so."""
+    """The command for a gateway that asks; None: nothing to do. One that waits is offered if `may_offer` says so.
+
+    `base_url` is of the firmware server, by the name that gateways know it by.
+    """
     one = _of_gateway(connection, gateway_id)
     if one is None or not _is_given(one):
         return None
     ready = _ready(connection, one, gateway_id, now, may_offer)
-    return document(ready) if ready else None
+    return document(ready, base_url) if ready else None
 
 
 def check_now(connection: Connection, gateway_id: int, now: datetime, may_offer: MayOffer | None = None) -> Checked:
@@ -92,14 +95,14 @@ def check_now_all(connection: Connection) -> None:
     connection.execute("SELECT pg_notify(%s, '')", (CHECK,))
 
 
-def document(assigned: Assigned) -> bytes:
+def document(assigned: Assigned, base_url: str) -> bytes:
     return tickets.command(
         execution_id=assigned.public_id,
         version=assigned.version,
         sha256=assigned.sha256,
         manifest=assigned.manifest,
         ticket=assigned.ticket,
-        base_url=tickets.base_url(),
+        base_url=base_url,
     )
 
 

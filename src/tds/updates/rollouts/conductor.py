@@ -20,6 +20,7 @@ from tds.updates.rollouts.offering import Offer, Offering, Online
 from tds.updates.rollouts.rules import Decision, Does, Halt
 from tds.updates.rollouts.running import Running
 from tds.updates.rollouts.watching import Health, Watching
+from tds.updates.timeline import Happened
 
 logger = logging.getLogger("tds.worker")
 
@@ -53,6 +54,7 @@ class Conducting:
     _watching: Watching = field(init=False)
     _known_bad: dict[int, frozenset[tuple[str, str]]] = field(default_factory=dict)  # by rollout: taken out
     _postponed: dict[int, float] = field(default_factory=dict)
+    _turned_at: datetime | None = None
 
     def __post_init__(self) -> None:
         self._offering = Offering(self.offer, self.online)
@@ -61,7 +63,13 @@ class Conducting:
     def turn(self, connection: Connection) -> None:
         began = self.clock()
         self.conduct_all(connection)
+        self._turned_at = self.now()
         self.wait(max(0.0, TURN_S - (self.clock() - began)))
+
+    def facts(self) -> dict[str, Any]:
+        """For the heartbeat: when the last turn ended, and which rollouts were passed over in it."""
+        passed_over = [pk for pk, until in self._postponed.items() if self.clock() < until]
+        return {"turned_at": self._turned_at.isoformat() if self._turned_at else None, "passed_over": passed_over}
 
     def conduct_all(self, connection: Connection) -> None:
         self.settle(connection, self.now(), SETTLED_A_TURN)
@@ -69,6 +77,7 @@ class Conducting:
         running = rollouts.ids(connection)
         self._watching.forget(running)
         self._known_bad = {pk: taken for pk, taken in self._known_bad.items() if pk in running}
+        self._postponed = {pk: until for pk, until in self._postponed.items() if pk in running}
         for rollout_id in running:
             if self.clock() >= self._postponed.get(rollout_id, 0):
                 self._conduct(connection, rollout_id)
@@ -109,7 +118,7 @@ class Conducting:
             watched = len(judged.bad) + judged.good + judged.waiting + judged.unjudged
             signs = {str(pk): str(sign) for pk, sign in sorted(judged.bad.items())[:SIGNS_TOLD]}
             words = {"bad": len(judged.bad), "watched": watched, "signs": signs}
-            rollouts.note(connection, running.id, now, "gate_failed", words)
+            rollouts.note(connection, running.id, now, Happened.GATE_FAILED, words)
         goes_on = _apply(connection, running, decision, now)
         if decision.does in (Does.STAY, Does.SOAK, Does.SOAK_BROKEN):
             self._offering.turn(connection, running, now)

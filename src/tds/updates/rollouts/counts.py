@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -59,6 +59,10 @@ class Counts:
 KINDS = tuple(field.name for field in fields(Counts))
 
 
+_KEPT: Final = """SELECT rollout_id, kind, executions FROM tds_new_wavecount
+    UNION ALL SELECT rollout_id, kind, executions FROM tds_new_wavecountchange"""
+
+
 def of(connection: psycopg.Connection[Any], rollout_ids: Sequence[int]) -> dict[int, dict[int, Counts]]:
     """By rollout and number of the wave; a wave without executions is not in it. As many rows as there are counts."""
     rows = connection.execute(
@@ -70,6 +74,22 @@ def of(connection: psycopg.Connection[Any], rollout_ids: Sequence[int]) -> dict[
         {"ids": list(rollout_ids)},
     ).fetchall()
     return _gathered(rows)
+
+
+def of_all(connection: psycopg.Connection[Any]) -> Counts:
+    """Of all rollouts that there ever were."""
+    rows = connection.execute(f"SELECT kind, sum(executions)::bigint FROM ({_KEPT}) AS counted GROUP BY 1")  # noqa: S608  # our own words
+    return Counts(**dict(rows.fetchall()))
+
+
+def having(connection: psycopg.Connection[Any], kind: str) -> list[int]:
+    """Rollouts with executions of that kind."""
+    rows = connection.execute(
+        f"""SELECT rollout_id FROM ({_KEPT}) AS counted WHERE kind = %s
+            GROUP BY 1 HAVING sum(executions) > 0 ORDER BY 1""",  # noqa: S608  # our own words
+        (kind,),
+    )
+    return [rollout_id for (rollout_id,) in rows]
 
 
 def fold(connection: psycopg.Connection[Any]) -> None:

@@ -22,6 +22,7 @@ from tds.updates.rollouts.plan import Plan
 from tds.updates.rollouts.refusals import RolloutRefusedError
 from tds.updates.rollouts.snapshot import Started
 from tds.updates.rollouts.told import psycopg_connection, tell
+from tds.updates.timeline import Happened
 
 UNDER_WAY: Final = (RolloutStatus.RUNNING, RolloutStatus.PAUSED, RolloutStatus.HALTED)
 BAD: Final = (ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT, ExecutionStatus.REJECTED)
@@ -56,7 +57,7 @@ def make(asker: Asker, plan: Plan, *, now: datetime, replaces: Rollout | None = 
         Wave(rollout=rollout, number=number, size=0, label=step.label)
         for number, step in enumerate(waves.parse(plan.waves), 1)
     )
-    tell(asker, rollout, "made", {}, now=now)
+    tell(asker, rollout, Happened.MADE, {}, now=now)
     return rollout
 
 
@@ -70,7 +71,7 @@ def start(asker: Asker, rollout_id: int, *, now: datetime) -> Started:
     plans.check(plan)
     started = snapshot.take(asker, rollout, plan, now=now)
     words = {"gateways": started.gateways, "left_out": started.left_out}
-    tell(asker, rollout, "started", words, now=now, audit_as=AuditAction.ROLLOUT_STARTED)
+    tell(asker, rollout, Happened.STARTED, words, now=now, audit_as=AuditAction.ROLLOUT_STARTED)
     return started
 
 
@@ -91,7 +92,7 @@ def pause(asker: Asker, rollout_id: int, *, now: datetime) -> Rollout:
         raise RolloutRefusedError(_("Only a rollout that runs can be paused; this one is %s.") % _status(rollout))
     rollout.status, rollout.stopped_at = RolloutStatus.PAUSED, now
     rollout.save(update_fields=["status", "stopped_at"])
-    tell(asker, rollout, "paused", {}, now=now, audit_as=AuditAction.ROLLOUT_PAUSED)
+    tell(asker, rollout, Happened.PAUSED, {}, now=now, audit_as=AuditAction.ROLLOUT_PAUSED)
     return rollout
 
 
@@ -115,7 +116,7 @@ def resume(asker: Asker, rollout_id: int, *, now: datetime) -> Rollout:
     Wave.objects.filter(rollout=rollout).update(offers_until=F("offers_until") + stopped)
     rollout.status, rollout.stopped_at = RolloutStatus.RUNNING, None
     rollout.save(update_fields=["status", "stopped_at", "accepted_until", "halted_why"])
-    kind = "accepted" if words else "resumed"
+    kind = Happened.ACCEPTED if words else Happened.RESUMED
     tell(asker, rollout, kind, words, now=now, audit_as=AuditAction.ROLLOUT_RESUMED)
     return rollout
 
@@ -128,7 +129,7 @@ def cancel(asker: Asker, rollout_id: int, *, now: datetime) -> int:
     if rollout.status not in (*UNDER_WAY, RolloutStatus.DRAFT):
         raise RolloutRefusedError(_("This rollout is over: it is %s.") % _status(rollout))
     ended = _end(rollout, Kind.CANCEL, now)
-    tell(asker, rollout, "canceled", {"gateways": ended}, now=now, audit_as=AuditAction.ROLLOUT_CANCELED)
+    tell(asker, rollout, Happened.CANCELED, {"gateways": ended}, now=now, audit_as=AuditAction.ROLLOUT_CANCELED)
     return ended
 
 
@@ -148,8 +149,8 @@ def replace(asker: Asker, rollout_id: int, release: Release, *, now: datetime) -
     plan = Plan(release, plan.target, plan.waves, plan.limits, old.name)
     new, started = launch(asker, plan, now=now, replaces=old)
     version = {"version": release.version, "rollout": new.pk}
-    tell(asker, old, "replaced", version, now=now, audit_as=AuditAction.ROLLOUT_REPLACED)
-    tell(asker, new, "replaces", {"version": old.release.version, "rollout": old.pk}, now=now)
+    tell(asker, old, Happened.REPLACED, version, now=now, audit_as=AuditAction.ROLLOUT_REPLACED)
+    tell(asker, new, Happened.REPLACES, {"version": old.release.version, "rollout": old.pk}, now=now)
     return new, started
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from tds.updates.rollouts.limits import Limits
 from tds.updates.rollouts.rules import Verdict
 
-HISTORY_ENOUGH_H: Final = 24  # hours with readings; a gateway with fewer is asked only whether it sends at all
+HISTORY_ENOUGH_H: Final = 24  # hours with readings; of a gateway with fewer its own word is taken
 EXPECTED_ENOUGH: Final = 5.0  # messages that it would have sent by now: fewer say nothing
 RATE_LEAST: Final = 0.5  # of its messages an hour before
 SERIES_LEAST: Final = 0.8  # of its distinct readings an hour before
@@ -120,11 +120,15 @@ def sign_of(health: GatewayHealth, limits: Limits) -> Sign | None:  # noqa: PLR0
         return None
     if not health.messages:
         return Sign.SILENT
-    if before.hours < HISTORY_ENOUGH_H or not _long_enough(health, limits):
+    if not _long_enough(health, limits):
         return None
-    if health.messages < RATE_LEAST * expected:
+    if health.messages < RATE_LEAST * expected:  # one that measured once, and then no more, has sent something
         return Sign.FEWER_MESSAGES
-    if health.observed_s >= SERIES_OBSERVED_S and health.series < SERIES_LEAST * before.series_an_hour:
+    if (
+        before.hours >= HISTORY_ENOUGH_H
+        and health.observed_s >= SERIES_OBSERVED_S
+        and health.series < SERIES_LEAST * before.series_an_hour
+    ):
         return Sign.FEWER_READINGS
     return None
 

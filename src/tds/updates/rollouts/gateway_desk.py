@@ -16,6 +16,7 @@ from tds.updates.rollouts.desk import BAD
 from tds.updates.rollouts.refusals import RolloutRefusedError
 from tds.updates.rollouts.snapshot import STARTS_LOCK
 from tds.updates.rollouts.told import psycopg_connection, tell
+from tds.updates.timeline import Happened
 
 MAX_RETRIED: Final = 10_000  # at once; more is done by asking again
 
@@ -30,7 +31,15 @@ def retry(asker: Asker, execution_id: int, *, now: datetime) -> Execution:
             % {"gateway": execution.gateway.code}
         )
     words = {"gateways": 1, "gateway": execution.gateway.code}
-    tell(asker, execution.rollout, "retried", words, now=now, audit_as=AuditAction.UPDATE_RETRIED, execution=execution)
+    tell(
+        asker,
+        execution.rollout,
+        Happened.RETRIED,
+        words,
+        now=now,
+        audit_as=AuditAction.UPDATE_RETRIED,
+        execution=execution,
+    )
     execution.refresh_from_db()
     return execution
 
@@ -43,7 +52,7 @@ def retry_failed(asker: Asker, rollout_id: int, *, now: datetime) -> int:
     failed = Execution.objects.filter(rollout=rollout, status__in=BAD).order_by("pk")
     again = _again(rollout, list(failed.values_list("pk", flat=True)[:MAX_RETRIED]), now)
     if again:
-        tell(asker, rollout, "retried", {"gateways": again}, now=now, audit_as=AuditAction.UPDATE_RETRIED)
+        tell(asker, rollout, Happened.RETRIED, {"gateways": again}, now=now, audit_as=AuditAction.UPDATE_RETRIED)
     return again
 
 
@@ -57,7 +66,7 @@ def cancel(asker: Asker, execution_id: int, *, now: datetime) -> Execution:
     tell(
         asker,
         execution.rollout,
-        "update_canceled",
+        Happened.UPDATE_CANCELED,
         words,
         now=now,
         audit_as=AuditAction.UPDATE_CANCELED,

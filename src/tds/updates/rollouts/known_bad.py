@@ -5,10 +5,12 @@ from typing import Any
 
 import psycopg
 
+from tds.updates.executions.transitions import Kind, end_of_waiting
 from tds.updates.rollouts import eligibility
 from tds.updates.rollouts import running as rollouts
-from tds.updates.rollouts.eligibility import Rollbacks
+from tds.updates.rollouts.eligibility import Reason, Rollbacks
 from tds.updates.rollouts.running import Running
+from tds.updates.timeline import Happened
 
 Connection = psycopg.Connection[Any]
 
@@ -27,6 +29,7 @@ def take_out(connection: Connection, running: Running, family: str, hardware: st
 
     It looks at all that wait, which it does once for each pair that becomes known.
     """
+    status, reason = end_of_waiting(Kind.TAKE_OUT)
     row = connection.execute(
         """WITH alike AS (
                SELECT e.id FROM tds_new_execution e JOIN tds_new_gateway g ON g.id = e.gateway_id
@@ -37,17 +40,25 @@ def take_out(connection: Connection, running: Running, family: str, hardware: st
                ORDER BY e.id FOR UPDATE OF e
            ), gone AS (
                UPDATE tds_new_execution e
-               SET status = 'REMOVED', reason = 'known_bad', changed_at = %(now)s, finished_at = %(now)s,
+               SET status = %(status)s, reason = %(reason)s, changed_at = %(now)s, finished_at = %(now)s,
                    deadline_at = NULL
                FROM alike WHERE e.id = alike.id RETURNING e.gateway_id
            ), noted AS (
                INSERT INTO tds_new_leftout (rollout_id, gateway_id, reason)
-               SELECT %(id)s, gateway_id, 'known_bad' FROM gone ON CONFLICT DO NOTHING
+               SELECT %(id)s, gateway_id, %(left_out)s FROM gone ON CONFLICT DO NOTHING
            ) SELECT count(*) FROM gone""",
-        {"id": running.id, "family": family, "hardware": hardware, "now": now},
+        {
+            "id": running.id,
+            "family": family,
+            "hardware": hardware,
+            "now": now,
+            "status": status,
+            "reason": reason,
+            "left_out": str(Reason.KNOWN_BAD),
+        },
     ).fetchone()
     taken = int(row[0]) if row else 0
     if taken:
         where = f"{family} {hardware}".strip()
-        rollouts.note(connection, running.id, now, "known_bad", {"gateways": taken, "where": where})
+        rollouts.note(connection, running.id, now, Happened.KNOWN_BAD, {"gateways": taken, "where": where})
     return taken

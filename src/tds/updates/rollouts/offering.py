@@ -13,9 +13,11 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
+from tds.updates.executions.transitions import Kind, end_of_waiting
 from tds.updates.rollouts import running as rollouts
 from tds.updates.rollouts import windows
 from tds.updates.rollouts.running import Running
+from tds.updates.timeline import Happened
 
 CANDIDATES_A_TURN: Final = 1_000  # looked at, a rollout
 OFFERS_A_TURN: Final = 500  # made, a rollout
@@ -156,15 +158,17 @@ def _chosen(
 
 def give_up(connection: Connection, rollout_id: int, execution_ids: Sequence[int], now: datetime) -> None:
     """Of those that wait: what the transition table says of a deadline there."""
+    status, reason = end_of_waiting(Kind.DEADLINE)
     _lock(connection, execution_ids)
-    connection.execute(
+    given_up = connection.execute(
         """UPDATE tds_new_execution
-           SET status = 'TIMED_OUT', reason = 'no_answer', changed_at = %(now)s, finished_at = %(now)s,
+           SET status = %(status)s, reason = %(reason)s, changed_at = %(now)s, finished_at = %(now)s,
                deadline_at = NULL
            WHERE id = ANY(%(ids)s) AND status = 'QUEUED' AND offered_at IS NULL""",
-        {"ids": list(execution_ids), "now": now},
-    )
-    rollouts.note(connection, rollout_id, now, "no_answer", {"gateways": len(execution_ids)})
+        {"ids": list(execution_ids), "now": now, "status": status, "reason": reason},
+    ).rowcount
+    if given_up:  # one may have reported meanwhile
+        rollouts.note(connection, rollout_id, now, Happened.NO_ANSWER, {"gateways": given_up})
 
 
 def _offer(connection: Connection, running: Running, chosen: Sequence[Waiting], offer: Offer, now: datetime) -> None:

@@ -14,6 +14,7 @@ from tds.updates.rollouts.counts import Counts
 from tds.updates.rollouts.limits import BOUNDS, Limits
 from tds.updates.rollouts.rules import OpenWave
 from tds.updates.rollouts.windows import Window
+from tds.updates.timeline import Happened
 
 RULE: Final = "rule"  # who did it, in the audit trail
 
@@ -100,14 +101,14 @@ def open_wave(connection: Connection, running: Running, number: int, now: dateti
         (now, until, running.id, number),
     )
     connection.execute("UPDATE tds_new_rollout SET current_wave = %s WHERE id = %s", (number, running.id))
-    note(connection, running.id, now, "wave_opened", {"wave": number, "label": wave.label, "size": wave.size})
+    note(connection, running.id, now, Happened.WAVE_OPENED, {"wave": number, "label": wave.label, "size": wave.size})
 
 
 def soak(connection: Connection, running: Running, number: int, since: datetime | None, now: datetime) -> None:
     connection.execute(
         "UPDATE tds_new_wave SET soak_from = %s WHERE rollout_id = %s AND number = %s", (since, running.id, number)
     )
-    kind = "soak_began" if since else "soak_broken"
+    kind = Happened.SOAK_BEGAN if since else Happened.SOAK_BROKEN
     note(connection, running.id, now, kind, {"wave": number, "soak_s": running.limits.soak_s})
 
 
@@ -123,7 +124,7 @@ def halt(connection: Connection, running: Running, why: str, wave: int, now: dat
         "succeeded": of_wave.succeeded,
         "rejected": of_wave.rejected,
     }
-    note(connection, running.id, now, "halted", {"why": why, "wave": wave, **figures})
+    note(connection, running.id, now, Happened.HALTED, {"why": why, "wave": wave, **figures})
     _audit(connection, running, AuditAction.ROLLOUT_HALTED, {"why": why, "wave": wave})
 
 
@@ -135,15 +136,21 @@ def complete(connection: Connection, running: Running, wave: int, now: datetime)
         "UPDATE tds_new_wave SET completed_at = %s WHERE rollout_id = %s AND completed_at IS NULL", (now, running.id)
     )
     of_all = counts.total(running.counts.values())
-    note(connection, running.id, now, "completed", {"succeeded": of_all.succeeded, "bad": of_all.bad, "wave": wave})
+    note(
+        connection,
+        running.id,
+        now,
+        Happened.COMPLETED,
+        {"succeeded": of_all.succeeded, "bad": of_all.bad, "wave": wave},
+    )
     _audit(connection, running, AuditAction.ROLLOUT_COMPLETED, {"succeeded": of_all.succeeded, "failed": of_all.bad})
 
 
-def note(connection: Connection, rollout_id: int, now: datetime, kind: str, words: dict[str, Any]) -> None:
+def note(connection: Connection, rollout_id: int, now: datetime, kind: Happened, words: dict[str, Any]) -> None:
     """A line of the timeline, in the transaction of what it tells of."""
     connection.execute(
         "INSERT INTO tds_new_rolloutevent (rollout_id, at, kind, actor, words) VALUES (%s, %s, %s, '', %s)",
-        (rollout_id, now, kind, Jsonb(words)),
+        (rollout_id, now, kind.value, Jsonb(words)),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 from django.utils.translation import gettext as _
 
-from tds.updates.executions.transitions import TABLE, Kind, Situation
+from tds.updates.executions.transitions import Kind, end_of_waiting
 from tds.updates.models import Rollout, RolloutStatus, Wave
 from tds.updates.rollouts import roster, waves
 from tds.updates.rollouts.asker import Asker
@@ -77,9 +77,7 @@ def take(asker: Asker, rollout: Rollout, plan: Plan, *, now: datetime) -> Starte
 
 def end_waiting(connection: Connection, rollout_id: int, kind: Kind, now: datetime) -> int:
     """Those that were never offered, in one statement: what the transition table says of the deed there."""
-    [row] = [row for row in TABLE if row.fact is kind and Situation.WAITING in row.at]
-    if row.to is None:
-        raise ValueError(f"{kind} ends nothing.")
+    status, reason = end_of_waiting(kind)
     ended = connection.execute(
         """WITH waiting AS (
                SELECT id FROM tds_new_execution
@@ -89,7 +87,7 @@ def end_waiting(connection: Connection, rollout_id: int, kind: Kind, now: dateti
            SET status = %(status)s, reason = %(reason)s, changed_at = %(now)s, finished_at = %(now)s,
                deadline_at = NULL
            FROM waiting WHERE e.id = waiting.id""",
-        {"id": rollout_id, "status": row.to.upper(), "reason": str(row.reason or ""), "now": now},
+        {"id": rollout_id, "status": status, "reason": reason, "now": now},
     )
     return ended.rowcount
 

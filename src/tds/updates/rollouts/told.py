@@ -11,12 +11,13 @@ from tds.fleet.audit import Subject
 from tds.fleet.models import AuditAction
 from tds.updates.models import Execution, Rollout, RolloutEvent
 from tds.updates.rollouts.asker import Asker
+from tds.updates.timeline import Happened
 
 
 def tell(  # noqa: PLR0913  # who did what to which
     asker: Asker,
     rollout: Rollout,
-    kind: str,
+    kind: Happened,
     words: dict[str, Any],
     *,
     now: datetime,

@@ -6,11 +6,11 @@ from typing import Any, Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from tds.updates.executions import told
 from tds.updates.executions.statuses import REASON_SENTENCES
 from tds.updates.rollouts.eligibility import Reason
 from tds.updates.rollouts.gate import Sign
 from tds.updates.rollouts.rules import Halt
+from tds.updates.timeline import SENTENCES
 
 REASONS: Final[dict[str, Promise]] = {
     Reason.RETIRED: gettext_lazy("It is retired."),
@@ -40,34 +40,11 @@ HALTS: Final[dict[str, Promise]] = {
 
 SIGNS: Final[dict[str, Promise]] = {
     Sign.SILENT: gettext_lazy("It sends no readings any more."),
-    Sign.FEWER_MESSAGES: gettext_lazy("It sends far fewer messages than in the week before."),
+    Sign.FEWER_MESSAGES: gettext_lazy("It sends far fewer messages than in the week before, or than it says itself."),
     Sign.FEWER_READINGS: gettext_lazy("It reads fewer things than in the week before."),
     Sign.QUARANTINED: gettext_lazy("More of its messages are refused than before."),
     Sign.RESTARTS: gettext_lazy("It starts again and again."),
     Sign.ALERTS: gettext_lazy("It has more open alerts than before."),
-}
-# Kinds of RolloutEvent, with what fills their sentence.
-EVENTS: Final[dict[str, Promise]] = {
-    "made": gettext_lazy("Drafted."),
-    "started": gettext_lazy("Started for %(gateways)s gateways; %(left_out)s are left out."),
-    "wave_opened": gettext_lazy("Wave %(wave)s (%(label)s) was opened for %(size)s gateways."),
-    "soak_began": gettext_lazy("Wave %(wave)s: enough have succeeded; they are watched for %(soak_s)s s."),
-    "soak_broken": gettext_lazy("Wave %(wave)s: not enough have succeeded any more; the soak begins anew."),
-    "paused": gettext_lazy("Paused."),
-    "resumed": gettext_lazy("Resumed."),
-    "accepted": gettext_lazy("Resumed in spite of it; %(accepted)s failures do not count any more."),
-    "canceled": gettext_lazy("Canceled; %(gateways)s gateways had not finished."),
-    "halted": gettext_lazy(
-        "Halted in wave %(wave)s: of %(finished)s finished %(bad)s failed, %(succeeded)s succeeded, %(rejected)s"
-        " refused."
-    ),
-    "gate_failed": gettext_lazy("%(bad)s of %(watched)s watched gateways deliver less than before."),
-    "completed": gettext_lazy("Completed: %(succeeded)s succeeded, %(bad)s failed."),
-    "replaced": gettext_lazy("Replaced by version %(version)s."),
-    "replaces": gettext_lazy("Takes the place of version %(version)s."),
-    "known_bad": gettext_lazy("%(gateways)s gateways were taken out: the release was rolled back on %(where)s twice."),
-    "retried": gettext_lazy("%(gateways)s gateways try again."),
-    "update_canceled": gettext_lazy("The update of %(gateway)s was canceled."),
 }
 
 
@@ -82,7 +59,7 @@ def halt(word: str) -> str:
 
 def event(kind: str, words: Mapping[str, Any]) -> str:
     """A line of the timeline."""
-    text = EVENTS.get(kind) or told.EVENTS.get(kind)
+    text = SENTENCES.get(kind)
     if text is None:
         return kind
     try:
