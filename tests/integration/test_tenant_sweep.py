@@ -42,15 +42,33 @@ from tds.identity.enrolment import claims
 from tds.identity.models import Certificate, ClaimCode, GatewayPassword, How
 from tds.ingest.models import LedgerDay, LedgerHour, QuarantineCount, QuarantinedMessage
 from tds.readings.models import LedgerDropped, Reading
-from tests import seeding
+from tds.updates.models import Execution, LeftOut, Release, Rollout, RolloutEvent, RunningFirmware
+from tds.updates.rollouts import desk
+from tds.updates.rollouts.asker import COMMAND_LINE
+from tds.updates.rollouts.plan import Plan
+from tds.updates.rollouts.target import Target
+from tests import rolling_out, seeding
 
 pytestmark = pytest.mark.django_db
 
 PREFIX: Final = "tds_new/telemetria/"
 GATEWAYS: Final = "tds_new/gateways/"
 OF_A_GATEWAY: Final = f"{GATEWAYS}<str:code>/"
+ROLLOUTS: Final = "tds_new/atualizacoes/"
+OF_A_ROLLOUT: Final = f"{ROLLOUTS}<int:number>/"
+RELEASES: Final = "tds_new/versoes/"
+OF_A_RELEASE: Final = f"{RELEASES}<int:number>/"
 
+API_ROLLOUT: Final = f"{PREFIX}api/atualizacoes/<int:id>/"
 KEPT_MESSAGE: Final = f"{PREFIX}api/quarentena/<int:id>/"
+
+# Whose number it is, below an address.
+BELOW: Final = {
+    KEPT_MESSAGE: "quarantinedmessage",
+    OF_A_ROLLOUT: "rollout",
+    API_ROLLOUT: "rollout",
+    OF_A_RELEASE: "release",
+}
 
 # Who may see what at an address. A new one belongs here before it is served.
 MEMBERS: Final = {  # what the signed-in person's tenant has, and nothing else
@@ -61,19 +79,32 @@ MEMBERS: Final = {  # what the signed-in person's tenant has, and nothing else
     f"{PREFIX}api/registro/",
     f"{PREFIX}opcoes/",
     f"{PREFIX}api/quarentena/",
+    f"{PREFIX}api/versoes/",
+    f"{PREFIX}api/atualizacoes/",
+    API_ROLLOUT,
     f"{PREFIX}registro/",
     f"{PREFIX}quarentena/",
     f"{PREFIX}quarentena/exportar/",
     KEPT_MESSAGE,
     GATEWAYS,
     OF_A_GATEWAY,
+    ROLLOUTS,
+    f"{ROLLOUTS}nova/",
+    OF_A_ROLLOUT,
+    RELEASES,
+    OF_A_RELEASE,
 }
 ACTIONS: Final = {  # of members as well, but a GET shows nothing
     f"{PREFIX}cliente/",
     f"{PREFIX}quarentena/acao/",
     f"{PREFIX}api/quarentena/reprocessar/",
     f"{PREFIX}api/quarentena/eliminar/",
+    f"{PREFIX}api/atualizacoes/previa/",
+    f"{API_ROLLOUT}acao/",
     f"{OF_A_GATEWAY}acao/",
+    f"{OF_A_ROLLOUT}acao/",
+    f"{RELEASES}enviar/",
+    f"{OF_A_RELEASE}acao/",
 }
 PLATFORM: Final = {f"{PREFIX}situacao/", f"{PREFIX}api/situacao/"}  # the platform operator's alone
 TOKENS: Final = {f"{PREFIX}api/leituras/"}  # what the bearer token's tenant has
@@ -200,8 +231,34 @@ def victim() -> Victim:
         LedgerDay.objects.create(tenant=tenant, day=now, received=12),
         LedgerDropped.objects.create(tenant=tenant, day=now.date(), rows=12),
     ]
+    rows += updated(gateway)
     rows_by_model: dict[str, Any] = {str(row._meta.model_name): row for row in rows}
     return Victim(tenant, user, gateway, rows_by_model["device"], token, claim_secret, rows_by_model)
+
+
+def updated(gateway: Gateway) -> list[Model]:
+    """A release of the platform, on its way to the victim's gateway."""
+    release = rolling_out.release(families=["dcu-0080"])
+    RunningFirmware.objects.create(
+        gateway=gateway,
+        version="1.0.0-vitima",
+        sha256="a" * 64,
+        slot=0,
+        counter=1,
+        confirmed=True,
+        chip="host",
+        family="dcu-0080",
+        life="00000001",
+        boot=1,
+        number=1,
+        trust_version=1,
+        started_at=timezone.now(),
+        reported_at=timezone.now(),
+    )
+    plan = Plan(release, Target(codes=(gateway.code,)), "100 %", name="Versão da Vitima")
+    rollout, _started = desk.launch(COMMAND_LINE, plan, now=timezone.now())
+    Execution.objects.update(detail="Falha da Vitima")
+    return [release, rollout]
 
 
 @pytest.fixture
@@ -243,10 +300,11 @@ def addresses(victim: Victim) -> list[Address]:
     for route, parts in routes():
         model = re.match(r"admin/\w+/(\w+)/<", route)
         row = victim.rows.get(model[1]) if model else None
-        row = victim.rows["quarantinedmessage"] if route == KEPT_MESSAGE else row
+        row = next((victim.rows[name] for start, name in BELOW.items() if route.startswith(start)), row)
         pk = str(row.pk) if row is not None else "1"
         values = {
             "id": pk,
+            "number": pk,
             "object_id": pk,
             "content_type_id": "1",
             "app_label": "tds_new",
@@ -305,6 +363,12 @@ def everything_of(victim: Victim) -> list[Any]:
         Certificate,
         ClaimCode,
         GatewayPassword,
+        Release,
+        Rollout,
+        Execution,
+        RolloutEvent,
+        LeftOut,
+        RunningFirmware,
     )
     rows: list[Any] = [list(model._default_manager.order_by("pk").values()) for model in models]
     rows.append(list(User.objects.filter(pk=victim.user.pk).values()))
@@ -400,7 +464,7 @@ def test_the_victims_codes_are_answered_as_codes_that_nobody_has(
                 assert mine == theirs, f"{method} {address.path} with {name}"
 
 
-@pytest.mark.parametrize("action", ["desativar", "ativar", "aposentar", "codigo"])
+@pytest.mark.parametrize("action", ["desativar", "ativar", "aposentar", "codigo", "verificar"])
 def test_another_tenants_gateway_is_the_404_of_one_that_does_not_exist(
     victim: Victim, stranger: User, action: str
 ) -> None:

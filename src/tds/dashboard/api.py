@@ -23,6 +23,7 @@ from tds.dashboard.errors import (
     is_from_redis,
     took_too_long,
 )
+from tds.dashboard.updates import api as updates_api
 
 # The readers only read: a forged request of another site learns nothing from their answers.
 api = NinjaAPI(
@@ -38,6 +39,7 @@ api.add_router("", ledger.router)
 api.add_router("", platform_status.router)
 api.add_router("", post_readings.router)
 api.add_router("", quarantine_api.router)
+api.add_router("", updates_api.router)
 
 
 def refused(request: HttpRequest, status: int, word: str, sentence: str) -> HttpResponse:

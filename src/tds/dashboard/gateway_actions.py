@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from tds.dashboard import gateway_choice, gateway_page, gateways
 from tds.dashboard.errors import NotUnderstoodError
+from tds.dashboard.updates import gateway_panel
 from tds.fleet import access, lifecycle
 from tds.fleet.models import Gateway, GatewayStatus, Role, User
 from tds.identity.enrolment import claims
@@ -21,6 +22,7 @@ DISABLE: Final = "desativar"
 ENABLE: Final = "ativar"
 RETIRE: Final = "aposentar"
 CLAIM: Final = "codigo"
+CHECK: Final = "verificar"
 STATUS_OF: Final = {
     DISABLE: GatewayStatus.DISABLED,
     ENABLE: GatewayStatus.ACTIVE,
@@ -35,7 +37,7 @@ TO_BE_SURE: Final = {DISABLE, RETIRE}  # the box must be ticked
 def act(request: HttpRequest, code: str) -> HttpResponse:
     """`id` is of the gateway that the person was shown: meanwhile another one may have its code."""
     scope, action = access.of(request), request.POST.get("acao", "")
-    if action not in {*STATUS_OF, CLAIM} or not gateway_choice.is_id(request.POST.get("id", "")):
+    if action not in {*STATUS_OF, CLAIM, CHECK} or not gateway_choice.is_id(request.POST.get("id", "")):
         raise NotUnderstoodError(_("The form does not say what to do; reload the page and try again."))
     gateway = gateways.find(request, code)
     scope.require(Role.ADMIN if action == RETIRE else Role.OPERATOR)
@@ -43,6 +45,8 @@ def act(request: HttpRequest, code: str) -> HttpResponse:
         messages.warning(request, _("Nothing was done: tick the box to say that you mean it."))
     elif action == CLAIM:
         return _claim(request, gateway)
+    elif action == CHECK:
+        gateway_panel.check_now(request, gateway)
     else:
         _change(request, gateway, STATUS_OF[action])
     return HttpResponseRedirect(gateway_page.address(gateway))

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from tds.dashboard import gateway_facts, gateway_texts, selection
+from tds.dashboard.updates import gateway_panel
 from tds.devicelink import fleet_health
 from tds.fleet import access, audit
 from tds.fleet.access import Scope
@@ -51,6 +52,7 @@ def context(request: HttpRequest, gateway: Gateway, *, now: datetime) -> dict[st
         "left_by": _left_by(shown, now),
         "claims": list(_open_claims(scope, gateway, now)),
         "newest_claim": newest_claim(scope, gateway),
+        "updates": gateway_panel.context(request, gateway),
         "devices": list(scope.devices().filter(gateway=gateway).order_by("code")[:MAX_DEVICES_A_GATEWAY]),
         "refused": list(
             scope.filter(quarantined.counts(), "tenant").filter(gateway=gateway, total__gt=0).order_by("-total")

@@ -11,6 +11,7 @@ from tds.updates.models import (
     ReleaseStatus,
     Rollout,
     RunningFirmware,
+    UnsignedFetch,
 )
 
 
@@ -36,6 +37,13 @@ def known_bad(release: Release) -> "QuerySet[KnownBad]":
 
 def running() -> "QuerySet[RunningFirmware]":
     return RunningFirmware.objects.all()
+
+
+def unsigned(release: Release) -> "QuerySet[UnsignedFetch]":
+    """Gateways that took a release without its signature, and never reported that they believe any key: they install
+    whatever a server of that name gives them. The newest first."""
+    found = UnsignedFetch.objects.filter(release=release).exclude(gateway__running__trust_version__gt=0)
+    return found.select_related("gateway").order_by("-fetched_at", "pk")
 
 
 def rollouts() -> "QuerySet[Rollout]":

@@ -28,7 +28,8 @@ def parts(counts: Counts) -> list[Part]:
         ("failed", _("failed"), counts.failed + counts.rolled_back + counts.lost + counts.timed_out),
         ("rejected", _("refused"), counts.rejected),
         ("accepted", _("failed, and accepted"), counts.accepted),
-        ("under-way", _("under way"), counts.in_progress + counts.offered),
+        ("under-way", _("under way"), counts.in_progress),
+        ("offered", _("offered"), counts.offered),
         ("ended", _("canceled or removed"), counts.canceled + counts.removed),
         ("waiting", _("waiting"), counts.waiting),
     ]

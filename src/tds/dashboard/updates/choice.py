@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from tds.dashboard.errors import NotUnderstoodError
 from tds.updates.executions.statuses import Status
 from tds.updates.models import Execution
+from tds.updates.rollouts.counts import Counts
 
 MAX_PAGE: Final = 100_000
 MAX_WAVE: Final = 1_000
@@ -60,6 +61,19 @@ class Choice:
         if self.text:
             found &= Q(gateway__code__icontains=self.text)
         return executions.filter(found)
+
+
+def kept(state: State, of: Counts) -> int | None:
+    """How many are in a state by the counts that are kept; None where they don't tell, for what was accepted."""
+    whole = {
+        State.ALL: of.total,
+        State.WAITING: of.waiting + of.offered,
+        State.UNDER_WAY: of.in_progress,
+        State.SUCCEEDED: of.succeeded,
+        State.ENDED: of.canceled + of.removed,
+    }
+    judged = {State.FAILED: of.bad, State.REFUSED: of.rejected}
+    return whole.get(state, None if of.accepted else judged.get(state))
 
 
 def read(values: Any) -> Choice:

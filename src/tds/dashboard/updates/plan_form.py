@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import asdict, dataclass, fields
-from datetime import time
 from typing import Any, Final
 
 from django.http import QueryDict
@@ -11,7 +10,7 @@ from django.utils.translation import gettext as _
 from tds.updates.models import Release
 from tds.updates.rollouts import limits as bounds
 from tds.updates.rollouts import target as targets
-from tds.updates.rollouts import waves
+from tds.updates.rollouts import waves, windows
 from tds.updates.rollouts.limits import Limits
 from tds.updates.rollouts.plan import Plan
 from tds.updates.rollouts.refusals import RolloutRefusedError
@@ -72,11 +71,11 @@ def plan(form: PlanForm, release: Release) -> Plan:
     limits = Limits(
         success_percent=_number(form.sucesso, "success_percent"),
         failure_percent=_number(form.falha, "failure_percent"),
-        failure_min_finished=int(_number(form.minimo, "failure_min_finished")),
-        soak_s=int(_number(form.observar, "soak_s") * MINUTE_S),
-        concurrency=int(_number(form.ao_mesmo_tempo, "concurrency")),
-        spread_s=int(_number(form.espalhar, "spread_s") * MINUTE_S),
-        offer_limit_s=int(_number(form.ausentes, "offer_limit_s") * HOUR_S),
+        failure_min_finished=_whole(form.minimo, "failure_min_finished"),
+        soak_s=round(_number(form.observar, "soak_s") * MINUTE_S),
+        concurrency=_whole(form.ao_mesmo_tempo, "concurrency"),
+        spread_s=round(_number(form.espalhar, "spread_s") * MINUTE_S),
+        offer_limit_s=round(_number(form.ausentes, "offer_limit_s") * HOUR_S),
         window=_window(form.das, form.ate),
         one_per_site=form.um_por_local,
         gate=form.medir,
@@ -111,12 +110,16 @@ def _number(text: str, name: str) -> float:
     return float(text.replace(",", "."))
 
 
+def _whole(text: str, name: str) -> int:
+    number = _number(text, name)
+    if not number.is_integer():
+        raise RolloutRefusedError(_("“%(name)s” is not a whole number.") % {"name": bounds.NAMES[name]})
+    return int(number)
+
+
 def _window(start: str, end: str) -> Window | None:
     if not start and not end:
         return None
-    try:
-        return Window(time.fromisoformat(start), time.fromisoformat(end))
-    except ValueError:
-        raise RolloutRefusedError(
-            _("The maintenance window needs two different times, from and until; or leave both empty.")
-        ) from None
+    if not start or not end:
+        raise RolloutRefusedError(_("The maintenance window needs both times, from and until; or leave both empty."))
+    return windows.read(f"{start}-{end}")

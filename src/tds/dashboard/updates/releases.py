@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,14 +18,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_POST
 
-from tds.dashboard import selection
+from tds.dashboard import gateway_page, selection
 from tds.dashboard.errors import NotUnderstoodError
-from tds.dashboard.updates import choice
+from tds.dashboard.updates import choice, visible
 from tds.dashboard.updates.upload import BoundedUploadHandler
 from tds.fleet import access
 from tds.fleet.models import Role, User
+from tds.updates import shown
 from tds.updates.folders import UpdatesFolder
-from tds.updates.models import KnownBad, Release, ReleaseKind, ReleaseStatus, RunningFirmware
+from tds.updates.models import Release, ReleaseKind, RunningFirmware, UnsignedFetch
 from tds.updates.releases import desk, trust_sets
 from tds.updates.releases.chips import MAX_IMAGE_BYTES
 from tds.updates.releases.desk import ReleaseRefusedError
@@ -33,6 +34,9 @@ from tds.updates.releases.files import Artifacts, StoreError
 from tds.updates.signed.refusal import DocumentRefusedError
 
 RELEASES_A_PAGE: Final = 50
+MAX_ROLLOUTS: Final = 20  # of one release, the newest
+MAX_KNOWN_BAD: Final = 20
+MAX_UNSIGNED: Final = 20
 MAX_MANIFEST_CHARS: Final = 4_096
 MEGABYTE: Final = 1024**2
 
@@ -50,38 +54,39 @@ def page(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, number: int) -> HttpResponse:
     release = _find(request, number)
     scope = access.of(request)
+    unsigned = _unsigned(request, release)
     context = {
         "scope": scope,
         "tenant": scope.tenant,
         "zone": selection.zone(scope).key,
         "release": release,
+        "unsigned": [_linked(request, each) for each in unsigned[:MAX_UNSIGNED]],
+        "unsigned_count": unsigned.count(),
         "operates": access.operates(request),
         "may_start": scope.may(Role.OPERATOR) or access.operates(request),
         "running": _runs(request, release).count(),
-        "rollouts": scope.filter(release.rollouts.all(), "tenant")[:20],
-        "known_bad": KnownBad.objects.filter(release=release).order_by("-last_at")[:20]
-        if access.operates(request)
-        else (),
+        "rollouts": visible.rollouts(request).filter(release=release)[:MAX_ROLLOUTS],
+        "known_bad": shown.known_bad(release)[:MAX_KNOWN_BAD] if access.operates(request) else (),
     }
     return render(request, "updates/release.html", context)
 
 
 @csrf_exempt  # the handler must be there before the form is read, which the check of the token does
+@require_POST
+@never_cache
+@login_required
 def upload(request: HttpRequest) -> HttpResponse:
+    _operator(request)  # of nobody else is a body read
     handler = BoundedUploadHandler(request)
     request.upload_handlers = [handler]
     return _upload(request, handler)
 
 
 @csrf_protect
-@require_POST
-@never_cache
-@login_required
 def _upload(request: HttpRequest, handler: BoundedUploadHandler) -> HttpResponse:
     by = _operator(request)
     if handler.too_large:
-        told = _("The image is larger than %(most)d MiB, which no device has room for. Nothing was kept.")
-        return _page(request, [told % {"most": MAX_IMAGE_BYTES // MEGABYTE}])
+        return _page(request, [_too_large()])
     image, manifest = request.FILES.get("imagem"), request.FILES.get("manifesto")
     if image is None or manifest is None:
         return _page(request, [_("Choose both files: the image, and its signed manifest.")])
@@ -138,28 +143,34 @@ def _page(request: HttpRequest, refusals: Sequence[str] = ()) -> HttpResponse:
     scope = access.of(request)
     turned = choice.read({"pagina": request.GET.get("pagina", "")})
     pages = Paginator(_visible(request), RELEASES_A_PAGE)
-    shown = pages.get_page(turned.page)
+    part = pages.get_page(turned.page)
     context = {
         "scope": scope,
         "tenant": scope.tenant,
         "zone": selection.zone(scope).key,
-        "rows": _rows(request, list(shown.object_list)),
-        "shown": shown,
-        "previous": choice.query(turned, shown.number - 1) if shown.has_previous() else None,
-        "next": choice.query(turned, shown.number + 1) if shown.has_next() else None,
+        "rows": _rows(request, list(part.object_list)),
+        "shown": part,
+        "previous": choice.query(turned, part.number - 1) if part.has_previous() else None,
+        "next": choice.query(turned, part.number + 1) if part.has_next() else None,
         "operates": access.operates(request),
         "trust": trust_sets.newest() if access.operates(request) else None,
         "now": timezone.now(),
         "refusals": refusals,
+        "most_bytes": MAX_IMAGE_BYTES,
+        "too_large": _too_large(),
     }
     return render(request, "updates/releases.html", context, status=400 if refusals else 200)
+
+
+def _too_large() -> str:
+    told = _("The image is larger than %(most)d MiB, which no device has room for. Nothing was kept.")
+    return told % {"most": MAX_IMAGE_BYTES // MEGABYTE}
 
 
 def _rows(request: HttpRequest, releases: list[Release]) -> list[dict[str, Any]]:
     """Two statements, whatever there is: how many of the gateways that this person sees run each."""
     running = (
-        access.of(request)
-        .filter(RunningFirmware.objects.all(), "gateway__tenant")
+        _running(request)
         .filter(sha256__in=[release.sha256 for release in releases])
         .values_list("sha256")
         .annotate(count=Count("pk"))
@@ -169,16 +180,35 @@ def _rows(request: HttpRequest, releases: list[Release]) -> list[dict[str, Any]]
 
 
 def _runs(request: HttpRequest, release: Release) -> "QuerySet[RunningFirmware]":
-    return access.of(request).filter(RunningFirmware.objects.filter(sha256=release.sha256), "gateway__tenant")
+    return _running(request).filter(sha256=release.sha256)
+
+
+def _unsigned(request: HttpRequest, release: Release) -> "QuerySet[UnsignedFetch]":
+    """Of the same gateways."""
+    everybodys = shown.unsigned(release)
+    return everybodys if access.operates(request) else access.of(request).filter(everybodys, "gateway__tenant")
+
+
+def _linked(request: HttpRequest, fetch: UnsignedFetch) -> dict[str, Any]:
+    """A gateway's page is its company's alone."""
+    own = fetch.gateway.tenant_id == getattr(access.of(request).tenant, "pk", None)
+    address = gateway_page.address(fetch.gateway) if own else ""
+    return {"code": fetch.gateway.code, "address": address, "fetched_at": fetch.fetched_at}
+
+
+def _running(request: HttpRequest) -> "QuerySet[RunningFirmware]":
+    """Of the gateways that this person sees; of all for the platform's operator."""
+    everybodys = shown.running()
+    return everybodys if access.operates(request) else access.of(request).filter(everybodys, "gateway__tenant")
 
 
 def _visible(request: HttpRequest) -> "QuerySet[Release]":
     """Releases belong to the platform. Who does not operate it sees what was published, also when it was withdrawn."""
     if access.operates(request):
-        return Release.objects.all()
+        return shown.releases()
     if access.of(request).tenant is None:
-        return Release.objects.none()
-    return Release.objects.filter(Q(published_at__isnull=False) & ~Q(status=ReleaseStatus.UPLOADED))
+        return shown.releases().none()
+    return shown.published()
 
 
 def _find(request: HttpRequest, number: int) -> Release:

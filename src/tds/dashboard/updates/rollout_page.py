@@ -14,17 +14,18 @@ from django.views.decorators.http import require_GET
 
 from tds import wiring
 from tds.dashboard import gateway_page, gateways, selection
-from tds.dashboard.updates import bars, choice, execution_texts, visible, wizard
+from tds.dashboard.updates import bars, choice, execution_texts, visible
 from tds.dashboard.updates.choice import Choice
 from tds.fleet import access
-from tds.fleet.models import Role
+from tds.fleet.access import Scope
+from tds.updates import shown
 from tds.updates.models import Execution, Rollout, RolloutStatus, Wave
 from tds.updates.rollouts import counts, words
 from tds.updates.rollouts.counts import Counts
 
 EXECUTIONS_A_PAGE: Final = 50
-MAX_EVENTS: Final = 100  # the newest
-MAX_LEFT_OUT: Final = 100
+MAX_EVENTS: Final = 50  # the newest
+MAX_LEFT_OUT: Final = 50
 REFRESH_S: Final = 2  # somebody watches a rollout
 STILL_REFRESH_S: Final = 30  # … that does not move
 
@@ -43,10 +44,12 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
     scope, chosen = access.of(request), choice.read(request.GET)
     waves = counts.of(wiring.database_connection(), [rollout.pk]).get(rollout.pk, {})
     whole = counts.total(waves.values())
-    ordered = chosen.of(visible.executions(rollout)).order_by("wave", "place")
-    pages = Paginator(ordered, EXECUTIONS_A_PAGE)
-    pages.count = _count(chosen, whole, ordered)
-    shown = pages.get_page(chosen.page)
+    found = chosen.of(visible.executions(rollout)).order_by("wave", "place")
+    # The keys first: to skip a hundred thousand rows with all that is joined to them would take a second.
+    pages = Paginator(found.select_related(None).values_list("pk", flat=True), EXECUTIONS_A_PAGE)
+    pages.count = _count(chosen, waves, found)
+    turned = pages.get_page(chosen.page)
+    executions = visible.executions(rollout).filter(pk__in=list(turned.object_list)).order_by("wave", "place")
     moves = rollout.status == RolloutStatus.RUNNING
     return {
         "scope": scope,
@@ -56,41 +59,45 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
         "rollout": rollout,
         "level": execution_texts.ROLLOUT_LEVELS[rollout.status],  # type: ignore[index]  # its own values
         "halted": words.halt(rollout.halted_why) if rollout.halted_why else "",
-        "address": f"{reverse('rollout', args=[rollout.pk])}?{choice.query(chosen, shown.number)}",
+        "address": f"{reverse('rollout', args=[rollout.pk])}?{choice.query(chosen, turned.number)}",
         "counts": whole,
         "waves": [_wave(wave, waves.get(wave.number, Counts())) for wave in rollout.waves.all()],
         "choice": chosen,
         "states": choice.state_labels(),
-        "rows": [_row(execution, rollout) for execution in shown.object_list],
-        "shown": shown,
-        "previous": choice.query(chosen, shown.number - 1) if shown.has_previous() else None,
-        "next": choice.query(chosen, shown.number + 1) if shown.has_next() else None,
+        "rows": [_row(execution, rollout, scope) for execution in executions],
+        "shown": turned,
+        "previous": choice.query(chosen, turned.number - 1) if turned.has_previous() else None,
+        "next": choice.query(chosen, turned.number + 1) if turned.has_next() else None,
         "events": [
             (event, words.event(event.kind, event.words))
             for event in rollout.events.select_related("execution__gateway")[:MAX_EVENTS]
         ],
         "left_out": [(each, words.reason(each.reason)) for each in visible.left_out(rollout)[:MAX_LEFT_OUT]],
         "left_out_total": visible.left_out(rollout).count(),
-        "may_act": scope.may(Role.OPERATOR) if rollout.tenant_id else access.operates(request),
-        "newer": wizard.releases().filter(product=rollout.release.product, counter__gt=rollout.release.counter),
+        "may_act": visible.may_act(request, rollout),
+        "newer": shown.startable().filter(product=rollout.release.product, counter__gt=rollout.release.counter),
         "script": gateways.script(request) | {"refresh_s": REFRESH_S if moves else STILL_REFRESH_S},
     }
 
 
-def _count(chosen: Choice, whole: Counts, executions: Any) -> int:
-    """Of all of them the count is kept; counting 100,000 rows would cost more than the rest of the page."""
-    return executions.count() if chosen.narrows else whole.total
+def _count(chosen: Choice, waves: dict[int, Counts], found: Any) -> int:
+    """Where the counts that are kept say it; counting 100,000 rows would cost more than the rest of the page."""
+    of_chosen = [of for number, of in waves.items() if chosen.wave in (0, number)]
+    kept = choice.kept(chosen.state, counts.total(of_chosen))
+    return found.count() if chosen.text or kept is None else kept
 
 
 def _wave(wave: Wave, of: Counts) -> dict[str, Any]:
     return {"wave": wave, "counts": of, "parts": bars.parts(of) if of.total else []}
 
 
-def _row(execution: Execution, rollout: Rollout) -> dict[str, Any]:
+def _row(execution: Execution, rollout: Rollout, scope: Scope) -> dict[str, Any]:
+    """A gateway's own page is one of the company that is picked; another's is named by its company."""
+    own = scope.tenant is not None and execution.gateway.tenant_id == scope.tenant.pk
     return {
         "execution": execution,
         "gateway": execution.gateway,
-        "address": gateway_page.address(execution.gateway),
+        "address": gateway_page.address(execution.gateway) if own else "",
         "running": getattr(execution.gateway, "running", None),
         "told": execution_texts.told(execution, rollout.release.size),
     }

@@ -11,7 +11,11 @@ FORM_BYTES: Final = 65_536  # of a request beside its image: the manifest, the n
 
 
 class BoundedUploadHandler(TemporaryFileUploadHandler):
-    """Reads no further than an image may be long; the view then finds `too_large` set."""
+    """Reads no further than a form with an image may be long; the view then finds `too_large` set.
+
+    What comes before the image, the form's token among it, is read in any case: without it the request is refused as
+    one of another site.
+    """
 
     def __init__(self, request: HttpRequest) -> None:
         super().__init__(request)
@@ -19,14 +23,12 @@ class BoundedUploadHandler(TemporaryFileUploadHandler):
         self.too_large = False
 
     def handle_raw_input(self, input_data: Any, META: Any, content_length: int, *args: Any, **more: Any) -> None:  # noqa: N803  # Django's own name
-        if content_length > MAX_IMAGE_BYTES + FORM_BYTES:
-            self.too_large = True
-            raise StopUpload(connection_reset=True)
+        self.too_large = content_length > MAX_IMAGE_BYTES + FORM_BYTES
         super().handle_raw_input(input_data, META, content_length, *args, **more)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
         self.received += len(raw_data)
-        if self.received > MAX_IMAGE_BYTES:
-            self.too_large = True
+        self.too_large |= self.received > MAX_IMAGE_BYTES + FORM_BYTES
+        if self.too_large:
             raise StopUpload(connection_reset=True)
         return super().receive_data_chunk(raw_data, start)

@@ -1,21 +1,18 @@
-"""Which rollouts a person may see: those of the company they picked; the platform operator also those over several."""
+"""Which rollouts a person may see: those of the company they picked; the platform operator all."""
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 from tds.fleet import access
-from tds.fleet.models import User
+from tds.fleet.models import Role, User
+from tds.updates import shown
 from tds.updates.models import Execution, LeftOut, Rollout
 from tds.updates.rollouts.asker import Asker
 
 
 def rollouts(request: HttpRequest) -> "QuerySet[Rollout]":
-    if access.operates(request):
-        tenant = access.of(request).tenant
-        return (
-            Rollout.objects.filter(Q(tenant=tenant) | Q(tenant=None)) if tenant else Rollout.objects.filter(tenant=None)
-        )
-    return access.of(request).filter(Rollout.objects.all(), "tenant")
+    everybodys = shown.rollouts()
+    return everybodys if access.operates(request) else access.of(request).filter(everybodys, "tenant")
 
 
 def rollout(request: HttpRequest, number: int) -> Rollout:
@@ -28,11 +25,24 @@ def rollout(request: HttpRequest, number: int) -> Rollout:
 
 def executions(of: Rollout) -> "QuerySet[Execution]":
     """Of a rollout that this person may see, with its gateway and what that runs."""
-    return Execution.objects.filter(rollout=of).select_related("gateway", "gateway__running", "gateway__site")
+    found = shown.executions().filter(rollout=of)
+    shown_beside = ("gateway", "gateway__running", "gateway__site", "gateway__tenant")
+    return found.select_related(*shown_beside).defer("ticket")
 
 
 def left_out(of: Rollout) -> "QuerySet[LeftOut]":
-    return LeftOut.objects.filter(rollout=of).select_related("gateway")
+    return shown.left_out().filter(rollout=of).select_related("gateway")
+
+
+def may_act(request: HttpRequest, on: Rollout) -> bool:
+    scope = access.of(request)
+    own = scope.tenant is not None and on.tenant_id == scope.tenant.pk
+    return access.operates(request) or (own and scope.may(Role.OPERATOR))
+
+
+def asker_for(request: HttpRequest, on: Rollout) -> Asker:
+    """Who acts on a rollout that they see."""
+    return asker(request, over_all=access.operates(request) or on.tenant_id is None)
 
 
 def asker(request: HttpRequest, *, over_all: bool) -> Asker:

@@ -1,6 +1,6 @@
 """A new rollout: chosen, looked at, started. Looking changes nothing; only the second button starts it."""
 
-from typing import Any, Final
+from typing import Final
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -17,17 +17,16 @@ from tds.dashboard.updates import plan_form, visible
 from tds.dashboard.updates.plan_form import PlanForm
 from tds.fleet import access
 from tds.fleet.models import Role
-from tds.updates.models import Release, ReleaseKind, ReleaseStatus
+from tds.updates import shown
+from tds.updates.models import Release
 from tds.updates.rollouts import desk, words
 from tds.updates.rollouts import plan as plans
-from tds.updates.rollouts.eligibility import Reason
 from tds.updates.rollouts.plan import Preview
 from tds.updates.rollouts.refusals import RolloutRefusedError
 
 START: Final = "iniciar"
 MAX_RELEASES: Final = 100
 MAX_SITES: Final = 500
-SHOWN_A_REASON: Final = 20  # gateways that are named in the preview
 
 
 @require_http_methods(["GET", "POST"])
@@ -40,6 +39,7 @@ def page(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         form = PlanForm(versao=request.GET.get("versao", ""), codigos=request.GET.get("gateway", ""))
         form.quem = "escolher" if form.codigos else "todos"
+        form.plataforma = scope.tenant is None  # the platform operator, who belongs to no company
         return _page(request, form)
     form = plan_form.read(request.POST)
     try:
@@ -51,47 +51,33 @@ def page(request: HttpRequest) -> HttpResponse:
             messages.success(request, told % {"gateways": started.gateways, "waves": len(started.waves)})
             return HttpResponseRedirect(reverse("rollout", args=[rollout.pk]))
         preview = plans.preview(asker, plan, now=timezone.now())
-        named = {
-            reason: plans.preview(asker, plan, now=timezone.now(), reason=reason).page[:SHOWN_A_REASON]
-            for reason in preview.left_out
-        }
     except RolloutRefusedError as error:
         return _page(request, form, refusal=str(error))
-    return _page(request, form, preview=preview, named=named)
+    return _page(request, form, preview=preview)
 
 
 def _release(number: str) -> Release:
     """Raises RolloutRefusedError."""
     chosen = number.isascii() and number.isdigit() and len(number) <= 18
-    release: Release | None = releases().filter(pk=int(number)).first() if chosen else None
+    release: Release | None = shown.startable().filter(pk=int(number)).first() if chosen else None
     if release is None:
         raise RolloutRefusedError(_("Choose one of the published releases."))
     return release
 
 
-def releases() -> Any:
-    return Release.objects.filter(status=ReleaseStatus.PUBLISHED, kind=ReleaseKind.APPLICATION)
-
-
-def _page(
-    request: HttpRequest,
-    form: PlanForm,
-    *,
-    refusal: str = "",
-    preview: Preview | None = None,
-    named: dict[Reason, Any] | None = None,
-) -> HttpResponse:
+def _page(request: HttpRequest, form: PlanForm, *, refusal: str = "", preview: Preview | None = None) -> HttpResponse:
     scope = access.of(request)
-    left_out = [
-        (words.reason(reason), count, (named or {}).get(reason, ()))
-        for reason, count in (preview.left_out.items() if preview else ())
-    ]
+    left_out = (
+        [(words.reason(reason), count, preview.named.get(reason, ())) for reason, count in preview.left_out.items()]
+        if preview
+        else []
+    )
     context = {
         "scope": scope,
         "tenant": scope.tenant,
         "zone": selection.zone(scope).key,
         "form": form.shown,
-        "releases": releases().order_by("product", "-counter")[:MAX_RELEASES],
+        "releases": shown.startable().order_by("product", "-counter")[:MAX_RELEASES],
         "sites": list(scope.sites()[:MAX_SITES]),
         "operates": access.operates(request),
         "refusal": refusal,

@@ -27,12 +27,28 @@ function focused(box) {
   const held = document.activeElement;
   const item = held?.closest?.("[data-key]");
   if (!item || !box.contains(item)) return () => {};
-  const place = [...item.querySelectorAll("a, button, input, summary")].indexOf(held);
+  const place = [...item.querySelectorAll("a, button, input, select, summary")].indexOf(held);
   return () => {
     if (document.activeElement === held) return;
     const again = box.querySelector(`[data-key="${CSS.escape(item.dataset.key)}"]`);
-    [...(again?.querySelectorAll("a, button, input, summary") ?? [])][place]?.focus({ preventScroll: true });
+    [...(again?.querySelectorAll("a, button, input, select, summary") ?? [])][place]?.focus({ preventScroll: true });
   };
+}
+
+// A menu that somebody opened stays open with what they chose in it, also when its item was written anew.
+function carry(from, to) {
+  for (const opened of from.querySelectorAll("details[open]")) {
+    const title = opened.querySelector("summary").textContent;
+    const again = [...to.querySelectorAll("details")].find((menu) => menu.querySelector("summary").textContent === title);
+    if (!again) continue;
+    again.open = true;
+    for (const field of opened.querySelectorAll("[name]:not([type=hidden], button)")) {
+      const same = again.querySelector(`[name="${CSS.escape(field.name)}"]`);
+      if (!same) continue;
+      if (field.type === "checkbox") same.checked = field.checked;
+      else if (field.tagName !== "SELECT" || [...same.options].some((option) => option.value === field.value)) same.value = field.value;
+    }
+  }
 }
 
 function put(box, fresh) {
@@ -40,7 +56,9 @@ function put(box, fresh) {
   const items = [...fresh.children].map((item) => {
     const kept = shown.get(item.dataset.key);
     if (kept && sent.get(kept) === signature(item)) return kept;
-    return remember(document.adoptNode(item));
+    const renewed = remember(document.adoptNode(item));
+    if (kept) carry(kept, renewed);
+    return renewed;
   });
   if (items.length === box.children.length && items.every((item, place) => item === box.children[place])) return;
   const restore = focused(box);
