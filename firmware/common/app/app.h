@@ -130,3 +130,4 @@ void app_set_memory(app_t *app, uint32_t free_bytes, uint32_t free_min_bytes);
  * no backlog. */
 uint32_t app_backlog(const app_t *app);
 int64_t app_unix_s(const app_t *app, uint64_t now_ms); /* 0: not known */
+bool app_is_confirmed(const app_t *app);               /* the image that runs is not on trial */

@@ -55,6 +55,54 @@ static const char *pair_text(const app_t *app)
     return app->pairs.changes > 0 ? "the factory's: the renewed one is refused" : "the factory's";
 }
 
+static void say_image(app_t *app, uint64_t now_ms)
+{
+    char line[CONSOLE_LINE_MAX_BYTES + 1];
+    const update_running_t *running = &app->updates.update.running;
+    const trust_t *trust = &app->updates.trust;
+    int len = snprintf(line, sizeof(line), "image: %s, ", app->options.firmware);
+    if (running->known) {
+        len += snprintf(line + len, sizeof(line) - (size_t)len, "slot %u, counter %lu, %s", (unsigned)running->slot,
+                        (unsigned long)running->counter, app_is_confirmed(app) ? "confirmed" : "ON TRIAL");
+    } else {
+        len += snprintf(line + len, sizeof(line) - (size_t)len, "in no slot: it takes no updates");
+    }
+    if (trust->version > 0) {
+        (void)snprintf(line + len, sizeof(line) - (size_t)len, "; trust set %lu%s", (unsigned long)trust->version,
+                       trust_is_expired(trust, app_unix_s(app, now_ms)) ? ", EXPIRED" : "");
+    } else {
+        (void)snprintf(line + len, sizeof(line) - (size_t)len, "; no trust set: no update is believed");
+    }
+    say(app, line);
+}
+
+static void say_update(app_t *app)
+{
+    char line[CONSOLE_LINE_MAX_BYTES + 1];
+    const update_t *update = &app->updates.update;
+    const update_memory_t *memory = &update->memory;
+    if (memory->has_job) {
+        (void)snprintf(line, sizeof(line), "update: %s to %s, %s, %lu of %lu bytes", update_state_name(update->state),
+                       memory->job.version, update_phase_name(update->phase), (unsigned long)update->have_bytes,
+                       (unsigned long)memory->job.size_bytes);
+        say(app, line);
+    }
+    if (memory->last.execution_id[0] != '\0') {
+        const char *reason = update_reason_name(memory->last.reason);
+        const char *detail = update->detail != NULL ? update->detail : "";
+        (void)snprintf(line, sizeof(line), "last update: %s %s%s%s%s%s", memory->last.execution_id,
+                       update_status_name(memory->last.status), reason[0] != '\0' ? ", " : "", reason,
+                       detail[0] != '\0' ? ": " : "", detail);
+        say(app, line);
+    } else if (!memory->has_job) {
+        say(app, "update: there was none");
+    }
+    if (app->refusal != NULL) {
+        (void)snprintf(line, sizeof(line), "last command: refused. %s", app->refusal);
+        say(app, line);
+    }
+}
+
 static void say_status(app_t *app, uint64_t now_ms)
 {
     char line[CONSOLE_LINE_MAX_BYTES + 1];
@@ -79,6 +127,21 @@ static void say_status(app_t *app, uint64_t now_ms)
     (void)snprintf(line, sizeof(line), "certificate: until %s, %s",
                    wall_time_text(app->renewal.not_after_unix_s, "not known", time), pair_text(app));
     say(app, line);
+    if (options->crypto != NULL) {
+        say_image(app, now_ms);
+        say_update(app);
+    }
+}
+
+static void ask_for_update(app_t *app, uint64_t now_ms)
+{
+    if (app->options.crypto == NULL || config_text(&app->config, CONFIG_OTA_URL)[0] == '\0') {
+        say(app, "There is no firmware server to ask: set ota_url.");
+        return;
+    }
+    app->updates.poll.trust.due_ms = now_ms; /* first: with the keys that are in force now */
+    update_poll_hurry(&app->updates.poll, now_ms);
+    say(app, "Asking the firmware server; status says what came of it.");
 }
 
 static void begin_test(app_t *app, uint64_t now_ms, actions_t *actions)
@@ -117,6 +180,9 @@ void app_take_line(app_t *app, uint64_t now_ms, const char *line, actions_t *act
         break;
     case CONSOLE_STATUS:
         say_status(app, now_ms);
+        break;
+    case CONSOLE_UPDATE:
+        ask_for_update(app, now_ms);
         break;
     case CONSOLE_REBOOT:
         hand_over(app, actions); /* before the connection and all else ends */

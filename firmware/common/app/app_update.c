@@ -84,7 +84,16 @@ void app_take_update_period(app_t *app, uint64_t now_ms)
     }
 }
 
-/* On trial it confirms itself when it has measured, connected, and had one publish acknowledged. */
+/* On trial it confirms itself when it has measured, connected, and had one publish acknowledged: what it measured.
+ * Where nobody tells the time, nothing of that can be sent: then its report is what counts, unless the image before it
+ * knew the time; for that this one has to learn it, too. */
+static bool is_proven(const app_t *app)
+{
+    const app_updates_t *updates = &app->updates;
+    const bool has_no_time = !app->clock.known && !updates->update.memory.job.knew_time;
+    return updates->measured > 0 && (app->acknowledged > 0 || (has_no_time && updates->heard));
+}
+
 static void step_trial(app_t *app, uint64_t now_ms)
 {
     app_updates_t *updates = &app->updates;
@@ -92,8 +101,8 @@ static void step_trial(app_t *app, uint64_t now_ms)
     if (!update_is_on_trial(&updates->update)) {
         return;
     }
-    const bool is_proven = app->acknowledged > 0 && updates->measured > 0;
-    if (!updates->tested || is_proven) {
+    const bool proven = is_proven(app);
+    if (!updates->tested || proven) {
         updates->tested = true;
         const char *wrong = options->self_test != NULL ? options->self_test(options->self_test_ctx) : NULL;
         if (wrong != NULL) {
@@ -101,7 +110,7 @@ static void step_trial(app_t *app, uint64_t now_ms)
             return;
         }
     }
-    if (is_proven) {
+    if (proven) {
         update_proven(&updates->update, now_ms);
     }
 }
@@ -140,6 +149,7 @@ void app_step_updates(app_t *app, uint64_t now_ms, uint32_t random, const event_
     if (app->options.crypto == NULL) {
         return;
     }
+    updates->heard = updates->heard || app_report_is_heard(app, event);
     app_take_http(app, now_ms, random, event);
     update_step(&updates->update, now_ms, app_unix_s(app, now_ms), random, updates->scratch.bytes,
                 sizeof(updates->scratch.bytes));

@@ -41,6 +41,7 @@ typedef struct {
     bool aside;        /* a command came while another image was being installed */
     uint32_t measured; /* samples with readings, in this boot */
     bool tested;       /* the self-test was passed once */
+    bool heard;        /* a report was acknowledged by the broker, in this boot */
 
     app_asking_t asking;
     http_request_t request;
@@ -65,7 +66,10 @@ typedef struct {
     /* Memory to work in, within a step, for one thing after the other. */
     union {
         struct {
-            claims_t claims;
+            union {
+                claims_t claims;
+                update_job_t job; /* when nothing more is to be read of those */
+            };
             manifest_t manifest;
             ticket_t ticket;
         } judged;

@@ -111,12 +111,13 @@ static void join_families(const manifest_t *manifest, char out[UPDATE_FAMILIES_M
 static void fill_job(const command_t *command, const manifest_t *manifest, const ticket_t *ticket, update_job_t *out)
 {
     jws_t jws;
-    *out = (update_job_t){.size_bytes = manifest->size_bytes,
-                          .counter = manifest->counter,
-                          .seq = ticket->seq,
-                          .not_before_unix_s = ticket->not_before_unix_s,
-                          .exp_unix_s = ticket->exp_unix_s,
-                          .phase = PHASE_DOWNLOADING};
+    memset(out, 0, sizeof(*out));
+    out->size_bytes = manifest->size_bytes;
+    out->counter = manifest->counter;
+    out->seq = ticket->seq;
+    out->not_before_unix_s = ticket->not_before_unix_s;
+    out->exp_unix_s = ticket->exp_unix_s;
+    out->phase = PHASE_DOWNLOADING;
     memcpy(out->execution_id, ticket->execution_id, sizeof(out->execution_id));
     memcpy(out->version, manifest->version, sizeof(out->version));
     memcpy(out->url, command->url, sizeof(out->url));
@@ -131,13 +132,13 @@ static void take(app_t *app, uint64_t now_ms, const command_t *command)
 {
     app_updates_t *updates = &app->updates;
     const update_memory_t *memory = &updates->update.memory;
+    update_job_t *job = &updates->scratch.judged.job;
     char former[EXECUTION_ID_MAX_CHARS + 1] = "";
-    update_job_t job;
-    fill_job(command, &updates->scratch.judged.manifest, &updates->scratch.judged.ticket, &job);
-    if (memory->has_job && strcmp(memory->job.execution_id, job.execution_id) != 0) {
+    fill_job(command, &updates->scratch.judged.manifest, &updates->scratch.judged.ticket, job);
+    if (memory->has_job && strcmp(memory->job.execution_id, job->execution_id) != 0) {
         memcpy(former, memory->job.execution_id, sizeof(former));
     }
-    if (!update_accept(&updates->update, &job, now_ms, app_unix_s(app, now_ms))) {
+    if (!update_accept(&updates->update, job, now_ms, app_unix_s(app, now_ms))) {
         refused(app, command, REASON_LOCAL_FAULT, "This device's settings take nothing: it can't remember an update.");
     } else if (former[0] != '\0') {
         refuse(app, former, STATUS_FAILED, REASON_SUPERSEDED, "A newer command took its place.");

@@ -11,7 +11,7 @@ static bool has_refusal(const app_updates_t *updates)
     return updates->refusal.execution_id[0] != '\0';
 }
 
-static bool is_confirmed(const app_t *app)
+bool app_is_confirmed(const app_t *app)
 {
     const port_ota_t *ota = app->options.ota;
     const update_t *update = &app->updates.update;
@@ -40,7 +40,7 @@ static void fill_running(const app_t *app, uint64_t now_ms, update_report_t *out
     memcpy(out->running.sha256, running->sha256, sizeof(out->running.sha256));
     out->running.slot = running->slot;
     out->running.counter = running->counter;
-    out->running.confirmed = is_confirmed(app);
+    out->running.confirmed = app_is_confirmed(app);
     out->running.boot_reason = options->boot_reason;
     out->running.family = options->family;
     out->running.hardware = options->hardware;
@@ -128,9 +128,11 @@ void app_report_told(app_t *app, uint64_t now_ms, const app_told_t *told)
                                             : UINT64_MAX;
 }
 
-static bool is_ours(const app_updates_t *updates, const event_t *event)
+bool app_report_is_heard(const app_t *app, const event_t *event)
 {
-    return event->type == EVENT_MQTT_ACKED && updates->token != 0 && event->ack.token == updates->token;
+    const app_updates_t *updates = &app->updates;
+    return event->type == EVENT_MQTT_ACKED && updates->token != 0 && event->ack.token == updates->token &&
+           sender_acknowledges(event->ack.reason);
 }
 
 bool app_report_is_to_be_posted(const app_t *app, uint64_t now_ms)
@@ -161,7 +163,7 @@ static void publish(app_t *app, uint64_t now_ms, uint32_t random, actions_t *act
 void app_say_report(app_t *app, uint64_t now_ms, uint32_t random, const event_t *event, actions_t *actions)
 {
     app_updates_t *updates = &app->updates;
-    if (is_ours(updates, event) && sender_acknowledges(event->ack.reason)) {
+    if (app_report_is_heard(app, event)) {
         app_report_told(app, now_ms, &updates->told);
     }
     if (event->type == EVENT_MQTT_CONNECTED && updates->pending) {

@@ -156,6 +156,12 @@ static console_did_t status(const request_t *request)
     return CONSOLE_STATUS;
 }
 
+static console_did_t update(const request_t *request)
+{
+    (void)request;
+    return CONSOLE_UPDATE;
+}
+
 static console_did_t reboot(const request_t *request)
 {
     say(request->out, "Restarting.");
@@ -169,7 +175,8 @@ static const command_row_t COMMANDS[] = {
     {"show", 1, show, "show [key]       the settings; passwords only as ******"},
     {"set", 2, set, "set key [value]  changes one; without a value it is the factory's or the default again"},
     {"test", 0, test, "test             measures and sends now"},
-    {"status", 0, status, "status           connection, clock, outbox"},
+    {"status", 0, status, "status           connection, clock, outbox; what runs, and how the last update went"},
+    {"update", 0, update, "update           asks the firmware server now"},
     {"reboot", 0, reboot, "reboot           restarts; nothing is lost"},
 };
 #define COMMAND_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))

@@ -66,6 +66,7 @@ static void from_first_byte(update_t *update)
 {
     end_head(update);
     update->have_bytes = update->kept_bytes = update->erased_bytes = 0;
+    update->head_bytes = 0;
     update->etag[0] = '\0';
     update->over_restart = update->head_is_good = false;
 }
@@ -437,27 +438,42 @@ void update_init(update_t *update, const update_options_t *options, uint64_t now
     start(update, &at);
 }
 
-bool update_accept(update_t *update, const update_job_t *job, uint64_t now_ms, int64_t now_unix_s)
+/* Byte by byte: a copy of one takes more of the stack than there should be to spare. */
+static void swap_jobs(update_job_t *a, update_job_t *b)
+{
+    uint8_t *a_bytes = (uint8_t *)a, *b_bytes = (uint8_t *)b;
+    for (size_t i = 0; i < sizeof(*a); i++) {
+        const uint8_t byte = a_bytes[i];
+        a_bytes[i] = b_bytes[i];
+        b_bytes[i] = byte;
+    }
+}
+
+bool update_accept(update_t *update, update_job_t *job, uint64_t now_ms, int64_t now_unix_s)
 {
     const at_t at = {now_ms, 0};
-    const update_memory_t former = update->memory;
-    (void)now_unix_s;
+    update_memory_t *memory = &update->memory;
+    const bool had_job = memory->has_job;
+    const uint64_t former_seq = memory->seq;
     if (!update->has_memory || update->options.ota == NULL || update_is_busy(update)) {
         return false;
     }
-    const bool is_same_image = former.has_job && is_hash(former.job.sha256, job->sha256);
-    update->memory.job = *job;
-    update->memory.has_job = true;
-    update->memory.seq = job->seq;
+    const bool is_same_image = had_job && is_hash(memory->job.sha256, job->sha256);
+    swap_jobs(&memory->job, job);
+    memory->job.knew_time = now_unix_s != 0;
+    memory->has_job = true;
+    memory->seq = memory->job.seq;
     if (!keep(update)) {
-        update->memory = former;
+        swap_jobs(&memory->job, job);
+        memory->has_job = had_job;
+        memory->seq = former_seq;
         return false;
     }
     if (!is_same_image) {
         from_first_byte(update);
     } else if (update->kept_bytes > 0) {
         /* Should it be lost, what is there is fetched once more. */
-        (void)update_progress_keep(update->options.kv, job->seq, update->kept_bytes, update->etag);
+        (void)update_progress_keep(update->options.kv, memory->seq, update->kept_bytes, update->etag);
     }
     happen(update, HAPPENED_ACCEPTED, REASON_NONE, "", &at);
     return true;
@@ -508,6 +524,9 @@ void update_step(update_t *update, uint64_t now_ms, int64_t now_unix_s, uint32_t
                  size_t scratch_bytes)
 {
     const at_t at = {now_ms, random};
+    if (now_unix_s != 0 && !update_is_busy(update)) {
+        update->memory.job.knew_time = true; /* kept when its slot is set to boot */
+    }
     if (update->memory.has_job && now_unix_s != 0 && now_unix_s >= update->memory.job.exp_unix_s) {
         happen(update, HAPPENED_EXPIRED, REASON_EXPIRED, "The ticket's time was over before the image was there.", &at);
     }
@@ -712,20 +731,18 @@ static bool look_at_head(update_t *update, const uint8_t *bytes, size_t len_byte
     return wrong == NULL;
 }
 
-void update_take_piece(update_t *update, const uint8_t *bytes, size_t len_bytes, uint64_t now_ms, uint32_t random)
+/* How much of the piece is of the head. */
+static size_t collect_head(update_t *update, const uint8_t *bytes, size_t len_bytes)
 {
-    const at_t at = {now_ms, random};
-    const uint32_t left_bytes = update->memory.job.size_bytes - update->have_bytes;
-    if (update->state != UPDATE_FETCHING || !update->requested || len_bytes == 0) {
-        return;
-    }
-    if (len_bytes > left_bytes) {
-        happen(update, HAPPENED_WRONG_IMAGE, REASON_HASH_MISMATCH, "The file is longer than its manifest says.", &at);
-        return;
-    }
-    if (!look_at_head(update, bytes, len_bytes, &at)) {
-        return;
-    }
+    const size_t left_bytes = update->head_is_good ? 0 : IMAGE_HEAD_BYTES - update->head_bytes;
+    const size_t taken_bytes = len_bytes < left_bytes ? len_bytes : left_bytes;
+    memcpy(update->head + update->head_bytes, bytes, taken_bytes);
+    update->head_bytes = (uint16_t)(update->head_bytes + taken_bytes);
+    return taken_bytes;
+}
+
+static void take(update_t *update, const uint8_t *bytes, size_t len_bytes, const at_t *at)
+{
     if (!update->progressed) {
         update->progressed = true;
         update->tries = 0;
@@ -733,8 +750,32 @@ void update_take_piece(update_t *update, const uint8_t *bytes, size_t len_bytes,
     }
     update->piece = bytes;
     update->piece_len_bytes = len_bytes;
-    happen(update, HAPPENED_PIECE, REASON_NONE, "", &at);
+    happen(update, HAPPENED_PIECE, REASON_NONE, "", at);
     update->piece = NULL;
+}
+
+void update_take_piece(update_t *update, const uint8_t *bytes, size_t len_bytes, uint64_t now_ms, uint32_t random)
+{
+    const at_t at = {now_ms, random};
+    const uint32_t left_bytes = update->memory.job.size_bytes - update->have_bytes - update->head_bytes;
+    if (update->state != UPDATE_FETCHING || !update->requested || len_bytes == 0) {
+        return;
+    }
+    if (len_bytes > left_bytes) {
+        happen(update, HAPPENED_WRONG_IMAGE, REASON_HASH_MISMATCH, "The file is longer than its manifest says.", &at);
+        return;
+    }
+    const size_t of_head_bytes = collect_head(update, bytes, len_bytes);
+    if (of_head_bytes > 0 && update->head_bytes == IMAGE_HEAD_BYTES) {
+        if (!look_at_head(update, update->head, IMAGE_HEAD_BYTES, &at)) {
+            return;
+        }
+        update->head_bytes = 0;
+        take(update, update->head, IMAGE_HEAD_BYTES, &at);
+    }
+    if (len_bytes > of_head_bytes && update->state == UPDATE_FETCHING) {
+        take(update, bytes + of_head_bytes, len_bytes - of_head_bytes, &at);
+    }
 }
 
 void update_take_end(update_t *update, http_end_t end, uint64_t now_ms, uint32_t random)

@@ -54,6 +54,8 @@ typedef struct {
     char etag[HTTP_ETAG_MAX_CHARS + 1];
     bool over_restart; /* a part of it is of an earlier start: a wrong hash may be this device's own fault */
     bool looks_at_head, head_is_good;
+    uint16_t head_bytes; /* of it came; nothing is erased before all of it did, and was looked at */
+    uint8_t head[IMAGE_HEAD_BYTES];
     bool hashing;
     uint32_t retry_after_s; /* what the server asked for last */
     const uint8_t *piece;   /* that is being taken */
@@ -78,8 +80,9 @@ typedef struct {
 /* Reads what runs and what was under way. `random` is used for a new memory. */
 void update_init(update_t *update, const update_options_t *options, uint64_t now_ms, uint32_t random);
 
-/* A command that was judged good. False: it can't be remembered, and was not taken (local_fault). */
-bool update_accept(update_t *update, const update_job_t *job, uint64_t now_ms, int64_t now_unix_s);
+/* A command that was judged good; `job` is not of use any more behind it. False: it can't be remembered, and was not
+ * taken (local_fault). */
+bool update_accept(update_t *update, update_job_t *job, uint64_t now_ms, int64_t now_unix_s);
 
 /* Time went by. `scratch` is memory to work in. */
 void update_step(update_t *update, uint64_t now_ms, int64_t now_unix_s, uint32_t random, void *scratch,

@@ -10,7 +10,6 @@
 #define RECORD_KEY "ota_state"
 #define PROGRESS_KEY "ota_progress"
 #define PROGRESS_BYTES (12 + HTTP_ETAG_MAX_CHARS)
-#define RECORD_MAX_BYTES_OF_UPDATES 1280
 
 typedef struct {
     uint8_t *bytes;
@@ -119,6 +118,7 @@ static void walk_job(cursor_t *cursor, update_job_t *job)
     walk_u8(cursor, &job->installs);
     walk_flag(cursor, &job->was_given_up);
     job->why = (update_reason_t)walk_choice(cursor, (uint8_t)job->why, UPDATE_REASONS);
+    walk_flag(cursor, &job->knew_time);
 }
 
 static void walk_all(cursor_t *cursor, update_memory_t *memory)
@@ -142,24 +142,23 @@ static void walk_all(cursor_t *cursor, update_memory_t *memory)
 
 bool update_memory_keep(update_memory_t *memory, const port_kv_t *kv)
 {
-    uint8_t bytes[RECORD_MAX_BYTES_OF_UPDATES] = {FORMAT};
-    cursor_t cursor = {.bytes = bytes, .at = 1, .end = sizeof(bytes), .good = true};
+    cursor_t cursor = {.bytes = memory->record, .at = 1, .end = sizeof(memory->record), .good = true};
+    memory->record[0] = FORMAT;
     walk_all(&cursor, memory);
-    return cursor.good && kv->set(kv->ctx, RECORD_KEY, bytes, cursor.at) == KV_OK;
+    return cursor.good && kv->set(kv->ctx, RECORD_KEY, memory->record, cursor.at) == KV_OK;
 }
 
 bool update_memory_load(update_memory_t *memory, const port_kv_t *kv, uint32_t random)
 {
-    uint8_t bytes[RECORD_MAX_BYTES_OF_UPDATES];
     size_t len = 0;
     memset(memory, 0, sizeof(*memory));
-    const kv_status_t status = kv->get(kv->ctx, RECORD_KEY, bytes, sizeof(bytes), &len);
+    const kv_status_t status = kv->get(kv->ctx, RECORD_KEY, memory->record, sizeof(memory->record), &len);
     if (status == KV_MISSING) {
         memory->life = random;
         return update_memory_keep(memory, kv);
     }
-    if (status == KV_OK && len > 0 && bytes[0] == FORMAT) {
-        cursor_t cursor = {.bytes = bytes, .at = 1, .end = len, .reads = true, .good = true};
+    if (status == KV_OK && len > 0 && memory->record[0] == FORMAT) {
+        cursor_t cursor = {.bytes = memory->record, .at = 1, .end = len, .reads = true, .good = true};
         walk_all(&cursor, memory);
         if (cursor.good) {
             return true;

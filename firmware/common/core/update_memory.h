@@ -14,6 +14,7 @@
 #define UPDATE_FAMILIES_MAX_CHARS (MANIFEST_MAX_FAMILIES * (NAME_MAX_CHARS + 1) - 1)
 #define UPDATE_BAD_MAX 4      /* images that failed here; of more the one that is longest ago is forgotten */
 #define UPDATE_BAD_FAILURES 2 /* so often, and it is not tried any more */
+#define UPDATE_RECORD_MAX_BYTES 1280
 
 /* The update that is under way. */
 typedef struct {
@@ -30,6 +31,7 @@ typedef struct {
     uint8_t installs;     /* how often its slot was set to boot */
     bool was_given_up;    /* its slot's state said so already, of an image before it */
     update_reason_t why;  /* it goes back, as it says itself; REASON_NONE: it does not */
+    bool knew_time;       /* the former image did: the new one must, too */
 } update_job_t;
 
 /* How the last one ended. */
@@ -59,6 +61,7 @@ typedef struct {
     update_outcome_t last;
     bool has_job;
     update_job_t job;
+    uint8_t record[UPDATE_RECORD_MAX_BYTES]; /* to work in: the chip's stack is too small for it */
 } update_memory_t;
 
 /* `random` becomes the life of a new memory. False: it can't be read, or is of a format that is not known here: nothing

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "http.h"
 #include "image.h"
 
 static update_verdict_t refused(update_reason_t reason, const char *sentence)
@@ -30,29 +31,13 @@ static bool is_same_host(const char *a, const char *b)
     return *a == *b;
 }
 
-/* What stands before the path, as a URI of its own. */
-static bool server_of(const char *url, char *host, size_t cap_bytes, uint16_t *port)
-{
-    static const char HTTPS[] = "https://";
-    char server[CONFIG_VALUE_MAX_BYTES + 1];
-    if (strncmp(url, HTTPS, sizeof(HTTPS) - 1) != 0) {
-        return false;
-    }
-    const size_t len = sizeof(HTTPS) - 1 + strcspn(url + sizeof(HTTPS) - 1, "/?#");
-    if (len >= sizeof(server)) {
-        return false;
-    }
-    memcpy(server, url, len);
-    server[len] = '\0';
-    return config_split_uri(server, NULL, host, cap_bytes, port);
-}
-
 bool update_is_own_server(const char *server_url, const char *url)
 {
     char own_host[CONFIG_HOST_MAX_CHARS + 1], host[CONFIG_HOST_MAX_CHARS + 1];
     uint16_t own_port = 0, port = 0;
-    return server_of(server_url, own_host, sizeof(own_host), &own_port) && server_of(url, host, sizeof(host), &port) &&
-           port == own_port && is_same_host(own_host, host);
+    const char *path;
+    return http_split_url(server_url, own_host, sizeof(own_host), &own_port, &path) &&
+           http_split_url(url, host, sizeof(host), &port, &path) && port == own_port && is_same_host(own_host, host);
 }
 
 bool update_may_be_refused(const update_memory_t *memory, const char *execution_id)

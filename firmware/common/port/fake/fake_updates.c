@@ -441,6 +441,23 @@ void fake_updates_deliver(fake_updates_t *updates, event_t *event)
     plan_piece(updates);
 }
 
+static void note_end(fake_updates_t *updates, const char *payload)
+{
+    char id[EXECUTION_ID_MAX_CHARS + 1], status[16], reason[32] = "", line[128];
+    const char *execution = strstr(payload, "\"execution_id\":\""), *why = strstr(payload, "\"reason\":\"");
+    if (execution == NULL || why == NULL ||
+        sscanf(execution, "\"execution_id\":\"%64[^\"]\",\"status\":\"%15[^\"]", id, status) != 2 ||
+        strcmp(status, "IN_PROGRESS") == 0) {
+        return;
+    }
+    (void)sscanf(why, "\"reason\":\"%31[^\"]", reason);
+    (void)snprintf(line, sizeof(line), "%s %s %s;", id, status, reason);
+    if (strstr(updates->ends, line) == NULL) {
+        assert(strlen(updates->ends) + strlen(line) < sizeof(updates->ends));
+        strcat(updates->ends, line);
+    }
+}
+
 bool fake_updates_publish(fake_updates_t *updates, const char *topic, const char *payload)
 {
     assert(strcmp(topic, "ota/" FAKE_WORLD_GATEWAY "/status") == 0);
@@ -450,6 +467,7 @@ bool fake_updates_publish(fake_updates_t *updates, const char *topic, const char
     }
     (void)snprintf(updates->report, sizeof(updates->report), "%s", payload);
     updates->reports++;
+    note_end(updates, payload);
     const char *phase = strstr(payload, "\"phase\":\"");
     if (phase != NULL) {
         char word[32];

@@ -72,6 +72,7 @@ typedef struct fake_updates {
     uint32_t reports;
     uint32_t refuse_reports; /* so many are not acknowledged */
     char phases[1024];       /* each that was told, once, with a space behind it */
+    char ends[2048];         /* "execution STATUS reason;" of each that is over, once */
 
     port_http_t http_port;
 } fake_updates_t;

@@ -1,5 +1,6 @@
 #include "host_report.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,6 +22,73 @@ static void number(json_out_t *out, const char *name, int64_t value)
 {
     json_out_raw(out, name);
     json_out_int(out, value);
+}
+
+static void flag(json_out_t *out, const char *name, bool value)
+{
+    json_out_raw(out, name);
+    json_out_raw(out, value ? "true" : "false");
+}
+
+static void hash(json_out_t *out, const char *name, const uint8_t sha256[SHA256_BYTES])
+{
+    char hex[2 * SHA256_BYTES + 1];
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        (void)snprintf(hex + 2 * i, sizeof(hex) - 2 * i, "%02x", (unsigned)sha256[i]);
+    }
+    text(out, name, hex);
+}
+
+/* What runs, by its slot; `slot` null: it runs from none. */
+static void running(json_out_t *out, const app_t *app)
+{
+    const update_running_t *runs = &app->updates.update.running;
+    text(out, ",\"running\":{\"version\":", app->options.firmware);
+    if (runs->known) {
+        hash(out, ",\"sha256\":", runs->sha256);
+        number(out, ",\"slot\":", runs->slot);
+    } else {
+        json_out_raw(out, ",\"sha256\":\"\",\"slot\":null");
+    }
+    number(out, ",\"counter\":", runs->counter);
+    flag(out, ",\"confirmed\":", app_is_confirmed(app));
+    json_out_raw(out, "}");
+}
+
+static void last(json_out_t *out, const update_outcome_t *found)
+{
+    if (found->execution_id[0] == '\0') {
+        json_out_raw(out, ",\"last\":null");
+        return;
+    }
+    text(out, ",\"last\":{\"execution_id\":", found->execution_id);
+    text(out, ",\"status\":", update_status_name(found->status));
+    text(out, ",\"phase\":", update_phase_name(found->phase));
+    text(out, ",\"reason\":", update_reason_name(found->reason));
+    flag(out, ",\"told\":", found->told);
+    json_out_raw(out, "}");
+}
+
+/* `execution_id` "": no update is under way. */
+static void update(json_out_t *out, const app_t *app)
+{
+    const app_updates_t *updates = &app->updates;
+    const update_memory_t *memory = &updates->update.memory;
+    if (app->options.crypto == NULL) {
+        json_out_raw(out, ",\"update\":null");
+        return;
+    }
+    text(out, ",\"update\":{\"state\":", update_state_name(updates->update.state));
+    text(out, ",\"execution_id\":", memory->has_job ? memory->job.execution_id : "");
+    text(out, ",\"version\":", memory->has_job ? memory->job.version : "");
+    text(out, ",\"phase\":", memory->has_job ? update_phase_name(updates->update.phase) : "");
+    number(out, ",\"bytes\":", memory->has_job ? updates->update.have_bytes : 0);
+    number(out, ",\"size\":", memory->has_job ? memory->job.size_bytes : 0);
+    running(out, app);
+    number(out, ",\"trust_version\":", updates->trust.version);
+    number(out, ",\"refused\":", updates->refused);
+    last(out, &memory->last);
+    json_out_raw(out, "}");
 }
 
 size_t host_report_print(const host_report_t *report, uint64_t since_boot_ms, char *out, size_t cap_bytes)
@@ -58,6 +126,7 @@ size_t host_report_print(const host_report_t *report, uint64_t since_boot_ms, ch
     number(&json, ",\"certificate_until_unix_s\":", app->renewal.not_after_unix_s);
     text(&json, ",\"pair\":", app->pairs.in_use == PAIR_RENEWED ? "renewed" : "factory");
     number(&json, ",\"pair_changes\":", app->pairs.changes);
+    update(&json, app);
     json_out_raw(&json, "}\n");
     return json_out_end(&json) ? json.len_bytes : 0;
 }

@@ -5,7 +5,7 @@
 #include "posix_network.h"
 
 #define HOST_REPORT_EVERY_MS 1000
-#define HOST_REPORT_MAX_BYTES 2048
+#define HOST_REPORT_MAX_BYTES 3072
 
 typedef struct {
     const app_t *app;
