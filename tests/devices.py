@@ -40,10 +40,11 @@ class Device:
         self._command = [*within, program, "--state", folder / "state", "--report", self._report, *words]
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "Device":
+    def start(self, *more: str) -> "Device":
+        """`more`: words of this start alone."""
         self._report.unlink(missing_ok=True)
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self._command, *more], stdin=subprocess.PIPE, stdout=log, stderr=log)
         return self
 
     @property

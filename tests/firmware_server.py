@@ -7,6 +7,7 @@ import json
 import re
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -96,6 +97,10 @@ class FirmwareServer:
     assignments: dict[str, Document] = field(default_factory=dict)
     trust_set: str | None = None
     cut_after: list[int] = field(default_factory=list)  # of the next answers with an image: the connection ends there
+    instead: dict[str, bytes] = field(default_factory=dict)  # other bytes for an image's; they say to be as long as it
+    status: int = 0  # instead of an image
+    endless: bool = False  # an image has no end, and no length
+    drip_s: float = 0.0  # a byte of an image each
     reports: list[Document] = field(default_factory=list)  # that were posted
     asked: list[tuple[str, str]] = field(default_factory=list)
     sent_bytes: int = 0  # of images
@@ -149,17 +154,38 @@ def firmware_server(signers: Signers, tls: Path) -> Iterator[FirmwareServer]:
 
         def _image(self, digest: str) -> None:
             image = found.images.get(digest)
-            if image is None:
-                self._answer(404)
+            if image is None or found.status:
+                self._answer(found.status or 404)
+                return
+            if found.endless or found.drip_s:
+                self._without_end(image)
                 return
             start = int(match[1]) if (match := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))) else 0
             etag = f'"{digest}"'
             part = start > 0 and self.headers.get("If-Range", etag) == etag
-            body = image[start:] if part else image
+            sent = found.instead.get(digest, image)
+            body = sent[start:] if part else sent
             headers = {"ETag": etag}
+            if len(body) < len(image) - start:
+                headers["Content-Length"] = str(len(image) - start)
+                self.close_connection = True
             if part:
                 headers["Content-Range"] = f"bytes {start}-{len(image) - 1}/{len(image)}"
             self._answer(206 if part else 200, body, headers, cut=found.cut_after.pop(0) if found.cut_after else None)
+
+        def _without_end(self, image: bytes) -> None:
+            """In chunks, for as long as somebody listens and the test lets it."""
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.close_connection = True
+            size, at = (1 if found.drip_s else 4096), 0
+            with contextlib.suppress(OSError):
+                while found.endless or found.drip_s:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (size, image[at : at + size]))
+                    found.sent_bytes += size
+                    at = (at + size) % (len(image) - size)
+                    time.sleep(found.drip_s)
 
         def _answer(
             self, status: int, body: bytes = b"", headers: dict[str, str] | None = None, cut: int | None = None
@@ -167,7 +193,7 @@ def firmware_server(signers: Signers, tls: Path) -> Iterator[FirmwareServer]:
             self.send_response(status)
             for name, value in (headers or {}).items():
                 self.send_header(name, value)
-            if status != http.HTTPStatus.NO_CONTENT:
+            if status != http.HTTPStatus.NO_CONTENT and "Content-Length" not in (headers or {}):
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             with contextlib.suppress(OSError):

@@ -759,6 +759,15 @@ static void a_reading_that_can_not_be_printed_is_left_out_of_what_is_said(void *
     assert_string_equal(action->text, "D01\n");
 }
 
+static void one_that_takes_no_updates_says_so_when_it_is_asked_for_one(void **state)
+{
+    rig_t *rig = rig_of(state);
+    type(rig, "update");
+    assert_true(said(rig, "There is no firmware server to ask: set ota_url."));
+    type(rig, "status");
+    assert_false(said(rig, "image: "));
+}
+
 static void a_line_of_nothing_is_answered_with_nothing(void **state)
 {
     rig_t *rig = rig_of(state);
@@ -840,6 +849,7 @@ int main(void)
         TEST(a_test_ends_after_a_minute),
         TEST(a_test_of_a_device_whose_flash_fails_sends_rather_than_says),
         TEST(a_reading_that_can_not_be_printed_is_left_out_of_what_is_said),
+        TEST(one_that_takes_no_updates_says_so_when_it_is_asked_for_one),
         TEST(a_line_of_nothing_is_answered_with_nothing),
         TEST(without_a_flash_and_a_certificate_status_says_so),
         TEST(what_is_more_than_the_buffer_holds_is_not_said),

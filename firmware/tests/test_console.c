@@ -201,6 +201,7 @@ static void the_app_is_told_to_test_to_reboot_and_to_tell_its_status(void **stat
     assert_int_equal(type("test"), CONSOLE_TEST);
     assert_int_equal(type("status"), CONSOLE_STATUS);
     assert_int_equal(type("reboot"), CONSOLE_REBOOT);
+    assert_int_equal(type("update"), CONSOLE_UPDATE);
 }
 
 static void an_unknown_command_is_answered_with_a_sentence(void **state)
@@ -230,6 +231,7 @@ static void too_many_words_are_refused(void **state)
     assert_refused("show apn apn", "There is too much");
     assert_refused("test it", "There is too much");
     assert_refused("status all", "There is too much");
+    assert_refused("update 1.1.0", "There is too much");
 }
 
 static void an_empty_line_is_nothing(void **state)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "port/posix/posix_crypto.h"
 #include "port/posix/posix_file.h"
 
 static app_t s_app;
@@ -88,6 +89,78 @@ static void it_says_how_the_device_is(void **state)
     cJSON_Delete(json);
 }
 
+static const cJSON *in(const cJSON *json, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItem(json, name);
+    assert_non_null(item);
+    return item;
+}
+
+static void without_updates_it_says_nothing_of_them(void **state)
+{
+    (void)state;
+    host_report_step(&s_report, 1000, 1);
+    cJSON *json = written();
+    assert_true(cJSON_IsNull(in(json, "update")));
+    cJSON_Delete(json);
+}
+
+static void it_says_what_runs_how_an_update_goes_and_how_the_last_one_ended(void **state)
+{
+    (void)state;
+    update_t *update = &s_app.updates.update;
+    s_app.options.crypto = &posix_crypto;
+    s_app.updates.trust.version = 3;
+    s_app.updates.refused = 2;
+    update->running = (update_running_t){.known = true, .slot = 1, .counter = 1001000, .sha256 = {0xAB}};
+    update->state = UPDATE_FETCHING;
+    update->phase = PHASE_DOWNLOADING;
+    update->have_bytes = 4096;
+    update->memory.has_job = true;
+    update->memory.job.size_bytes = 8192;
+    strcpy(update->memory.job.execution_id, "e-2");
+    strcpy(update->memory.job.version, "1.2.0");
+    update->memory.last =
+        (update_outcome_t){.execution_id = "e-1", .status = STATUS_FAILED, .reason = REASON_ROLLED_BACK, .told = true};
+    host_report_step(&s_report, 1000, 1);
+    cJSON *json = written();
+    const cJSON *found = in(json, "update");
+    assert_text(found, "state", "fetching");
+    assert_text(found, "execution_id", "e-2");
+    assert_text(found, "version", "1.2.0");
+    assert_text(found, "phase", "downloading");
+    assert_number(found, "bytes", 4096);
+    assert_number(found, "size", 8192);
+    assert_number(found, "trust_version", 3);
+    assert_number(found, "refused", 2);
+    assert_text(in(found, "running"), "version", "0.1.0");
+    assert_number(in(found, "running"), "slot", 1);
+    assert_number(in(found, "running"), "counter", 1001000);
+    assert_true(cJSON_IsTrue(in(in(found, "running"), "confirmed")));
+    assert_int_equal(strlen(cJSON_GetStringValue(in(in(found, "running"), "sha256"))), 64);
+    assert_int_equal(strncmp(cJSON_GetStringValue(in(in(found, "running"), "sha256")), "ab00", 4), 0);
+    assert_text(in(found, "last"), "execution_id", "e-1");
+    assert_text(in(found, "last"), "status", "FAILED");
+    assert_text(in(found, "last"), "reason", "rolled_back");
+    cJSON_Delete(json);
+}
+
+static void what_is_longest_fits(void **state)
+{
+    (void)state;
+    char out[HOST_REPORT_MAX_BYTES];
+    update_t *update = &s_app.updates.update;
+    s_app.options.crypto = &posix_crypto;
+    update->running.known = true;
+    update->memory.has_job = true;
+    memset(update->memory.job.execution_id, 'e', EXECUTION_ID_MAX_CHARS);
+    memset(update->memory.last.execution_id, 'l', EXECUTION_ID_MAX_CHARS);
+    memset(update->memory.job.version, '1', VERSION_MAX_CHARS);
+    update->state = UPDATE_WAITING;
+    update->memory.last.reason = REASON_KEY_OUT_OF_TIME;
+    assert_true(host_report_print(&s_report, UINT64_MAX / 2, out, sizeof(out)) > 0);
+}
+
 static void it_is_written_once_a_second_and_notes_each_acknowledgement(void **state)
 {
     (void)state;
@@ -122,6 +195,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_says_how_the_device_is, begin, end),
+        cmocka_unit_test_setup_teardown(without_updates_it_says_nothing_of_them, begin, end),
+        cmocka_unit_test_setup_teardown(it_says_what_runs_how_an_update_goes_and_how_the_last_one_ended, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_longest_fits, begin, end),
         cmocka_unit_test_setup_teardown(it_is_written_once_a_second_and_notes_each_acknowledgement, begin, end),
         cmocka_unit_test_setup_teardown(without_a_path_nothing_is_written, begin, end),
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_not_cut, begin, end),
