@@ -923,7 +923,8 @@ static void a_device_is_within_its_memory(void **state)
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         print_message("%-16s %6u bytes\n", parts[i].name, (unsigned)parts[i].bytes);
     }
-    assert_true(sizeof(app_t) <= 26 * 1024);
+    /* What the chip has room for beside TLS: the table of docs/architecture.md, "Memory". More than half is updates. */
+    assert_true(sizeof(app_t) <= 28 * 1024);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
