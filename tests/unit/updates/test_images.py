@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from django.utils import translation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from tds.updates.releases import chips, image
 from tds.updates.releases.descriptor import Descriptor
 from tds.updates.releases.image import ImageFacts, ImageRefusedError, Unfit
 from tests import imaging
+
+pytestmark = pytest.mark.usefixtures("english")
 
 ROOT: Final = Path(__file__).parents[3]
 SMALL: Final = imaging.packed(b"#!/bin/sh\nexit\n")
@@ -182,9 +185,11 @@ def test_a_boot_loader_is_refused(tmp_path: Path) -> None:
 def test_an_image_as_large_as_its_slot_fits_and_one_block_more_does_not(tmp_path: Path) -> None:
     room = chips.SLOT_BYTES - len(imaging.packed(bytes(4), chip_id=0)) + 4
     assert read(imaging.packed(bytes(room), chip_id=0)).size == chips.SLOT_BYTES
-    found = refusal(imaging.packed(bytes(room + 16), chip_id=0))
-    assert found.reason == Unfit.TOO_LARGE
-    assert "the slot of esp32 has 1,507,328" in str(found)
+    for language, most in (("en", "the slot of esp32 has 1,507,328."), ("pt-br", "a partição do esp32 tem 1.507.328.")):
+        with translation.override(language):
+            found = refusal(imaging.packed(bytes(room + 16), chip_id=0))
+        assert found.reason == Unfit.TOO_LARGE
+        assert most in str(found)
     assert read(imaging.packed(bytes(room + 16))).chip == "host"
 
 

@@ -1,9 +1,12 @@
 """What a release is refused for, before anybody sees it: image, manifest and the release before it."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from django.utils import translation
 
 from tds.updates.releases import image, preflight
 from tds.updates.releases.preflight import Before, Objection
@@ -11,20 +14,20 @@ from tests import imaging
 from tests.releasing import manifest_of
 
 DATA: Final = imaging.packed(version="1.2.0", secure_version=3)
-LAST: Final = Before("1.1.0", 11, 3)
+LAST: Final = Before("1.1.0", 11, 3, ("dcu-0080",))
 FINE: Final[dict[str, Any]] = {"counter": 12}
 
 
-def reasons(data: bytes = DATA, before: Before | None = LAST, **manifest: Any) -> list[Objection]:
+def reasons(data: bytes = DATA, earlier: Sequence[Before] = (LAST,), **manifest: Any) -> list[Objection]:
     facts = image.read(io.BytesIO(data))
-    found = preflight.objections(facts, manifest_of(DATA, **FINE | manifest), before)
+    found = preflight.objections(facts, manifest_of(DATA, **FINE | manifest), earlier)
     assert all(each.sentence.endswith(".") for each in found)
     return [each.reason for each in found]
 
 
 def test_a_release_that_fits_is_not_objected_to() -> None:
     assert reasons() == []
-    assert reasons(before=None) == []
+    assert reasons(earlier=()) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,38 @@ def test_an_image_of_another_chip_is_refused() -> None:
 
 
 def test_a_lower_secure_version_is_refused() -> None:
-    assert reasons(before=Before("1.1.0", 11, 4)) == [Objection.SECURE_VERSION_LOWER]
+    assert reasons(earlier=[replace(LAST, secure_version=4)]) == [Objection.SECURE_VERSION_LOWER]
+
+
+def test_a_counter_is_judged_among_releases_that_share_a_family() -> None:
+    other = replace(LAST, counter=12, secure_version=9, families=("dcu-8000-sim",))
+    assert reasons(earlier=[other]) == []
+    assert reasons(earlier=[other, LAST]) == []
+    both = replace(other, families=("dcu-8000-sim", "dcu-0080"))
+    assert reasons(earlier=[both, LAST]) == [Objection.COUNTER_NOT_GREATER, Objection.SECURE_VERSION_LOWER]
+    shared = ("dcu-0080", "dcu-8000-sim")
+    assert reasons(earlier=[other, LAST], families=shared) == [
+        Objection.COUNTER_NOT_GREATER,
+        Objection.SECURE_VERSION_LOWER,
+    ]
+
+
+def test_the_highest_secure_version_counts_wherever_it_was() -> None:
+    first = replace(LAST, counter=5, secure_version=4)
+    assert reasons(earlier=[first, LAST]) == [Objection.SECURE_VERSION_LOWER]
+
+
+def test_the_refusal_of_a_counter_names_whose_release_has_it() -> None:
+    facts = image.read(io.BytesIO(DATA))
+    with translation.override("en"):
+        [found] = preflight.objections(facts, manifest_of(DATA, counter=11), [LAST])
+        assert found.sentence == (
+            "Its counter is 11, and 1.1.0, the last release for dcu-0080 on host, has 11: build the manifest with a "
+            "higher one."
+        )
+    with translation.override("pt-br"):
+        [found] = preflight.objections(facts, manifest_of(DATA, counter=11), [LAST])
+        assert found.sentence.startswith("O contador dela é 11")
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
@@ -87,5 +121,5 @@ def test_a_debug_build_shows_in_its_version(version: str, mark: str) -> None:
 def test_a_debug_build_is_refused() -> None:
     data = imaging.packed(version="1.2.0-dirty", secure_version=3)
     facts = image.read(io.BytesIO(data))
-    found = preflight.objections(facts, manifest_of(data, **FINE), LAST)
+    found = preflight.objections(facts, manifest_of(data, **FINE), [LAST])
     assert [each.reason for each in found] == [Objection.DEBUG_BUILD]

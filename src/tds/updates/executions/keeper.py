@@ -204,12 +204,13 @@ class Reports:
     def __init__(self, broker: str, limits: Limits = USUAL) -> None:
         self.broker = broker
         self.limits = limits
+        self.taken = 0
         self.refused: Counter[str] = Counter()
         self._said_at: dict[str, float] = {}
 
     def facts(self) -> dict[str, Any]:
         """For the heartbeat."""
-        return {"reports_refused": dict(self.refused)}
+        return {"reports_taken": self.taken, "reports_refused": dict(self.refused)}
 
     def reported(self, connection: Connection, events: Sequence[Any]) -> Iterable[Any]:
         """Of `code`, `payload` and `at`, in the order in which they came."""
@@ -228,6 +229,7 @@ class Reports:
                 came.append(Came(sender, report, event.at))
         if came:
             keep(connection, came, self.limits)
+            self.taken += len(came)
         return ()
 
     @staticmethod

@@ -90,12 +90,14 @@ class Pushing:
     commands: Commands
     where: Whereabouts
     now: Callable[[], datetime]
+    base_url: str  # of the firmware server, by the name that gateways know it by
     pushed: int = 0  # commands that a broker took, since the start
     trouble: str = ""  # what went wrong in the last turn that had something to push, as a sentence
     _connection: Connection | None = None
     _heard: Heard | None = None
     _behind: int = 0  # the id up to which this round has looked
     _said_at: float = float("-inf")
+    _turned_at: datetime | None = None
 
     def turn(self, connection: Connection) -> None:
         """Wait up to WAIT_S for something new, and push what is to be pushed."""
@@ -107,10 +109,12 @@ class Pushing:
         if CHECK in told:
             self.commands.check_now()
         self._push(connection)
+        self._turned_at = self.now()
 
     def facts(self) -> dict[str, Any]:
         """For the heartbeat."""
-        return {"pushed": self.pushed, "trouble": self.trouble}
+        turned_at = self._turned_at.isoformat() if self._turned_at else None
+        return {"pushed": self.pushed, "trouble": self.trouble, "turned_at": turned_at}
 
     def _push(self, connection: Connection) -> None:
         now = self.now()
@@ -174,7 +178,7 @@ class Pushing:
     def _publish(self, one: Assigned, place: Place) -> str:
         """Why no broker has it; empty when one has, or when nobody has subscribed there: then it asks by itself."""
         try:
-            document = delivery.document(one)
+            document = delivery.document(one, self.base_url)
         except ValueError as error:
             return str(error)
         sent = self.commands.update(one.gateway_code, document, brokers=place.brokers, expiry_s=EXPIRY_S)

@@ -19,6 +19,8 @@ _RUNNING: Final = (
     "version, sha256, slot, counter, confirmed, boot_reason, family, hardware, chip, trust_version, trust_expired"
 )
 _COLUMNS: Final = f"gateway_id, {_RUNNING}, life, boot, number, former_lives, restarts, started_at, reported_at"
+# As text: connections of Django read jsonb otherwise than those of our own.
+_READ: Final = _COLUMNS.replace("former_lives", "former_lives::text")
 _ARRAYS: Final = (
     "unnest(%s::int8[], %s::text[], %s::text[], %s::int2[], %s::int8[], %s::bool[], %s::text[], %s::text[],"
     " %s::text[], %s::text[], %s::int8[], %s::bool[], %s::text[], %s::int8[], %s::int8[], %s::jsonb[], %s::int8[],"
@@ -72,7 +74,7 @@ def merge(known: Known | None, report: Report, at: datetime) -> Known:
 def load(connection: Connection, gateway_ids: Iterable[int]) -> dict[int, Known]:
     """Locked until the end of the transaction."""
     rows = psycopg.Cursor(connection).execute(
-        f"SELECT {_COLUMNS} FROM tds_new_runningfirmware WHERE gateway_id = ANY(%s) ORDER BY gateway_id FOR UPDATE",  # noqa: S608  # our own words
+        f"SELECT {_READ} FROM tds_new_runningfirmware WHERE gateway_id = ANY(%s) ORDER BY gateway_id FOR UPDATE",  # noqa: S608  # our own words
         (sorted(gateway_ids),),
     )
     return {row[0]: _known(row) for row in rows}
@@ -103,7 +105,7 @@ def write(connection: Connection, changed: Mapping[int, Known]) -> None:
 
 
 def _known(row: tuple[Any, ...]) -> Known:
-    former = {life: (boot, number) for life, boot, number in row[15]}
+    former = {life: (boot, number) for life, boot, number in json.loads(row[15])}
     return Known(Running(*row[1:12]), Order(*row[12:15]), former, *row[16:])
 
 

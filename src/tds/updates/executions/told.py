@@ -8,34 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import psycopg
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy
 
 from tds.updates.executions.rows import Loaded
 from tds.updates.executions.statuses import OF_A_BAD_IMAGE, Reason, Status
 from tds.updates.executions.transitions import State
+from tds.updates.timeline import Happened
 
 Connection = psycopg.Connection[Any]
-
-FAILED: Final = "update_failed"
-REFUSED: Final = "update_refused"
-LOST: Final = "update_lost"
-NO_ANSWER: Final = "no_answer"  # of many at once
-REMOVED: Final = "update_removed"
-CORRECTED: Final = "update_corrected"
-
-# Each with the words that fill its sentence; `why` is a Reason.
-EVENTS: Final[dict[str, Promise]] = {
-    FAILED: gettext_lazy("The update of %(gateway)s failed."),
-    REFUSED: gettext_lazy("%(gateway)s refused the update."),
-    LOST: gettext_lazy("%(gateway)s began to install and was not heard of again."),
-    NO_ANSWER: gettext_lazy("%(gateways)s gateways were away for too long."),
-    REMOVED: gettext_lazy("%(gateway)s was disabled or retired: its update ended."),
-    CORRECTED: gettext_lazy("%(gateway)s was %(before)s, and is %(after)s by what it runs."),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +37,13 @@ class Change:
 
 def write(connection: Connection, changes: Sequence[Change], at: datetime) -> None:
     """The lines of the timelines."""
-    lines: list[tuple[int, int | None, str, dict[str, Any]]] = [
+    lines: list[tuple[int, int | None, Happened, dict[str, Any]]] = [
         (change.row.rollout_id, change.row.id, *line) for change in changes if (line := _line(change))
     ]
     silent = Counter(change.row.rollout_id for change in changes if _is(change.after, Reason.NO_ANSWER))
-    lines += [(rollout_id, None, NO_ANSWER, {"gateways": number}) for rollout_id, number in sorted(silent.items())]
+    lines += [
+        (rollout_id, None, Happened.NO_ANSWER, {"gateways": number}) for rollout_id, number in sorted(silent.items())
+    ]
     if lines:
         connection.execute(
             """INSERT INTO tds_new_rolloutevent (rollout_id, at, kind, actor, execution_id, words)
@@ -70,7 +54,7 @@ def write(connection: Connection, changes: Sequence[Change], at: datetime) -> No
                 at,
                 [line[0] for line in lines],
                 [line[1] for line in lines],
-                [line[2] for line in lines],
+                [line[2].value for line in lines],
                 [json.dumps(line[3]) for line in lines],
             ),
         )
@@ -96,30 +80,30 @@ def remember_bad(connection: Connection, changes: Iterable[Change], at: datetime
         )
 
 
-def _line(change: Change) -> tuple[str, dict[str, Any]] | None:
+def _line(change: Change) -> tuple[Happened, dict[str, Any]] | None:
     before, after = change.before, change.after
     words: dict[str, Any] = {"gateway": change.gateway_code, "why": after.reason, "detail": after.detail}
     kind = _kind(after)
     if not before.is_open:
         if before.status is after.status or after.status is Status.QUEUED:
             return None  # a better reason for the same end
-        return CORRECTED, words | {"before": before.status.value, "after": after.status.value}
+        return Happened.UPDATE_CORRECTED, words | {"before": before.status.value, "after": after.status.value}
     return (kind, words | {"phase": after.phase}) if kind else None
 
 
-def _kind(after: State) -> str:
-    """Of the end of one that was open; empty where nothing is told of it."""
+def _kind(after: State) -> Happened | None:
+    """Of the end of one that was open; None where nothing is told of it."""
     match after.status:
         case Status.FAILED:
-            return FAILED
+            return Happened.UPDATE_FAILED
         case Status.REJECTED:
-            return REFUSED
+            return Happened.UPDATE_REFUSED
         case Status.REMOVED:
-            return REMOVED
+            return Happened.UPDATE_REMOVED
         case Status.TIMED_OUT if after.reason == Reason.LOST:
-            return LOST
+            return Happened.UPDATE_LOST
         case _:
-            return ""
+            return None
 
 
 def _is(state: State, reason: Reason) -> bool:

@@ -56,6 +56,7 @@ class Kind(StrEnum):
     REMOVE = "remove"  # its gateway was disabled or retired
     SUPERSEDE = "supersede"  # another rollout takes its place
     WITHDRAW = "withdraw"  # the release was
+    TAKE_OUT = "take out"  # the release is known to be bad on its hardware
     RETRY = "retry"
 
 
@@ -122,10 +123,21 @@ TABLE: Final = (
     Row(FINISHED, K.SUPERSEDE, None),
     Row(OPEN, K.WITHDRAW, S.CANCELED, Reason.WITHDRAWN),
     Row(FINISHED, K.WITHDRAW, None),
+    # Whoever was offered it may be at it, and tells itself what becomes of it.
+    Row((S.WAITING,), K.TAKE_OUT, S.REMOVED, Reason.KNOWN_BAD),
+    Row(_all_but(S.WAITING), K.TAKE_OUT, None),
     Row((S.FAILED, S.TIMED_OUT, S.REJECTED, S.REMOVED, S.CANCELED), K.RETRY, S.WAITING),
     Row((*OPEN, S.SUCCEEDED), K.RETRY, None),
 )
 DECIDED: Final[Mapping[tuple[Situation, Kind], Row]] = {(at, row.fact): row for row in TABLE for at in row.at}
+
+
+def end_of_waiting(fact: Kind) -> tuple[str, str]:
+    """Status and reason of those that were never offered, for a statement over many of them."""
+    row = DECIDED[S.WAITING, fact]
+    if row.to not in FINISHED:
+        raise ValueError(f"{fact} ends nobody who waits.")
+    return row.to.upper(), str(row.reason or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +164,12 @@ USUAL: Final = Limits(
     retry_s=24 * HOUR_S,
 )
 BEFORE_INSTALLING: Final = frozenset({S.DOWNLOADING, S.DOWNLOADED, S.VERIFIED})
+SINCE_INSTALLING: Final = frozenset(PHASES) - BEFORE_INSTALLING
+
+
+def with_lost_after(seconds: float, limits: Limits = USUAL) -> Limits:
+    """The same for a fleet whose gateways are lost after so long."""
+    return replace(limits, phase_s={**limits.phase_s, **dict.fromkeys(SINCE_INSTALLING, seconds)})
 
 
 @dataclass(frozen=True, slots=True)
