@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from tds import disk, identity_metrics, wiring
+from tds import disk, identity_metrics, update_metrics, wiring
 from tds.heartbeat import Heartbeat
 from tds.ingest.ledger import FIELDS, SPANS, SUMS
 from tds.ingest.spool import look
@@ -111,13 +111,15 @@ class PlatformMetrics:
         yield from self._processes()
         yield from self._disks()
         yield from identity_metrics.of_gateways(now=timezone.now())
+        yield from update_metrics.of_updates()
 
     def _processes(self) -> Any:
         age = GaugeMetricFamily("tds_heartbeat_age_seconds", "Since a process last wrote its row", labels=["process"])
         waiting = GaugeMetricFamily("tds_consumer_waiting_messages", "Received, not yet stored", labels=["process"])
         lost = CounterMetricFamily("tds_spool_lost_messages", "Acknowledged, and lost by the disk", labels=["process"])
         now = timezone.now()
-        for row in Heartbeat.objects.all():
+        beats = list(Heartbeat.objects.all())
+        for row in beats:
             age.add_metric([row.process], (now - row.beat_at).total_seconds())
             if "waiting_messages" in row.facts:
                 waiting.add_metric([row.process], float(row.facts["waiting_messages"]))
@@ -128,6 +130,7 @@ class PlatformMetrics:
         yield age
         yield waiting
         yield lost
+        yield from update_metrics.of_reports({row.process: row.facts for row in beats})
 
     def _ota(self, facts: dict[str, Any]) -> Any:
         """Of the firmware server, since its start."""

@@ -19,7 +19,7 @@ from tds.devicelink.ignored import Unheeded
 from tds.devicelink.keeper import Keeper as PresenceKeeper
 from tds.devicelink.link import DeviceLink, Handlers, LinkConfig
 from tds.disk import Limits, Watch, free_by_disk
-from tds.environment import MAX_BROKERS, Plain, broker_ports, kept_secret, plain_at, server_names
+from tds.environment import MAX_BROKERS, Plain, broker_ports, firmware_url, kept_secret, plain_at, server_names
 from tds.fleet.directory import Directory
 from tds.identity.access import broker_rules
 from tds.ingest.consumer import CLIENT_ID, ConsumerConfig
@@ -35,7 +35,7 @@ from tds.readings.chosen import ChosenStore
 from tds.readings.store import ReadingStore
 from tds.service_access import broker_known_as, broker_url, password_of, services_port
 from tds.settings import ENV, TDS_PRODUCTION
-from tds.updates.executions import delivery
+from tds.updates.executions import delivery, transitions
 from tds.updates.executions import keeper as updates_keeper
 from tds.updates.executions.keeper import Reports
 
@@ -148,8 +148,8 @@ def ota_config(beat: Callable[[dict[str, Any]], None]) -> "OtaConfig":
     updates = Updates(
         Artifacts(UpdatesFolder(ENV.home / "updates").artifacts),
         TDS_PRODUCTION,
-        partial(delivery.document_for, may_offer=may_offer),
-        updates_keeper.take_report,
+        partial(delivery.document_for, may_offer=may_offer, base_url=firmware_url(ENV)),
+        partial(updates_keeper.take_report, limits=update_limits()),
     )
     return Config(ENV.bind, ENV.ports.ota, routes, files, timezone.now, beat, updates=updates)
 
@@ -172,7 +172,7 @@ def device_links(now: Callable[[], datetime]) -> list[DeviceLink]:
 def _device_link(number: int, now: Callable[[], datetime]) -> DeviceLink:
     broker = broker_name(number)
     unheeded = Unheeded(broker)
-    reports = Reports(broker)
+    reports = Reports(broker, update_limits())
     # Who handles which event. A kind that nobody handles is not asked for.
     handlers: Handlers = PresenceKeeper(broker, unheeded).handlers() | {Report: (reports.reported,)}
     url = broker_url(ENV, number, broker_rules.DEVICELINK)
@@ -183,7 +183,7 @@ def pushing(links: Sequence[DeviceLink], now: Callable[[], datetime]) -> "Pushin
     """The worker's lane that tells gateways of their updates."""
     from tds.updates.executions.pushing import Pushing
 
-    return Pushing(Commands(links), whereabouts.of, now)
+    return Pushing(Commands(links), whereabouts.of, now, firmware_url(ENV))
 
 
 def conducting(now: Callable[[], datetime], wait: Callable[[float], object]) -> "Conducting":
@@ -191,7 +191,13 @@ def conducting(now: Callable[[], datetime], wait: Callable[[float], object]) -> 
     from tds.update_health import health
     from tds.updates.rollouts.conductor import Conducting
 
-    return Conducting(updates_keeper.settle_deadlines, delivery.offer, online, health, now, wait)
+    settle = partial(updates_keeper.settle_deadlines, limits=update_limits())
+    return Conducting(settle, delivery.offer, online, health, now, wait)
+
+
+def update_limits() -> transitions.Limits:
+    """How long an update may stay where it is."""
+    return transitions.with_lost_after(ENV.update_lost_after_s)
 
 
 def may_offer(connection: psycopg.Connection[Any], execution_id: int, now: datetime) -> bool:
@@ -208,8 +214,17 @@ def online(connection: psycopg.Connection[Any], gateway_ids: Sequence[int]) -> s
 
 def remove_gone(connection: psycopg.Connection[Any], now: datetime) -> None:
     """The worker's chore: updates of gateways that were disabled or retired end."""
-    while updates_keeper.remove_gone(connection, now, GONE_AT_ONCE) == GONE_AT_ONCE:
+    while updates_keeper.remove_gone(connection, now, GONE_AT_ONCE, update_limits()) == GONE_AT_ONCE:
         pass
+
+
+def clean_artifacts(connection: psycopg.Connection[Any], now: datetime) -> Sequence[str]:
+    """The worker's chore: images that no release has, and uploads that were given up."""
+    from tds.updates.folders import UpdatesFolder
+    from tds.updates.releases import desk
+    from tds.updates.releases.files import Artifacts
+
+    return desk.clean(connection, Artifacts(UpdatesFolder(ENV.home / "updates").artifacts), now)
 
 
 def keeper(number: int) -> "Keeper":

@@ -18,7 +18,7 @@ ACCESS: Final = {"agent", "revocation"}
 RUNNING: Final = {
     *("database", "disk", "spool", "quarantine", "web", "consumer", "worker", "broker", "firmware server"),
     *ACCESS,
-    *("certificates", "gateways"),
+    *("certificates", "gateways", "updates"),
 }
 
 

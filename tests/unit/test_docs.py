@@ -56,6 +56,12 @@ def commands_of(command: object) -> dict[str, object]:
     return commands
 
 
+def python_tests(folder: str = "") -> set[str]:
+    """Of files anywhere below `tests`, or in folders of that name there."""
+    files = (ROOT / "tests").rglob(f"{folder}/test_*.py" if folder else "test_*.py")
+    return {name for file in files for name in re.findall(r"^def (test_\w+)", text_of(file), re.MULTILINE)}
+
+
 def test_every_variable_is_documented_and_every_documented_one_is_read() -> None:
     read = set(re.findall(r'"(TDS_[A-Z_]+)"', text_of("src/tds/environment.py")))
     assert first_cells("docs/configuration.md") == read
@@ -114,11 +120,22 @@ def test_every_command_in_a_document_exists(document: Path) -> None:
 
 def test_every_test_that_a_document_names_exists() -> None:
     """A claim that a threat is stopped stands on a test."""
-    files = (ROOT / "tests").rglob("test_*.py")
-    known = {name for file in files for name in re.findall(r"^def (test_\w+)", text_of(file), re.MULTILINE)}
     named = {name for document in DOCUMENTS for name in re.findall(r"`(test_\w+)`", text_of(document))}
     assert len(named) > 40
-    assert not named - known
+    assert not named - python_tests()
+
+
+def test_every_attack_on_updates_is_in_the_table_and_every_test_of_the_table_exists() -> None:
+    """Those of the server and of the programs in Python, those of the devices' core in C."""
+    table = text_of("docs/firmware-updates.md").partition("| attack, or accident |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`([a-z]\w*_\w+)`", row)}
+    files = (ROOT / "firmware/tests").rglob("test_*.c")
+    fact = re.compile(r"^static void (\w+)\(void \*\*state\)", re.MULTILINE)
+    in_c = {name for file in files for name in fact.findall(text_of(file))}
+    assert len(named) > 80
+    assert named - python_tests() - in_c == set()
+    attacks = {name for name in python_tests("updates") if name.startswith("test_attack_")}
+    assert attacks - named == set()
 
 
 def test_both_readmes_show_the_same_commands_under_as_many_headings() -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -15,6 +16,7 @@ from tds.environment import (
     Plain,
     Ports,
     broker_ports,
+    firmware_url,
     kept_secret,
     plain_at,
     read,
@@ -73,6 +75,15 @@ def test_the_secrets_that_are_made_are_readable_by_their_owner_alone(home: str) 
         ("TDS_RETENTION_DAYS", "3651"),
         ("TDS_SILENT_AFTER_S", "59"),
         ("TDS_SILENT_AFTER_S", "86401"),
+        ("TDS_UPDATE_URL", "http://tds.example.org:8070"),
+        ("TDS_UPDATE_URL", "https://tds.example.org:8070/ota"),
+        ("TDS_UPDATE_URL", "https://tds.example.org:8070?a=b"),
+        ("TDS_UPDATE_URL", "https://somebody@tds.example.org:8070"),
+        ("TDS_UPDATE_URL", "https://tds.example.org:80700"),
+        ("TDS_UPDATE_URL", "https://*.example.org"),
+        ("TDS_UPDATE_URL", "tds.example.org"),
+        ("TDS_UPDATE_LOST_AFTER_S", "9"),
+        ("TDS_UPDATE_LOST_AFTER_S", "604801"),
         ("TDS_RETENTION_BYTES", "10G"),
         ("TDS_RETENTION_BYTES", "-1"),
         ("TDS_RETENTION_MIN_DAYS", "0"),
@@ -359,3 +370,19 @@ def test_a_server_is_called_by_every_name_that_it_is_reached_by(home: str) -> No
 def test_the_authorities_are_in_the_home_unless_it_is_said_otherwise(home: str, tmp_path: Path) -> None:
     assert read({"TDS_HOME": home}).ca_folder == Path(home) / "ca"
     assert read({"TDS_HOME": home, "TDS_CA_DIR": str(tmp_path)}).ca_folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "https://localhost:8070"),
+        ({"TDS_TLS_NAMES": "tds.example.org 192.0.2.7", "TDS_OTA_PORT": "8071"}, "https://tds.example.org:8071"),
+        ({"TDS_TLS_NAMES": "2001:db8::1"}, "https://[2001:db8::1]:8070"),
+        ({"TDS_TLS_NAMES": "inside", "TDS_UPDATE_URL": "https://ota.example.org"}, "https://ota.example.org"),
+        ({"TDS_UPDATE_URL": "https://[2001:db8::1]:443"}, "https://[2001:db8::1]:443"),
+    ],
+)
+def test_gateways_are_told_the_firmware_servers_name_outside(home: str, variables: dict[str, str], url: str) -> None:
+    environment = read({"TDS_HOME": home} | variables)
+    assert firmware_url(environment) == url
+    assert urlsplit(url).hostname in server_names(environment, "desk")  # or the handshake would fail there

@@ -290,6 +290,33 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="UnsignedFetch",
+            fields=[
+                (
+                    "gateway",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="unsigned_fetch",
+                        serialize=False,
+                        to="tds_new.gateway",
+                    ),
+                ),
+                ("fetched_at", models.DateTimeField()),
+                (
+                    "release",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="unsigned_fetches",
+                        to="tds_new.release",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ("-fetched_at",),
+            },
+        ),
+        migrations.CreateModel(
             name="LeftOut",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -464,12 +491,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="release",
             index=models.Index(fields=["sha256"], name="release_by_file"),
-        ),
-        migrations.AddConstraint(
-            model_name="release",
-            constraint=models.UniqueConstraint(
-                fields=("product", "chip", "kind", "counter"), name="release_counter_once"
-            ),
         ),
         migrations.AddConstraint(
             model_name="knownbad",

@@ -18,6 +18,7 @@ from tds.identity.enrolment import est
 from tds.identity.enrolment.http_refusal import RefusedError
 from tds.ota_server import connections, service
 from tds.ota_server.connections import WAIT_S
+from tds.ota_server.permits import PERMITS, Permits
 from tds.ota_server.service import SERVICE, Service
 from tds.ota_server.updates import UPDATES, Updates
 
@@ -42,6 +43,7 @@ def make(of: Service, *routes: web.RouteTableDef, updates: Updates | None = None
     app[SERVICE] = of
     if updates is not None:
         app[UPDATES] = updates
+        app[PERMITS] = Permits(of.desk, updates.artifacts)
     app.on_response_prepare.append(_name_ourselves)
     app.router.add_get("/healthz", _healthz)
     for table in routes:

@@ -16,6 +16,7 @@ from typing import Final
 from aiohttp import web
 
 from tds.identity.enrolment.attempts import source_of
+from tds.ota_server.transport import TlsTransport
 
 MAX_CONNECTIONS: Final = 1_000
 WAIT_S: Final = 15.0  # NB-IoT takes seconds for a round trip
@@ -38,22 +39,16 @@ class Connection(asyncio.Protocol):
     def __init__(self, owner: "Connections", source: str) -> None:
         self.source = source
         self._owner = owner
-        self._transport: asyncio.Transport | None = None
+        self._transport: TlsTransport | None = None
         self._http: web.RequestHandler | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._end_handshake: Callable[[], object] = lambda: None
-        self._is_full = False
-        self._room: asyncio.Future[None] | None = None  # somebody waits for it
+        self._stall_s = 0.0
+        self._stall_clock: asyncio.TimerHandle | None = None
+        self.is_stalled = False
 
-    @property
-    def is_open(self) -> bool:
-        """The handshake is over, and the end has not come."""
-        return self._http is not None
-
-    def shakes_hands(self, end: Callable[[], object]) -> None:
-        """`end` gives the handshake up."""
-        self._end_handshake = end
-        self._owner.waits(self)
+    def shakes_hands(self, transport: TlsTransport) -> None:
+        self._transport = transport
+        self._waits(self._owner.limits.handshake_s)
 
     def waits_for_head(self) -> None:
         self._waits(self._owner.limits.head_s)
@@ -73,21 +68,9 @@ class Connection(asyncio.Protocol):
         self._stop_clock()
         self._owner.works(self)
 
-    @property
-    def is_full(self) -> bool:
-        """The peer has not taken what was written; or it has gone, which `has_room` says."""
-        return self._is_full or self._http is None
-
-    async def has_room(self) -> None:
-        """Returns when the peer has taken what was written, but for little. Raises ConnectionResetError."""
-        while self._is_full and self._http is not None:
-            self._room = asyncio.get_running_loop().create_future()
-            try:
-                await self._room
-            finally:
-                self._room = None
-        if self._http is None:
-            raise ConnectionResetError("The peer has gone.")
+    def must_take(self, stall_s: float) -> None:
+        """From now on it ends, and `is_stalled`, when its peer takes nothing of what is written for so long."""
+        self._stall_s = stall_s
 
     def drop(self) -> None:
         """At once, without a farewell: its peer does not listen, or there are too many."""
@@ -95,18 +78,8 @@ class Connection(asyncio.Protocol):
         self._owner.forget(self)
         if self._transport is not None:
             self._transport.abort()
-        else:  # not before the handshake has begun: a task that is cancelled earlier never closes its socket
-            asyncio.get_running_loop().call_soon(self._give_up)
-
-    def _give_up(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-        else:
-            self._end_handshake()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # of TCP and TLS it always is
-        self._transport = transport
         if peer := transport.get_extra_info("peername"):
             self._owner.comes_from(self, source_of(str(peer[0])))
         self._http = self._owner.new_handler()
@@ -122,27 +95,41 @@ class Connection(asyncio.Protocol):
             self._http.eof_received()
 
     def pause_writing(self) -> None:
-        self._is_full = True
+        if self._stall_s:
+            self._watch_its_taking()
         if self._http is not None:
             self._http.pause_writing()
 
     def resume_writing(self) -> None:
-        self._is_full = False
-        self._tell_of_room()
+        self._stop_watching()
         if self._http is not None:
             self._http.resume_writing()
 
+    def _watch_its_taking(self) -> None:
+        if self._transport is not None:
+            taken_bytes = self._transport.taken_bytes
+            self._stall_clock = asyncio.get_running_loop().call_later(self._stall_s, self._look, taken_bytes)
+
+    def _look(self, taken_bytes: int) -> None:
+        if self._transport is not None and self._transport.taken_bytes == taken_bytes:
+            self.is_stalled = True
+            self.drop()
+        else:
+            self._watch_its_taking()
+
+    def _stop_watching(self) -> None:
+        if self._stall_clock is not None:
+            self._stall_clock.cancel()
+            self._stall_clock = None
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_clock()
+        self._stop_watching()
         self._owner.forget(self)
         if self._http is not None:
             self._http.connection_lost(exc)
             self._http = None
-        self._tell_of_room()
-
-    def _tell_of_room(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._transport = None  # each holds the other, and what holds itself waits for the collector
 
     def _too_late(self) -> None:
         self._owner.slow += 1
@@ -183,6 +170,10 @@ class Connections:
         self._open.add(connection)
         self._places[source] += 1
         return connection
+
+    def drop_all(self) -> None:
+        for connection in list(self._open):
+            connection.drop()
 
     def comes_from(self, connection: Connection, source: str) -> None:
         if connection in self._open:

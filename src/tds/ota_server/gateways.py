@@ -1,6 +1,6 @@
 """Which gateway asks, for the routes of updates: by its certificate, or in development by its own word."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tds.fleet.models import Gateway, GatewayStatus
 from tds.identity.enrolment import callers
+from tds.identity.enrolment.callers import Caller
 from tds.identity.enrolment.http_refusal import RefusedError
 from tds.ota_server import service
 
@@ -52,16 +53,33 @@ def asking(request: web.Request, *, must_prove: bool) -> Asking:
 
 def find(asked: Asking) -> Who | None:
     """Asks the database: call it at the desk. None: in development, somebody who did not say. Raises RefusedError."""
-    if asked.certificate is not None:
-        caller = callers.find(asked.certificate, asked.trusted, asked.now)
-        return Who(caller.gateway_id, caller.code, is_proven=True)
+    found = find_all([asked])[0]
+    if isinstance(found, RefusedError):
+        raise found
+    return found
+
+
+def find_all(asked: Sequence[Asking]) -> list[Who | RefusedError | None]:
+    """The same of several at once, in their order."""
+    with_certificate = [
+        callers.Presented(each.certificate, each.trusted, each.now) for each in asked if each.certificate is not None
+    ]
+    proven = iter(callers.find_all(with_certificate))
+    return [_proven(next(proven)) if each.certificate is not None else _said(each) for each in asked]
+
+
+def _proven(found: Caller | RefusedError) -> Who | RefusedError:
+    return found if isinstance(found, RefusedError) else Who(found.gateway_id, found.code, is_proven=True)
+
+
+def _said(asked: Asking) -> Who | RefusedError | None:
     if asked.must_prove:
-        callers.refuse_without_certificate()
+        return callers.without_certificate()
     if not asked.code:
         return None
     found = Gateway.objects.filter(code=asked.code, status=GatewayStatus.ACTIVE).values_list("id", "code").first()
     if found is None:
-        raise RefusedError(HTTPStatus.FORBIDDEN, "There is no active gateway with that code.")
+        return RefusedError(HTTPStatus.FORBIDDEN, "There is no active gateway with that code.")
     return Who(*found, is_proven=False)
 
 

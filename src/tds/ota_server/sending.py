@@ -1,32 +1,23 @@
-"""Sends a file to many at once: no disk holds the loop up, and a peer that does not read costs two pieces of memory."""
+"""Sends a file to many at once: no disk holds the loop up, and what a peer does not read is held once for all."""
 
 import asyncio
-import os
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
 from tds.identity.enrolment.http_refusal import RefusedError
-from tds.ota_server import connections, tls
+from tds.ota_server import connections
 from tds.ota_server.connections import Connection
+from tds.ota_server.pieces import Pieces
 from tds.ota_server.ranges import Span
 
-# Read and written at a time. A connection keeps buffers as large as its largest piece, so those who take little and
-# then nothing have had small ones alone.
-FIRST_PIECES_BYTES: Final = 16_384
-PIECE_BYTES: Final = 65_536
-SLOW_START_BYTES: Final = 262_144
-SMALL_PIECE_BYTES: Final = 2_048  # while the peer has not taken the one before: it waits above TLS, where we hear of it
 TURN_BYTES: Final = 131_072  # then others have theirs
-READERS: Final = 2  # threads for what is not in the page cache; a disk does little better with more
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +41,13 @@ class Downloads:
         self.counts: Counter[str] = Counter()
         self._under_way = 0
         self._of: dict[str, OrderedDict[Connection, None]] = {}
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._pieces = Pieces()
 
     def __len__(self) -> int:
         return self._under_way
 
     def close(self) -> None:
-        self._readers.shutdown(cancel_futures=True)
+        self._pieces.close()
 
     @contextmanager
     def place(self, who: str, connection: Connection) -> Iterator[None]:
@@ -84,70 +75,47 @@ class Downloads:
             if not own:
                 self._of.pop(who, None)
 
-    async def send(self, request: web.Request, response: web.StreamResponse, descriptor: int, span: Span) -> None:
-        """Prepares and sends. Raises ConnectionError when it broke off; the connection is over then."""
+    async def send(
+        self, request: web.Request, response: web.StreamResponse, name: str, descriptor: int, span: Span
+    ) -> None:
+        """Prepares and sends. `name` is the hash of what is sent.
+
+        Raises ConnectionError when it broke off; the connection is over then.
+        """
         connection = connections.of(request)
         if connection is None or request.transport is None:
             raise ConnectionResetError("The peer has gone.")
-        tls.keep_little_unsent(request.transport)
+        connection.must_take(self.limits.stall_s)
         self.counts["begun"] += 1
         try:
             async with asyncio.timeout(self.limits.whole_s):
                 await response.prepare(request)
-                await self._send(connection, request.transport, response, descriptor, span)
+                await self._send(connection, response, name, descriptor, span)
                 await response.write_eof()
         except TimeoutError:
             self.counts["slow"] += 1
             connection.drop()
             raise ConnectionAbortedError("The peer took too long.") from None
         except (ConnectionError, asyncio.CancelledError):
-            self.counts["broken"] += 1
+            self.counts["slow" if connection.is_stalled else "broken"] += 1
             raise
         self.counts["done"] += 1
 
     async def _send(
-        self,
-        connection: Connection,
-        transport: asyncio.BaseTransport,
-        response: web.StreamResponse,
-        descriptor: int,
-        span: Span,
+        self, connection: Connection, response: web.StreamResponse, name: str, descriptor: int, span: Span
     ) -> None:
         loop = asyncio.get_running_loop()
         began_s, at, turn_at = loop.time(), span.start, span.start
         while at < span.end:
-            size = min(_at_a_time(at - span.start, tls.has_unsent(transport)), span.end - at)
-            piece: bytes | memoryview | None = _cached(descriptor, size, at)
-            if piece is None:
-                piece = await loop.run_in_executor(self._readers, partial(os.pread, descriptor, size, at))
+            piece = (await self._pieces.read(name, descriptor, at))[: span.end - at]
             if not piece:
                 connection.drop()
                 raise ConnectionAbortedError("The file is shorter than it was.")
             await response.write(piece)
             at += len(piece)
-            del piece  # nobody needs it while we wait
-            if connection.is_full:
-                async with asyncio.timeout(self.limits.stall_s):
-                    await connection.has_room()
             ahead_s = (at - span.start - self.limits.burst_bytes) / self.limits.bytes_s - (loop.time() - began_s)
             if ahead_s > 0:
                 await asyncio.sleep(ahead_s)
             elif at - turn_at >= TURN_BYTES:
                 turn_at = at
                 await asyncio.sleep(0)
-
-
-def _at_a_time(sent_bytes: int, has_unsent: bool) -> int:
-    if has_unsent:
-        return SMALL_PIECE_BYTES
-    return PIECE_BYTES if sent_bytes >= SLOW_START_BYTES else FIRST_PIECES_BYTES
-
-
-def _cached(descriptor: int, size: int, at: int) -> memoryview | None:
-    """What the page cache has of it; None when the disk would have to be asked, or can't be asked in this way."""
-    piece = bytearray(size)
-    try:
-        count = os.preadv(descriptor, [piece], at, os.RWF_NOWAIT)
-    except OSError:
-        return None
-    return memoryview(piece)[:count] if count else None

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from tds.ota_server import application, tls
+from tds.ota_server import application
 from tds.ota_server.connections import Connections, Limits
 from tds.ota_server.desk import Desk
 from tds.ota_server.files import Files
@@ -73,7 +73,6 @@ async def serve(config: Config) -> None:
 async def run(config: Config, stopping: asyncio.Event) -> None:
     """Until told to stop; what is under way is answered first. Raises OSError as above."""
     _allow_descriptors(config.limits.connections)
-    tls.take_small_buffers()
     log = FewLines()
     desk = Desk(log)
     service = Service(desk, lambda: config.files.authorities, config.now, log)
@@ -103,6 +102,7 @@ async def run(config: Config, stopping: asyncio.Event) -> None:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
     await runner.cleanup()
+    connections.drop_all()  # those that had not asked yet, and those that are at their farewell
     await asyncio.to_thread(desk.close)
     if config.updates is not None:
         await asyncio.to_thread(config.updates.downloads.close)

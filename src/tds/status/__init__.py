@@ -1,6 +1,7 @@
 """What works and what does not, from live facts: a message is really published, stored and read again.
 
-Each kind of part has a module: `storage`, `brokers`, `processes`, `servers`, `gateways`, `certificates`, `quarantine`.
+Each kind of part has a module: `storage`, `brokers`, `processes`, `servers`, `gateways`, `certificates`, `quarantine`,
+`updates`.
 `looking` looks at them all, and `part` is what each of them says.
 """
 

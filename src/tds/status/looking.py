@@ -19,6 +19,7 @@ from tds.status.processes import abandoned_slots, beating, examine_worker
 from tds.status.quarantine import examine_quarantine
 from tds.status.servers import examine_ota, examine_web
 from tds.status.storage import examine_database, examine_disk, examine_redis, examine_spool
+from tds.status.updates import examine_updates
 
 
 def examine(environment: Environment) -> list[Part]:
@@ -39,6 +40,7 @@ def examine(environment: Environment) -> list[Part]:
         *(_access(environment, database_there=there)),
         *(round_trip(environment, n, database_there=there) for n in range(1, len(environment.mqtt_urls) + 1)),
         lambda: examine_ota(environment, database_there=there),
+        lambda: examine_updates(environment, database_there=there),
     ]
     return [database, *(check() for check in checks), *(abandoned_slots(environment) if there else [])]
 

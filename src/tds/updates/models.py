@@ -51,7 +51,7 @@ class Release(models.Model):
 
     product = models.CharField(_("product"), max_length=MAX_NAME_CHARS)
     version = models.CharField(_("version"), max_length=MAX_VERSION_CHARS)
-    counter = models.BigIntegerField(_("counter"))
+    counter = models.BigIntegerField(_("counter"))  # higher than of all before it for one of its families and its chip
     kind = models.CharField(_("kind"), max_length=16, choices=ReleaseKind.choices, default=ReleaseKind.APPLICATION)
     families = models.JSONField(_("families"))
     chip = models.CharField(_("chip"), max_length=MAX_NAME_CHARS)
@@ -74,9 +74,6 @@ class Release(models.Model):
 
     class Meta:
         ordering = ("product", "-counter", "-id")
-        constraints = (
-            models.UniqueConstraint(fields=("product", "chip", "kind", "counter"), name="release_counter_once"),
-        )
         indexes = (models.Index(fields=("sha256",), name="release_by_file"),)
         verbose_name = _("release")
         verbose_name_plural = _("releases")
@@ -263,7 +260,7 @@ class WaveCount(models.Model):
 
 
 class WaveCountChange(models.Model):
-    """What is to be added to a count. A log, so that whoever writes executions waits for nobody; a trigger writes it."""
+    """What is to be added to a count: a log that a trigger writes, so that who writes executions waits for nobody."""
 
     id = models.BigAutoField(primary_key=True)
     rollout_id = models.BigIntegerField()  # no key: it may be deleted
@@ -318,6 +315,20 @@ class RunningFirmware(models.Model):
 
     def __str__(self) -> str:
         return f"{self.gateway_id}: {self.version}"
+
+
+class UnsignedFetch(models.Model):
+    """The last time a gateway asked for a file that comes without a signature (`/ota/<product>/…`): a row a gateway."""
+
+    gateway = models.OneToOneField(Gateway, models.CASCADE, primary_key=True, related_name="unsigned_fetch")
+    release = models.ForeignKey(Release, models.CASCADE, related_name="unsigned_fetches")
+    fetched_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-fetched_at",)
+
+    def __str__(self) -> str:
+        return f"{self.gateway_id}: {self.release_id}"
 
 
 class KnownBad(models.Model):

@@ -16,7 +16,7 @@ from django.conf import settings
 from tds.fleet.lifecycle import change
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
 from tds.updates.executions import delivery, keeper, pushing, tickets
-from tds.updates.executions.delivery import Checked
+from tds.updates.executions.delivery import Checked, MayOffer
 from tds.updates.executions.pushing import AGAIN_AFTER, Pushing
 from tds.updates.models import Execution, Rollout, RolloutStatus
 from tds.updates.signed import jws, ticket
@@ -29,11 +29,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LATER: Final = NOW + timedelta(hours=1)
 MANY: Final = 1_000
+SERVER: Final = "https://ota.example.com:8070"
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(settings, "ENV", replace(settings.ENV, home=tmp_path, tls_names=("ota.example.com",)))
+    monkeypatch.setattr(settings, "ENV", replace(settings.ENV, home=tmp_path))
     monkeypatch.setattr(pushing, "WAIT_S", 0.0)
     return tmp_path
 
@@ -42,6 +43,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def connection() -> Iterator[psycopg.Connection[Any]]:
     with seeding.own_connection() as made:
         yield made
+
+
+def document_for(
+    connection: psycopg.Connection[Any], gateway_id: int, now: datetime, may_offer: MayOffer | None = None
+) -> bytes | None:
+    return delivery.document_for(connection, gateway_id, now, may_offer, base_url=SERVER)
 
 
 @pytest.fixture
@@ -109,7 +116,7 @@ def test_an_expired_ticket_is_signed_anew_with_a_higher_number(
     delivery.offer(connection, [execution.pk], NOW)
     first = Execution.objects.get()
     year = NOW + timedelta(days=365)
-    document = json.loads(delivery.document_for(connection, gateway.pk, year) or b"")
+    document = json.loads(document_for(connection, gateway.pk, year) or b"")
     second = signed(document["ticket"])
     assert first.seq is not None
     assert second.seq > first.seq
@@ -166,13 +173,13 @@ def test_a_thousand_offers_take_few_statements_and_seconds(
 def test_the_command_is_as_the_document_has_it(
     connection: psycopg.Connection[Any], gateway: Gateway, execution: Execution
 ) -> None:
-    text = delivery.document_for(connection, gateway.pk, NOW, yes)
+    text = document_for(connection, gateway.pk, NOW, yes)
     assert text is not None
     execution.refresh_from_db()
     assert json.loads(text) == {
         "execution_id": execution.public_id,
         "version": "1.1.0",
-        "url": f"https://ota.example.com:8070/ota/v1/artifacts/{TARGET}.bin",
+        "url": f"{SERVER}/ota/v1/artifacts/{TARGET}.bin",
         "manifest": execution.rollout.release.manifest,
         "ticket": execution.ticket,
     }
@@ -181,7 +188,7 @@ def test_the_command_is_as_the_document_has_it(
 def test_the_largest_command_fits_into_a_gateways_buffer(connection: psycopg.Connection[Any], tenant: Tenant) -> None:
     rollout = executing.rollout(executing.release("1" * 31, manifest="m" * 1_536))
     made = executing.execution(rollout, seeding.gateway(tenant, "G" * 64), public_id="e" * 36)
-    text = delivery.document_for(connection, made.gateway_id, NOW, yes)
+    text = document_for(connection, made.gateway_id, NOW, yes)
     assert text is not None
     assert len(text) <= tickets.MAX_COMMAND_BYTES
 
@@ -189,8 +196,8 @@ def test_the_largest_command_fits_into_a_gateways_buffer(connection: psycopg.Con
 def test_who_waits_gets_nothing_until_its_turn(
     connection: psycopg.Connection[Any], gateway: Gateway, execution: Execution
 ) -> None:
-    assert delivery.document_for(connection, gateway.pk, NOW) is None
-    assert delivery.document_for(connection, gateway.pk, NOW, no) is None
+    assert document_for(connection, gateway.pk, NOW) is None
+    assert document_for(connection, gateway.pk, NOW, no) is None
     assert Execution.objects.get().offered_at is None
 
 
@@ -200,7 +207,7 @@ def test_a_rollout_that_does_not_run_starts_nobody(
 ) -> None:
     delivery.offer(connection, [execution.pk], NOW)
     Rollout.objects.update(status=status)
-    assert delivery.document_for(connection, gateway.pk, NOW, yes) is None
+    assert document_for(connection, gateway.pk, NOW, yes) is None
 
 
 def test_a_withdrawn_release_is_given_to_nobody(
@@ -210,7 +217,7 @@ def test_a_withdrawn_release_is_given_to_nobody(
     release = execution.rollout.release
     release.status = "withdrawn"
     release.save()
-    assert delivery.document_for(connection, gateway.pk, NOW, yes) is None
+    assert document_for(connection, gateway.pk, NOW, yes) is None
 
 
 def test_a_disabled_gateway_is_given_nothing(
@@ -218,7 +225,7 @@ def test_a_disabled_gateway_is_given_nothing(
 ) -> None:
     delivery.offer(connection, [execution.pk], NOW)
     change(gateway, GatewayStatus.DISABLED, by="tests", now=NOW)
-    assert delivery.document_for(connection, gateway.pk, NOW, yes) is None
+    assert document_for(connection, gateway.pk, NOW, yes) is None
 
 
 @pytest.mark.parametrize(("phase", "answered"), [("downloading", True), ("verified", True), ("rebooting", False)])
@@ -227,7 +234,7 @@ def test_who_is_at_it_is_told_again_until_it_installs(
 ) -> None:
     delivery.offer(connection, [execution.pk], NOW)
     Execution.objects.update(status="IN_PROGRESS", phase=phase)
-    assert (delivery.document_for(connection, gateway.pk, NOW) is not None) is answered
+    assert (document_for(connection, gateway.pk, NOW) is not None) is answered
 
 
 # The push
@@ -287,7 +294,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def lane(air: Air, clock: Clock) -> Pushing:
-    return Pushing(air, air.where, clock)
+    return Pushing(air, air.where, clock, SERVER)
 
 
 def test_what_is_offered_is_pushed_once_where_its_gateway_is(
@@ -302,7 +309,7 @@ def test_what_is_offered_is_pushed_once_where_its_gateway_is(
         lane.turn(connection)
     [(code, document, brokers)] = air.sent
     assert (code, document["execution_id"], brokers) == ("GW-001", execution.public_id, ("broker-2",))
-    assert lane.facts() == {"pushed": 1, "trouble": ""}
+    assert lane.facts() == {"pushed": 1, "trouble": "", "turned_at": NOW.isoformat()}
 
 
 def test_who_is_away_is_told_when_it_comes_and_again_when_it_comes_anew(

@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from tds.fleet.lifecycle import change
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
-from tds.updates.executions import keeper, told
+from tds.updates.executions import keeper
 from tds.updates.executions.deeds import cancel, retry, supersede, withdraw
 from tds.updates.executions.reports import Refusal, read
 from tds.updates.models import Execution, KnownBad, Rollout, RolloutEvent, RunningFirmware
+from tds.updates.timeline import Happened
 from tests import executing, seeding
 from tests.executing import NOW, OLD, TARGET, Unit
 
@@ -127,7 +128,7 @@ def test_a_rollback_is_told_and_remembered_once_however_often_it_is_reported(
     take(connection, gateway, *sent, *sent)
     assert stands(execution) == ("FAILED", "confirming", "rolled_back")
     assert execution.detail == "self_test_failed: no RS-485"
-    assert lines() == [told.FAILED]
+    assert lines() == [Happened.UPDATE_FAILED]
     words = RolloutEvent.objects.get().words
     assert (words["gateway"], words["why"], words["detail"]) == ("GW-001", "self_test_failed", "no RS-485")
     bad = KnownBad.objects.get()
@@ -142,7 +143,7 @@ def test_what_turns_out_to_run_after_all_is_not_remembered_as_bad(
     take(connection, gateway, unit.says())
     assert stands(execution)[0] == "SUCCEEDED"
     assert KnownBad.objects.get().rolled_back == 0
-    assert lines() == [told.FAILED, told.CORRECTED]
+    assert lines() == [Happened.UPDATE_FAILED, Happened.UPDATE_CORRECTED]
 
 
 def test_a_refusal_is_told_with_its_reason(
@@ -150,7 +151,7 @@ def test_a_refusal_is_told_with_its_reason(
 ) -> None:
     take(connection, gateway, unit.says("REJECTED", reason="downgrade_refused"))
     assert stands(execution) == ("REJECTED", "", "downgrade_refused")
-    assert lines() == [told.REFUSED]
+    assert lines() == [Happened.UPDATE_REFUSED]
     assert not KnownBad.objects.exists()
 
 
@@ -219,7 +220,7 @@ def test_silence_after_the_reboot_is_lost_and_a_late_truth_corrects_it(
     unit.starts(TARGET, confirmed=True)
     take(connection, gateway, unit.says())
     assert stands(execution)[0] == "SUCCEEDED"
-    assert lines() == [told.LOST, told.CORRECTED]
+    assert lines() == [Happened.UPDATE_LOST, Happened.UPDATE_CORRECTED]
     assert RolloutEvent.objects.latest("id").words["before"] == "TIMED_OUT"
 
 
@@ -308,7 +309,7 @@ def test_the_update_of_a_gateway_that_is_put_out_ends(
     change(gateway, status, by="tests", now=LATER)
     assert keeper.remove_gone(connection, LATER, 100) == 1
     assert stands(execution) == ("REMOVED", "", "gateway_gone")
-    assert lines() == [told.REMOVED]
+    assert lines() == [Happened.UPDATE_REMOVED]
 
 
 # What it costs

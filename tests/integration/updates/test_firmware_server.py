@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from django.utils import timezone
 
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
 from tds.heartbeat import Heartbeat
+from tds.identity.enrolment.http_refusal import RefusedError
+from tds.ota_server import permits
+from tds.ota_server.gateways import Asking
+from tds.ota_server.permits import Opened, Wanted
 from tds.updates.models import Execution, Release, ReleaseKind, RunningFirmware, TrustSet
 from tds.updates.releases import desk
+from tds.updates.releases.files import Artifacts
 from tests import executing, imaging, seeding
 from tests.enrolling import Answer, Board, RunningServer, running_server
 from tests.releasing import Maker
@@ -415,6 +422,37 @@ def test_many_at_once_each_get_all_of_it(board: Board, maker: Maker, released: R
     subprocess.run(words, check=True, timeout=60)
     hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.glob("*.bin")}
     assert hashes == {released.sha256}
+
+
+def test_of_those_who_ask_at_the_same_moment_each_is_judged_alone(
+    server: RunningServer, maker: Maker, released: Release, tmp_path: Path
+) -> None:
+    given, not_given, disabled = (new_gateway() for _ in range(3))
+    boards = [with_certificate(server, each, tmp_path) for each in (given, not_given, disabled, given)]
+    assign(released, given)
+    assign(released, disabled)
+    Gateway.objects.filter(id=disabled.id).update(status=GatewayStatus.DISABLED)
+    unknown = "0" * 64
+    trusted, now = {server.authorities.device().name}, timezone.now()
+    asking = [Asking(der_of(each), "", trusted, now, must_prove=True) for each in boards]
+    wanted = [Wanted(each, released.sha256) for each in asking] + [Wanted(asking[0], unknown)]
+    wanted += [Wanted(Asking(None, "", trusted, now, must_prove=True), released.sha256)]
+    answers = permits.permitted(Artifacts(server.home / "updates/artifacts"), wanted)
+    try:
+        sentences = [each.sentence if isinstance(each, RefusedError) else each.who for each in answers]
+        assert sentences[0] == sentences[3] == given.code
+        assert sentences[1] == f"This image is not assigned to gateway {not_given.code}."
+        assert f"Gateway {disabled.code} is disabled." in sentences[2]
+        assert "no release with this image" in sentences[4]
+        assert "needs the gateway's certificate" in sentences[5]
+        opened = [each for each in answers if isinstance(each, Opened)]
+        assert [os.pread(each.descriptor, MIB * 2, 0) for each in opened] == [contents(maker, released)] * 2
+    finally:
+        permits.close(answers)
+
+
+def der_of(board: Board) -> bytes:
+    return x509.load_pem_x509_certificates(board.certificate.read_bytes())[0].public_bytes(Encoding.DER)
 
 
 def test_a_client_that_hangs_up_leaves_nothing_open(server: RunningServer, board: Board, released: Release) -> None:

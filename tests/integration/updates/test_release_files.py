@@ -19,6 +19,8 @@ from tds.updates.releases.chips import MAX_IMAGE_BYTES
 from tds.updates.releases.files import Artifacts, StoreError
 from tds.updates.releases.image import PIECE_BYTES, ImageRefusedError, Unfit
 
+pytestmark = pytest.mark.usefixtures("english")
+
 DATA: Final = bytes(range(256)) * 4_096
 HASH: Final = hashlib.sha256(DATA).hexdigest()
 ROOT: Final = Path(__file__).parents[3]
@@ -108,6 +110,8 @@ def test_a_gigabyte_is_refused_early(artifacts: Artifacts, tmp_path: Path) -> No
 WITH_LITTLE_ROOM: Final = """
 import io, resource, signal, sys
 from pathlib import Path
+from django.conf import settings
+settings.configure(USE_I18N=False)
 from tds.updates.releases.files import Artifacts, StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
@@ -122,7 +126,7 @@ except StoreError as error:
 def test_a_file_that_the_system_cuts_off_leaves_nothing(artifacts: Artifacts) -> None:
     words = [sys.executable, "-c", WITH_LITTLE_ROOM, str(artifacts.folder)]
     ended = subprocess.run(words, env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=True)
-    assert ended.stdout == f"The image can't be kept in {artifacts.folder}: File too large.\n"
+    assert ended.stdout == f"The image can't be kept in {artifacts.folder}: File too large. Nothing of it is left.\n"
     assert names(artifacts) == []
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from tds.dashboard.updates.upload import FORM_BYTES
 from tds.fleet.models import AuditEntry, Role, Tenant, User
 from tds.updates import models
-from tds.updates.models import Release, ReleaseKind
+from tds.updates.models import Release, ReleaseKind, RunningFirmware, UnsignedFetch
 from tds.updates.releases.chips import MAX_IMAGE_BYTES
 from tds.updates.signed import trust
 from tds.updates.signed.keys import PrivateKey
@@ -296,6 +296,7 @@ def test_a_company_sees_what_was_published_and_its_own_gateways_counted(tenant: 
     page = text_of(client.get(LIST))
     assert re.findall(r">dcu ([0-9.]+)</a>", page) == ["1.5.0", "1.0.0"]
     assert re.search(r"dcu 1\.0\.0.*?<span>3</span>", page, re.DOTALL)
+    assert re.search(r"dcu 1\.0\.0.*?<span>5</span>", text_of(chief.get(LIST)), re.DOTALL)
     assert client.get(f"{LIST}{uploaded.pk}/").status_code == 404
     assert client.get(f"{LIST}{withdrawn.pk}/").status_code == 200
     assert client.get(f"{LIST}{published.pk}/").status_code == 200
@@ -321,6 +322,39 @@ def test_a_release_names_the_companys_rollouts_alone(tenant: Tenant) -> None:
     page = text_of(admin_of(tenant).get(f"{LIST}{release.pk}/"))
     assert f"/tds_new/atualizacoes/{mine.pk}/" in page
     assert f"/tds_new/atualizacoes/{theirs.pk}/" not in page
+
+
+def test_gateways_that_take_the_unsigned_file_alone_are_listed(tenant: Tenant, chief: Client) -> None:
+    release = rolling_out.release()
+    page = f"{LIST}{release.pk}/"
+    client = admin_of(tenant)
+    assert "without a signature" not in text_of(client.get(page))
+    old, new = rolling_out.gateways(tenant, 2)
+    [theirs] = rolling_out.gateways(seeding.tenant("other"), 1, "THEIRS")
+    RunningFirmware.objects.exclude(gateway=new).update(trust_version=0)
+    for gateway in (old, new, theirs):
+        UnsignedFetch.objects.create(gateway=gateway, release=release, fetched_at=timezone.now())
+    said = text_of(client.get(page))
+    assert "1 gateway takes the unsigned file alone" in said
+    assert f'href="/tds_new/gateways/{old.code}/"' in said
+    assert new.code not in said
+    assert theirs.code not in said
+    said = text_of(chief.get(page))
+    assert "2 gateways take the unsigned file alone" in said
+    assert f'<span class="code">{theirs.code}</span>' in said
+    assert f"/gateways/{theirs.code}/" not in said  # another company's page, which is not picked
+
+
+def test_refusals_are_in_the_language_of_who_reads_them(maker: Maker) -> None:
+    chief = signed_in(User.objects.create_superuser("chefe", password="correct horse"), "pt-BR")
+    said = refusals(send(chief, imaging.packed(b"x", version="1.2.0"), maker.signed(DATA)))
+    assert said[0].startswith("O arquivo tem 336 bytes, e o manifesto é de um com 352: ")
+    assert refusals(send(chief, b"", maker.signed(DATA))) == ["O arquivo está vazio."]
+    assert refusals(send(chief, DATA, "nonsense")) == [
+        "O manifesto não é um JWS na forma compacta: três partes com pontos entre elas."
+    ]
+    [sentence] = refusals(send(chief, DATA, Maker(maker.folder).signed(DATA)))
+    assert "não é de release no conjunto de confiança 1: assine com uma que seja" in sentence
 
 
 def test_an_unknown_deed_is_a_sentence(chief: Client) -> None:

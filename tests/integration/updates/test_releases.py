@@ -2,23 +2,24 @@
 
 import io
 import threading
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import close_old_connections, connection
 
+from tds import wiring
 from tds.fleet.models import AuditEntry, User
 from tds.updates.models import Release, ReleaseKind, ReleaseStatus
 from tds.updates.releases import desk, finding
 from tds.updates.releases.desk import ReleaseRefusedError
 from tds.updates.releases.files import Received, StoreError
-from tests import imaging
+from tests import imaging, seeding
 from tests.releasing import NOW, Maker
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("english")]
 
 DATA: Final = imaging.packed(version="1.1.0")
 
@@ -109,6 +110,29 @@ def test_the_counter_of_a_withdrawn_release_is_not_given_again(maker: Maker) -> 
     assert refused(maker, maker.signed(DATA, counter=5)) == ["counter_not_greater"]
 
 
+def test_one_version_for_two_families_is_two_releases_with_one_counter(maker: Maker) -> None:
+    """They are different programs; `build-manifest` makes the same counter of a version for both."""
+    one, two = (imaging.packed(family.encode(), family, "1.1.0") for family in ("dcu-0080", "dcu-8000-sim"))
+    first, second = maker.upload(one, counter=1_001_000), maker.upload(two, counter=1_001_000)
+    assert (first.families, second.families) == (["dcu-0080"], ["dcu-8000-sim"])
+    third = imaging.packed(b"for both", "dcu-0080", "1.1.0")
+    both = ("dcu-0080", "dcu-8000-sim")
+    assert refused(maker, maker.signed(third, counter=1_001_000, families=both), third) == ["counter_not_greater"]
+    later = maker.upload(third, counter=1_001_001, families=both)
+    assert later.families == ["dcu-0080", "dcu-8000-sim"]
+    again = imaging.packed(b"again", "dcu-8000-sim", "1.1.0")
+    assert refused(maker, maker.signed(again, counter=1_001_001), again) == ["counter_not_greater"]
+    assert maker.upload(imaging.packed(b"all", "dcu-all", "1.0.0"), counter=1).families == ["dcu-all"]
+
+
+def test_the_same_image_for_another_family_is_a_release_of_its_own_with_the_same_file(maker: Maker) -> None:
+    maker.upload(DATA, counter=1)
+    with pytest.raises(ReleaseRefusedError, match="The image is of project dcu-0080"):
+        maker.upload(DATA, counter=1, families=("dcu-all",))
+    assert maker.upload(DATA, counter=2, families=("dcu-0080", "dcu-all")).counter == 2
+    assert len(on_disk(maker)) == 1
+
+
 def test_a_test_image_counts_apart(maker: Maker) -> None:
     maker.released("1.2.0", counter=12)
     assert maker.upload(DATA, counter=1, kind=ReleaseKind.HELLO).kind == "hello"
@@ -173,33 +197,16 @@ def test_a_release_whose_file_is_lost_is_not_published(maker: Maker) -> None:
         maker.publish(release)
 
 
-def test_a_withdrawn_release_is_that_for_good_and_its_rollouts_are_told(maker: Maker) -> None:
-    release, told = maker.released(), []
-
-    def pause(withdrawn: Release, by: object, now: datetime) -> None:
-        told.append((withdrawn.pk, by, now))
-
+def test_a_withdrawn_release_is_that_for_good(maker: Maker) -> None:
+    release = maker.released()
     with pytest.raises(ReleaseRefusedError, match="Say why"):
         desk.withdraw(release, "  ", by="command line", now=NOW)
     for _ in range(2):
-        desk.withdraw(release, "It burns.", by="command line", now=NOW, on_withdrawn=pause)
-    assert told == [(release.pk, "command line", NOW)]
+        desk.withdraw(release, "It burns.", by="command line", now=NOW)
     assert AuditEntry.objects.get(action="release.withdrawn").detail["why"] == "It burns."
     with pytest.raises(ReleaseRefusedError, match=r"withdrawn for good \(It burns\.\)"):
         maker.publish(release)
     assert refused(maker, release.manifest, imaging.packed(version="1.1.0")) == ["withdrawn"]
-
-
-def test_a_withdrawal_whose_rollouts_cannot_be_paused_does_not_happen(maker: Maker) -> None:
-    release = maker.released()
-
-    def fail(_release: Release, _by: object, _now: datetime) -> None:
-        raise DatabaseError
-
-    with pytest.raises(DatabaseError):
-        desk.withdraw(release, "It burns.", by="command line", now=NOW, on_withdrawn=fail)
-    release.refresh_from_db()
-    assert release.status == ReleaseStatus.PUBLISHED
 
 
 def test_a_disk_that_is_full_leaves_no_release(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +223,44 @@ def test_files_that_no_release_has_are_removed(maker: Maker) -> None:
     release = maker.upload(DATA)
     with maker.artifacts.receive(io.BytesIO(b"left by a crash before the commit")) as received:
         received.keep()
-    assert desk.clean(maker.artifacts, NOW) == [received.sha256]
+    assert desk.clean(wiring.database_connection(), maker.artifacts, NOW) == [received.sha256]
+    assert on_disk(maker) == [release.sha256]
+
+
+def test_files_of_withdrawn_releases_stay(maker: Maker) -> None:
+    release = maker.released()
+    desk.withdraw(release, "It burns.", by="command line", now=NOW)
+    assert desk.clean(wiring.database_connection(), maker.artifacts, NOW) == []
+    assert on_disk(maker) == [release.sha256]
+
+
+def test_before_the_first_upload_there_is_nothing_to_clean(maker: Maker) -> None:
+    assert desk.clean(wiring.database_connection(), maker.artifacts, NOW) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_file_goes_whose_release_is_about_to_be_written(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the file's name and the commit."""
+    keep, cleaned, begun = Received.keep, [], threading.Event()
+
+    def clean() -> None:
+        with seeding.own_connection() as own:
+            begun.set()
+            cleaned.append(desk.clean(own, maker.artifacts, NOW))
+
+    other = threading.Thread(target=clean)
+
+    def kept(received: Received) -> None:
+        keep(received)
+        other.start()
+        assert begun.wait(10)
+        other.join(0.3)  # it waits for this upload's end
+        assert cleaned == []
+
+    monkeypatch.setattr(Received, "keep", kept)
+    release = maker.upload(DATA)
+    other.join(10)
+    assert cleaned == [[]]
     assert on_disk(maker) == [release.sha256]
 
 
@@ -251,9 +295,19 @@ def test_a_release_is_found_by_its_number_version_or_product(maker: Maker) -> No
     release = maker.upload(DATA)
     for name in (str(release.pk), f"#{release.pk}", "1.1.0", "dcu@1.1.0", "dcu@1.1.0@host"):
         assert finding.find(name) == release
-    for name in ("999999", "1.1", "relay@1.1.0", "dcu@1.1.0@esp32", "", "dcu"):
+    assert finding.find("dcu@1.1.0@dcu-0080") == release
+    strangers = ("dcu@1.1.0@esp32", "dcu@1.1.0@dcu-all", "dcu@1.1.0@dcu-0080@host", "@1.1.0", "dcu@1.1.0@", "@")
+    for name in ("999999", "1.1", "relay@1.1.0", "", "dcu", *strangers):
         with pytest.raises(finding.NotFoundError, match="There is no release"):
             finding.find(name)
     other = maker.upload(imaging.packed(version="1.1.0", chip_id=0))
-    with pytest.raises(finding.NotFoundError, match=f"name it by its number: .*#{other.pk} "):
-        finding.find("1.1.0")
+    sibling = maker.upload(imaging.packed(b"other", "dcu-8000-sim", "1.1.0"))
+    for name in ("1.1.0", "dcu@1.1.0"):
+        with pytest.raises(finding.NotFoundError) as caught:
+            finding.find(name)
+        for one, of in ((release, "dcu-0080 on host"), (other, "dcu-0080 on esp32"), (sibling, "dcu-8000-sim on host")):
+            assert f"#{one.pk} (dcu 1.1.0 for {of}, application)" in str(caught.value)
+    assert finding.find("dcu@1.1.0@dcu-8000-sim") == sibling
+    assert finding.find("dcu@1.1.0@esp32") == other
+    with pytest.raises(finding.NotFoundError, match="name it by its number"):
+        finding.find("dcu@1.1.0@dcu-0080")

@@ -40,6 +40,7 @@ from tests.running import RunningBroker, running_broker, wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NAME: Final = "broker"
+SERVER: Final = "https://ota.example.com:8070"
 REFUSED_BY_ACL: Final = "135"  # MQTT 5, 3.4.2.1: not authorized
 
 
@@ -258,12 +259,12 @@ def test_an_offer_reaches_the_gateway_that_is_connected(broker: RunningBroker, g
     execution = executing.execution(executing.rollout(executing.release()), gateway)
     with linked(broker) as (made, _), boards(broker.port, "GW-001") as connected:
         connected["GW-001"].subscribe("ota/GW-001/update")
-        pushing = Pushing(Commands([made]), whereabouts.of, timezone.now)
+        pushing = Pushing(Commands([made]), whereabouts.of, timezone.now, SERVER)
         with lane("pushing", pushing.turn), seeding.own_connection() as own:
             delivery.offer(own, [execution.pk], timezone.now())
             wait_until(lambda: connected["GW-001"].got, "the command", 10)
             [(topic, payload)] = connected["GW-001"].got
-            expected = delivery.document_for(own, gateway.pk, timezone.now())
+            expected = delivery.document_for(own, gateway.pk, timezone.now(), base_url=SERVER)
     assert (topic, payload) == ("ota/GW-001/update", expected)
 
 
@@ -275,7 +276,7 @@ def test_an_offer_reaches_a_gateway_as_soon_as_it_comes_also_after_the_worker_an
         delivery.offer(own, [execution.pk], timezone.now())
     for _ in range(2):
         with linked(broker) as (made, _):
-            pushing = Pushing(Commands([made]), whereabouts.of, timezone.now)
+            pushing = Pushing(Commands([made]), whereabouts.of, timezone.now, SERVER)
             with lane("pushing", pushing.turn):
                 board = Board(broker.port, "GW-001")
                 board._client.connect("127.0.0.1", broker.port, keepalive=60)
@@ -290,7 +291,7 @@ def test_an_offer_reaches_a_gateway_as_soon_as_it_comes_also_after_the_worker_an
 def test_check_now_reaches_all_that_are_connected(broker: RunningBroker, gateway: Gateway) -> None:
     with linked(broker) as (made, _), boards(broker.port, "GW-001") as connected:
         connected["GW-001"].subscribe("ota/update")
-        pushing = Pushing(Commands([made]), whereabouts.of, timezone.now)
+        pushing = Pushing(Commands([made]), whereabouts.of, timezone.now, SERVER)
         with lane("pushing", pushing.turn), seeding.own_connection() as own:
             wait_until(lambda: pushing._heard, "the lane")
             delivery.check_now_all(own)

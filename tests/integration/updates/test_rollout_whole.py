@@ -25,6 +25,7 @@ from tests.rolling_out import QUICK, T0
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SECOND = timedelta(seconds=1)
+SERVER = "https://ota.example.com:8070"
 Way = Callable[[Unit], list[bytes]]
 
 
@@ -57,7 +58,7 @@ class Field:
         sent: list[tuple[Gateway, bytes]] = []
         offered = Execution.objects.filter(status="QUEUED", offered_at__isnull=False).select_related("gateway")
         for execution in offered:
-            assert delivery.document_for(self.connection, execution.gateway_id, self.now) is not None
+            assert delivery.document_for(self.connection, execution.gateway_id, self.now, base_url=SERVER) is not None
             unit = Unit(execution.gateway.code, execution.public_id)
             sent += [(execution.gateway, payload) for payload in way(unit)]
         sent += self.random.sample(sent, len(sent) // 3)
@@ -115,7 +116,7 @@ def is_never_heard_again(unit: Unit) -> list[bytes]:
 
 @pytest.fixture
 def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection[Any]]:
-    monkeypatch.setattr(settings, "ENV", replace(settings.ENV, home=tmp_path, tls_names=("ota.example.com",)))
+    monkeypatch.setattr(settings, "ENV", replace(settings.ENV, home=tmp_path))
     with seeding.own_connection() as made:
         yield made
 

@@ -81,7 +81,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         connection = connections.of(request)
         assert connection
         with served.downloads.place(request.query["who"], connection):
-            await served.downloads.send(request, response, descriptor, Span(0, SIZE))
+            await served.downloads.send(request, response, "file", descriptor, Span(0, SIZE))
         return response
 
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -126,6 +126,16 @@ def test_a_client_that_drips_is_ended_when_its_time_is_over(server: Served) -> N
                 break
             time.sleep(0.02)
         assert LIMITS.whole_s - 0.5 < time.monotonic() - began < LIMITS.whole_s + 4
+
+
+def test_a_client_that_takes_little_at_a_time_is_not_taken_for_one_that_takes_nothing(server: Served) -> None:
+    with server.ask() as slow:
+        began = time.monotonic()
+        while time.monotonic() - began < 4 * STALL_S:
+            assert slow.recv(16_384)
+            time.sleep(STALL_S / 5)
+        assert len(server.downloads) == 1
+        assert server.downloads.counts["slow"] == 0
 
 
 def test_no_client_is_sent_more_a_second_than_its_share(server: Served) -> None:

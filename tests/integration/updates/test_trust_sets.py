@@ -19,7 +19,7 @@ from tds.updates.signed.keys import PrivateKey
 from tds.updates.signed.refusal import DocumentRefusedError, Refusal
 from tds.updates.signed.trust import TrustedKey, TrustSet, Use
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("english")]
 
 NOW: Final = datetime(2026, 11, 26, 12, tzinfo=UTC)
 ROOT: Final = PrivateKey.new()

@@ -16,6 +16,7 @@ from tds.processes import stop_on_signal
 
 CERTIFICATES_EVERY_S: Final = 3_600.0
 GONE_EVERY_S: Final = 30.0
+ARTIFACTS_EVERY_S: Final = 3_600.0
 
 
 class Command(BaseCommand):
@@ -32,10 +33,11 @@ class Command(BaseCommand):
         links = wiring.device_links(timezone.now)
         pushing = wiring.pushing(links, timezone.now)
         gone = worker.Chore("updates of gateways that are gone", GONE_EVERY_S, wiring.remove_gone)
+        artifacts = worker.Chore("images of no release", ARTIFACTS_EVERY_S, wiring.clean_artifacts, slow=True)
         stopping = stop_on_signal()
         conducting = wiring.conducting(timezone.now, stopping.wait)
         worker.run(
-            [*worker.chores(wiring.reading_store()), disk, certificates, gone],
+            [*worker.chores(wiring.reading_store()), disk, certificates, gone, artifacts],
             stopping,
             connect=lambda: database.connect(
                 settings.DATABASES["default"],
@@ -48,6 +50,7 @@ class Command(BaseCommand):
                 lambda: {
                     "revoking": revoking.trouble,
                     "pushing": pushing.facts(),
+                    "conducting": conducting.facts(),
                     "links": {link.broker: link.facts() for link in links},
                 },
             ),

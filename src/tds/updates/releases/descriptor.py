@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 BYTES: Final = 256
 MAGIC: Final = 0xABCD5432
 MAX_TEXT_CHARS: Final = 31
@@ -41,12 +43,16 @@ class Descriptor:
 def read(data: bytes) -> Descriptor:
     """Raises DescriptorError."""
     if len(data) < BYTES:
-        raise DescriptorError("Its first segment is shorter than an app descriptor: it is no application of ESP-IDF.")
+        raise DescriptorError(
+            _("Its first segment is shorter than an app descriptor: it is no application of ESP-IDF.")
+        )
     magic, secure_version, version, project, clock, date, idf, elf_sha256 = _FORM.unpack(data[:BYTES])
     if magic != MAGIC:
         raise DescriptorError(
-            "It has no app descriptor at the start of its first segment: it is a boot loader, or was not built with "
-            "ESP-IDF. Upload the application's .bin."
+            _(
+                "It has no app descriptor at the start of its first segment: it is a boot loader, or was not built "
+                "with ESP-IDF. Upload the application's .bin."
+            )
         )
     built = f"{_text('build date', date)} {_text('build time', clock)}".strip()
     found = Descriptor(
@@ -58,12 +64,13 @@ def read(data: bytes) -> Descriptor:
         elf_sha256=elf_sha256.hex(),
     )
     if not found.project or not found.version:
-        raise DescriptorError("Its app descriptor names no project or no version: set both in the build.")
+        raise DescriptorError(_("Its app descriptor names no project or no version: set both in the build."))
     return found
 
 
 def _text(name: str, field: bytes) -> str:
-    text, end, _rest = field.partition(b"\0")
+    text, end, _after = field.partition(b"\0")
     if not end or not text.isascii() or not text.decode("ascii").isprintable():
-        raise DescriptorError(f"The {name} in its app descriptor is no text of printable ASCII.")
+        told = _("A text in its app descriptor (%(name)s) is none of printable ASCII.")
+        raise DescriptorError(told % {"name": name})
     return text.decode("ascii")

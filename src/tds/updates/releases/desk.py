@@ -1,18 +1,21 @@
 """What the platform's operators do with releases: take one in, publish it, withdraw it. Each deed leaves its trace."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 from django.core.exceptions import PermissionDenied
-from django.db import connection, transaction
+from django.db import connection as django_connection
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from tds.fleet import audit
 from tds.fleet.models import AuditAction, User
 from tds.updates.models import MAX_DETAIL_CHARS, Release, ReleaseKind, ReleaseStatus
 from tds.updates.releases import image, preflight
+from tds.updates.releases.figures import grouped
 from tds.updates.releases.files import Artifacts, Received
 from tds.updates.releases.image import ImageFacts, ImageRefusedError, Source
 from tds.updates.releases.preflight import Before
@@ -26,8 +29,6 @@ IN_DATABASE: Final = ("project", "version", "built", "idf", "secure_version", "e
 # One upload at a time decides, and none while files are removed: of two with the same counter the second is refused by
 # its sentence, and no file goes whose release is about to be written.
 _LOCK: Final = 0x7D5_0A11
-
-OnWithdrawn = Callable[[Release, "User | str", datetime], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def upload(  # noqa: PLR0913  # what an upload is made of
     """Take a release in, not yet published. Raises ReleaseRefusedError, files.StoreError, PermissionDenied."""
     _require_operator(by)
     if len(notes) > MAX_NOTES_CHARS:
-        raise _refused("notes_too_long", f"The notes have {len(notes):,} characters; {MAX_NOTES_CHARS:,} are taken.")
+        told = _("The notes have %(has)s characters; %(most)s are taken.")
+        raise _refused("notes_too_long", told % {"has": grouped(len(notes)), "most": grouped(MAX_NOTES_CHARS)})
     text = manifest_text.strip()
     manifest, kid = _believed(text, trusted, now)
     try:
@@ -96,10 +98,11 @@ def publish(release: Release, *, by: "User | str", now: datetime, trusted: Trust
     if release.status == ReleaseStatus.PUBLISHED:
         return release
     if release.status == ReleaseStatus.WITHDRAWN:
-        raise _refused("withdrawn", f"{release} is withdrawn for good ({release.withdrawn_why}): make another release.")
+        raise _withdrawn(release)
     _believed(release.manifest, trusted, now)  # its key may have been revoked since
     if not artifacts.has(release.sha256):
-        raise _refused("no_file", f"The image of {release} is not in {artifacts.folder}: upload it once more.")
+        told = _("The image of %(release)s is not in %(folder)s: upload it once more.")
+        raise _refused("no_file", told % {"release": release, "folder": artifacts.folder})
     release.status, release.published_at = ReleaseStatus.PUBLISHED, now
     release.save(update_fields=("status", "published_at"))
     _note(AuditAction.RELEASE_PUBLISHED, release, by=by)
@@ -107,34 +110,31 @@ def publish(release: Release, *, by: "User | str", now: datetime, trusted: Trust
 
 
 @transaction.atomic
-def withdraw(
-    release: Release, why: str, *, by: "User | str", now: datetime, on_withdrawn: OnWithdrawn | None = None
-) -> Release:
-    """Nobody gets it from now on. `on_withdrawn` pauses what rolls it out, in the same transaction.
+def withdraw(release: Release, why: str, *, by: "User | str", now: datetime) -> Release:
+    """Nobody gets it from now on: who conducts rollouts halts those of it by itself, a moment later.
 
     Raises ReleaseRefusedError, PermissionDenied.
     """
     _require_operator(by)
     why = why.strip()
     if not 0 < len(why) <= MAX_DETAIL_CHARS:
-        raise _refused("no_reason", f"Say why it is withdrawn, in 1 to {MAX_DETAIL_CHARS} characters.")
+        told = _("Say why it is withdrawn, in 1 to %(most)s characters.")
+        raise _refused("no_reason", told % {"most": MAX_DETAIL_CHARS})
     release = Release.objects.select_for_update().get(pk=release.pk)
     if release.status == ReleaseStatus.WITHDRAWN:
         return release
     release.status, release.withdrawn_at, release.withdrawn_why = ReleaseStatus.WITHDRAWN, now, why
     release.save(update_fields=("status", "withdrawn_at", "withdrawn_why"))
     _note(AuditAction.RELEASE_WITHDRAWN, release, by=by, why=why)
-    if on_withdrawn is not None:
-        on_withdrawn(release, by, now)
     return release
 
 
-def clean(artifacts: Artifacts, now: datetime) -> Sequence[str]:
-    """Remove the files that no release has. Returns their hashes."""
-    with transaction.atomic():
-        _take_turn()
-        wanted = frozenset(Release.objects.values_list("sha256", flat=True))
-        return artifacts.remove_all_but(wanted, now.timestamp())
+def clean(connection: psycopg.Connection[Any], artifacts: Artifacts, now: datetime) -> Sequence[str]:
+    """Remove the files that no release has. Returns their hashes. Raises OSError."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        found = psycopg.Cursor(connection).execute("SELECT sha256 FROM tds_new_release")
+        return artifacts.remove_all_but(frozenset(sha256 for (sha256,) in found), now.timestamp())
 
 
 def _believed(text: str, trusted: TrustSet, now: datetime) -> tuple[Manifest, str]:
@@ -147,23 +147,23 @@ def _believed(text: str, trusted: TrustSet, now: datetime) -> tuple[Manifest, st
 def _again(found: Release, facts: ImageFacts, received: Received) -> Release:
     """The same manifest once more: with its own image it is no error, and mends a file that was lost."""
     if found.sha256 != facts.sha256:
-        raise _refused("hash_mismatch", f"{found} is there with this manifest, and this is not its image.")
+        told = _("%(release)s is there with this manifest, and this is not its image.")
+        raise _refused("hash_mismatch", told % {"release": found})
     if found.status == ReleaseStatus.WITHDRAWN:
-        raise _refused("withdrawn", f"{found} is withdrawn for good ({found.withdrawn_why}): make another release.")
+        raise _withdrawn(found)
     if not received.owner.has(found.sha256):
         received.keep()
     return found
 
 
 def _check(facts: ImageFacts, manifest: Manifest, kind: ReleaseKind) -> None:
-    last = (
-        Release.objects.filter(product=manifest.product, chip=manifest.chip, kind=kind)
-        .order_by("-counter")
-        .values_list("version", "counter", "image__secure_version")
-        .first()
+    rows = Release.objects.filter(product=manifest.product, chip=manifest.chip, kind=kind).values_list(
+        "version", "counter", "image__secure_version", "families"
     )
-    before = Before(last[0], last[1], int(last[2] or 0)) if last else None
-    if found := preflight.objections(facts, manifest, before):
+    earlier = [
+        Before(version, counter, int(secure or 0), tuple(families)) for version, counter, secure, families in rows
+    ]
+    if found := preflight.objections(facts, manifest, earlier):
         raise ReleaseRefusedError(*(Refused(each.reason, each.sentence) for each in found))
 
 
@@ -189,7 +189,7 @@ def _row(manifest: Manifest, facts: ImageFacts, text: str, kid: str) -> Release:
 
 def _take_turn() -> None:
     """Until the end of the transaction."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
 
 
@@ -204,6 +204,11 @@ def _require_operator(by: "User | str") -> None:
     """A word is the command line, whose user has the machine."""
     if isinstance(by, User) and not by.is_platform_operator:
         raise PermissionDenied(_("Only operators of the platform can do this."))
+
+
+def _withdrawn(release: Release) -> ReleaseRefusedError:
+    told = _("%(release)s is withdrawn for good (%(why)s): make another release.")
+    return _refused("withdrawn", told % {"release": release, "why": release.withdrawn_why})
 
 
 def _refused(reason: str, sentence: str) -> ReleaseRefusedError:

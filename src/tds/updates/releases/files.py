@@ -8,9 +8,12 @@ import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self
+
+from django.utils.translation import gettext as _
 
 from tds.updates.releases.chips import MAX_IMAGE_BYTES
+from tds.updates.releases.figures import grouped
 from tds.updates.releases.image import PIECE_BYTES, ImageRefusedError, Source, Unfit
 
 FOLDER_MODE: Final = 0o755
@@ -23,6 +26,11 @@ _NAME: Final = re.compile(r"[0-9a-f]{64}\Z")
 
 class StoreError(Exception):
     """The disk did not take it. The text is a sentence for an operator."""
+
+    @classmethod
+    def of(cls, folder: Path | str, error: OSError) -> Self:
+        told = _("The image can't be kept in %(folder)s: %(why)s. Nothing of it is left.")
+        return cls(told % {"folder": folder, "why": error.strerror or error})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Artifacts:
                 finally:
                     path.unlink(missing_ok=True)
         except OSError as error:
-            raise StoreError(f"The image can't be kept in {self.folder}: {error.strerror or error}.") from error
+            raise StoreError.of(self.folder, error) from error
 
     def remove_all_but(self, wanted: Collection[str], now_s: float) -> list[str]:
         """Those that no release has, and uploads that were given up. Returns what was removed, by hash.
@@ -109,7 +117,8 @@ def _copied(source: Source, file: BinaryIO) -> tuple[str, int]:
         if size > MAX_IMAGE_BYTES:
             raise ImageRefusedError(
                 Unfit.TOO_LARGE,
-                f"It has more than {MAX_IMAGE_BYTES:,} bytes, which no slot holds: it was not read to its end.",
+                _("It has more than %(most)s bytes, which no slot holds: it was not read to its end.")
+                % {"most": grouped(MAX_IMAGE_BYTES)},
             )
         digest.update(piece)
         file.write(piece)

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from tds.updates.releases import chips, descriptor
 from tds.updates.releases.descriptor import DescriptorError
+from tds.updates.releases.figures import grouped
 
 PIECE_BYTES: Final = 65_536  # read at a time
 MAX_SEGMENTS: Final = 16  # ESP_IMAGE_MAX_SEGMENTS
@@ -23,7 +28,9 @@ HASH_BYTES: Final = 32
 _HEADER: Final = struct.Struct("<BB2xI4xHBHH4xB")  # magic, segments, entry, chip, revisions (3), hash appended
 _SEGMENT: Final = struct.Struct("<II")  # address, length
 _ELF: Final = b"\x7fELF"
-_ARCHIVES: Final = {b"PK\x03\x04": "a zip archive", b"PK\x05\x06": "a zip archive", b"\x1f\x8b": "a gzip file"}
+_ZIP: Final = gettext_lazy("This is a zip archive; upload the .bin that is in it.")
+_GZIP: Final = gettext_lazy("This is a gzip file; upload the .bin that is in it.")
+_ARCHIVES: Final[dict[bytes, Promise]] = {b"PK\x03\x04": _ZIP, b"PK\x05\x06": _ZIP, b"\x1f\x8b": _GZIP}
 
 
 class Unfit(StrEnum):
@@ -133,30 +140,38 @@ class _Reader:
     def header(self) -> _Header:
         start = self._read(_HEADER.size)
         if not start:
-            raise ImageRefusedError(Unfit.EMPTY, "The file is empty.")
+            raise ImageRefusedError(Unfit.EMPTY, _("The file is empty."))
         if start.startswith(_ELF):
             raise ImageRefusedError(
-                Unfit.ELF, "This is the ELF that the linker wrote; upload the .bin that esptool made of it (elf2image)."
+                Unfit.ELF,
+                _("This is the ELF that the linker wrote; upload the .bin that esptool made of it (elf2image)."),
             )
-        for mark, what in _ARCHIVES.items():
+        for mark, told in _ARCHIVES.items():
             if start.startswith(mark):
-                raise ImageRefusedError(Unfit.ARCHIVE, f"This is {what}; upload the .bin that is in it.")
+                raise ImageRefusedError(Unfit.ARCHIVE, str(told))
         if start[0] != MAGIC:
             raise ImageRefusedError(
-                Unfit.NOT_AN_IMAGE, f"This is no ESP image: it begins with 0x{start[0]:02x} and not with 0x{MAGIC:02x}."
+                Unfit.NOT_AN_IMAGE,
+                _("This is no ESP image: it begins with %(has)s and not with %(wanted)s.")
+                % {"has": f"0x{start[0]:02x}", "wanted": f"0x{MAGIC:02x}"},
             )
         if len(start) < _HEADER.size:
-            raise self._truncated("its header")
+            raise self._truncated(_("its header"))
         _magic, segments, _entry, chip_id, _old, revision, _most, has_hash = _HEADER.unpack(start)
         if not 1 <= segments <= MAX_SEGMENTS:
             raise ImageRefusedError(
-                Unfit.SEGMENTS, f"Its header says {segments} segments; 1 to {MAX_SEGMENTS} are possible. It is damaged."
+                Unfit.SEGMENTS,
+                _("Its header says %(has)d segments; 1 to %(most)d are possible. It is damaged.")
+                % {"has": segments, "most": MAX_SEGMENTS},
             )
         if chip_id not in chips.CHIPS:
-            raise ImageRefusedError(Unfit.CHIP_UNKNOWN, f"It is for chip {chip_id}; esptool knows none of that number.")
+            raise ImageRefusedError(
+                Unfit.CHIP_UNKNOWN,
+                _("It is for chip %(chip)d; esptool knows none of that number.") % {"chip": chip_id},
+            )
         if has_hash != 1:
             raise ImageRefusedError(
-                Unfit.NO_HASH, "It has no SHA-256 at its end; build it without --dont-append-digest."
+                Unfit.NO_HASH, _("It has no SHA-256 at its end; build it without --dont-append-digest.")
             )
         return _Header(segments, chip_id, revision)
 
@@ -166,37 +181,42 @@ class _Reader:
 
     def segment(self, number: int) -> Iterator[bytes]:
         """Its data. All pieces but the last have PIECE_BYTES."""
-        head = self._exactly(_SEGMENT.size, f"the head of segment {number + 1}")
+        head = self._exactly(_SEGMENT.size, _("the head of segment %(number)d") % {"number": number + 1})
         _address, length = _SEGMENT.unpack(head)
         if length % 4:
             raise ImageRefusedError(
-                Unfit.SEGMENTS, f"Segment {number + 1} has {length} bytes, and boot loaders take multiples of 4 alone."
+                Unfit.SEGMENTS,
+                _("Segment %(number)d has %(length)d bytes, and boot loaders take multiples of 4 alone.")
+                % {"number": number + 1, "length": length},
             )
         if self.read_bytes + length > self._limit:
             raise self._too_large(self.read_bytes + length)
         while length:
-            piece = self._exactly(min(length, PIECE_BYTES), f"segment {number + 1}")
+            piece = self._exactly(min(length, PIECE_BYTES), _("segment %(number)d") % {"number": number + 1})
             length -= len(piece)
             yield piece
 
     def check(self, checksum: int) -> None:
-        padding = self._exactly(BLOCK_BYTES - self.read_bytes % BLOCK_BYTES, "its checksum")
+        padding = self._exactly(BLOCK_BYTES - self.read_bytes % BLOCK_BYTES, _("its checksum"))
         if padding[-1] != checksum:
-            raise ImageRefusedError(Unfit.CHECKSUM, "Its checksum does not fit its segments: it is damaged.")
+            raise ImageRefusedError(Unfit.CHECKSUM, _("Its checksum does not fit its segments: it is damaged."))
 
     def appended_hash(self) -> bytes:
         of_all = self.sha256.digest()
-        appended = self._exactly(HASH_BYTES, "the SHA-256 at its end")
+        appended = self._exactly(HASH_BYTES, _("the SHA-256 at its end"))
         if appended != of_all:
-            raise ImageRefusedError(Unfit.HASH, "The SHA-256 at its end is not that of the image: it is damaged.")
+            raise ImageRefusedError(Unfit.HASH, _("The SHA-256 at its end is not that of the image: it is damaged."))
         return appended
 
     def end(self) -> None:
         if self._file.read(1):
             raise ImageRefusedError(
                 Unfit.TRAILING,
-                f"There is more after the image, which ends at byte {self.read_bytes:,}: upload the application alone, "
-                "and neither a merged file nor one of a whole flash.",
+                _(
+                    "There is more after the image, which ends at byte %(end)s: upload the application alone, and "
+                    "neither a merged file nor one of a whole flash."
+                )
+                % {"end": grouped(self.read_bytes)},
             )
         if self.read_bytes > self._limit:
             raise self._too_large(self.read_bytes)
@@ -217,13 +237,16 @@ class _Reader:
 
     def _truncated(self, what: str) -> ImageRefusedError:
         return ImageRefusedError(
-            Unfit.TRUNCATED, f"It is cut off in {what}, after {self.read_bytes:,} bytes: transfer it once more."
+            Unfit.TRUNCATED,
+            _("It is cut off in %(what)s, after %(bytes)s bytes: transfer it once more.")
+            % {"what": what, "bytes": grouped(self.read_bytes)},
         )
 
     def _too_large(self, size: int) -> ImageRefusedError:
         return ImageRefusedError(
             Unfit.TOO_LARGE,
-            f"It has {size:,} bytes or more; the slot of {self._limit_of} has {self._limit:,}. Make it smaller.",
+            _("It has %(bytes)s bytes or more; the slot of %(chip)s has %(most)s. Make it smaller.")
+            % {"bytes": grouped(size), "chip": self._limit_of, "most": grouped(self._limit)},
         )
 
 

@@ -1,11 +1,14 @@
 """Whether a release may be taken in: its image, its signed manifest and the releases before it, together. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from django.utils.translation import gettext as _
+
+from tds.updates.releases.figures import grouped
 from tds.updates.releases.image import ImageFacts
 from tds.updates.releases.products import PRODUCTS
 from tds.updates.signed.manifest import Manifest
@@ -34,12 +37,15 @@ class Objected:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The last release of the same product, chip and kind; the first one has none."""
+    """An earlier release of the same product, chip and kind."""
 
     version: str
     counter: int
     secure_version: int
+    families: tuple[str, ...]
 
+
+SHOWN_CHARS: Final = 12  # of a hash
 
 # ESP-IDF takes a version from `git describe --always --tags --dirty`: what was changed and not committed ends with
 # -dirty, what is beyond its tag has the distance and the commit; our own builds for a desk say debug or dev.
@@ -48,13 +54,13 @@ _BEYOND_ITS_TAG: Final = re.compile(r"-\d+-g[0-9a-f]{4,40}(?:-dirty)?$")
 _NO_TAG: Final = re.compile(r"^[0-9a-f]{7,40}(?:-dirty)?$")
 
 
-def objections(image: ImageFacts, manifest: Manifest, before: Before | None) -> list[Objected]:
+def objections(image: ImageFacts, manifest: Manifest, earlier: Sequence[Before]) -> list[Objected]:
     """All that is wrong, so that it is put right in one go; empty when nothing is."""
     return [
         *_of_the_bytes(image, manifest),
         *_of_the_target(image, manifest),
         *_of_the_version(image, manifest),
-        *_of_the_order(image, manifest, before),
+        *_of_the_order(image, manifest, earlier),
     ]
 
 
@@ -71,14 +77,20 @@ def _of_the_bytes(image: ImageFacts, manifest: Manifest) -> Iterator[Objected]:
     if image.size != manifest.size:
         yield Objected(
             Objection.SIZE_MISMATCH,
-            f"The file has {image.size:,} bytes, and the manifest is of one with {manifest.size:,}: upload the file "
-            "that the manifest was built from.",
+            _(
+                "The file has %(has)s bytes, and the manifest is of one with %(says)s: upload the file that the "
+                "manifest was built from."
+            )
+            % {"has": grouped(image.size), "says": grouped(manifest.size)},
         )
     if image.sha256 != manifest.sha256:
         yield Objected(
             Objection.HASH_MISMATCH,
-            f"The file's SHA-256 begins with {image.sha256[:12]}, the manifest's with {manifest.sha256[:12]}: upload "
-            "the file that the manifest was built from.",
+            _(
+                "The file's SHA-256 begins with %(has)s, the manifest's with %(says)s: upload the file that the "
+                "manifest was built from."
+            )
+            % {"has": image.sha256[:SHOWN_CHARS], "says": manifest.sha256[:SHOWN_CHARS]},
         )
 
 
@@ -86,23 +98,27 @@ def _of_the_target(image: ImageFacts, manifest: Manifest) -> Iterator[Objected]:
     if image.chip != manifest.chip:
         yield Objected(
             Objection.WRONG_CHIP,
-            f"The image is for {image.chip}, and the manifest is for {manifest.chip}: build one anew.",
+            _("The image is for %(has)s, and the manifest is for %(says)s: build one anew.")
+            % {"has": image.chip, "says": manifest.chip},
         )
     families = PRODUCTS.get(manifest.product)
     if families is None:
         yield Objected(
             Objection.WRONG_PRODUCT,
-            f"There is no product {manifest.product}; there are {' and '.join(PRODUCTS)}: build the manifest with one.",
+            _("There is no product %(product)s; there are: %(products)s. Build the manifest with one of them.")
+            % {"product": manifest.product, "products": ", ".join(PRODUCTS)},
         )
     elif strangers := [family for family in manifest.families if family not in families]:
         yield Objected(
             Objection.WRONG_FAMILY,
-            f"{', '.join(strangers)} is no family of product {manifest.product}, which has {', '.join(families)}.",
+            _("Product %(product)s has no family %(strangers)s; it has: %(families)s.")
+            % {"product": manifest.product, "strangers": ", ".join(strangers), "families": ", ".join(families)},
         )
     if image.project not in manifest.families:
         yield Objected(
             Objection.WRONG_FAMILY,
-            f"The image is of project {image.project}, and the manifest is for {', '.join(manifest.families)}.",
+            _("The image is of project %(project)s, and the manifest is for %(families)s.")
+            % {"project": image.project, "families": ", ".join(manifest.families)},
         )
 
 
@@ -110,34 +126,57 @@ def _of_the_version(image: ImageFacts, manifest: Manifest) -> Iterator[Objected]
     if image.version != manifest.version:
         yield Objected(
             Objection.VERSION_MISMATCH,
-            f"The image says that it is {image.version}, and the manifest {manifest.version}: devices report what the "
-            "image says. Build the manifest from this image.",
+            _(
+                "The image says that it is %(has)s, and the manifest %(says)s: devices report what the image says. "
+                "Build the manifest from this image."
+            )
+            % {"has": image.version, "says": manifest.version},
         )
     if mark := debug_mark(image.version) or debug_mark(manifest.version):
         yield Objected(
             Objection.DEBUG_BUILD,
-            f"Version {image.version} is no release ({mark}): build it from a clean tree at its tag.",
+            _("Version %(version)s is no release (%(mark)s): build it from a clean tree at its tag.")
+            % {"version": image.version, "mark": mark},
         )
 
 
-def _of_the_order(image: ImageFacts, manifest: Manifest, before: Before | None) -> Iterator[Objected]:
+def _of_the_order(image: ImageFacts, manifest: Manifest, earlier: Sequence[Before]) -> Iterator[Objected]:
     if manifest.min_source_counter >= manifest.counter:
         yield Objected(
             Objection.SOURCE_TOO_NEW,
-            f"The manifest wants gateways to run {manifest.min_source_counter} or later before, which is not below its "
-            f"own counter {manifest.counter}: nobody could ever take it.",
+            _(
+                "The manifest wants gateways to run %(least)d or later before, which is not below its own counter "
+                "%(counter)d: nobody could ever take it."
+            )
+            % {"least": manifest.min_source_counter, "counter": manifest.counter},
         )
-    if before is None:
+    # A gateway is of one family: what was released for others says nothing about what it may take.
+    shared = [before for before in earlier if not set(manifest.families).isdisjoint(before.families)]
+    if not shared:
         return
-    if manifest.counter <= before.counter:
+    last = max(shared, key=lambda before: before.counter)
+    if manifest.counter <= last.counter:
         yield Objected(
             Objection.COUNTER_NOT_GREATER,
-            f"Its counter is {manifest.counter}, and {before.version}, the last release for this product and chip, has "
-            f"{before.counter}: build the manifest with a higher one.",
+            _(
+                "Its counter is %(counter)d, and %(version)s, the last release for %(families)s on %(chip)s, has "
+                "%(last)d: build the manifest with a higher one."
+            )
+            % {
+                "counter": manifest.counter,
+                "version": last.version,
+                "families": ", ".join(each for each in manifest.families if each in last.families),
+                "chip": manifest.chip,
+                "last": last.counter,
+            },
         )
-    if image.secure_version < before.secure_version:
+    secured = max(shared, key=lambda before: before.secure_version)
+    if image.secure_version < secured.secure_version:
         yield Objected(
             Objection.SECURE_VERSION_LOWER,
-            f"Its secure version is {image.secure_version}, and {before.version} has {before.secure_version}: chips "
-            "that ran that would never boot this.",
+            _(
+                "Its secure version is %(secure)d, and %(version)s has %(last)d: chips that ran that would never boot "
+                "this."
+            )
+            % {"secure": image.secure_version, "version": secured.version, "last": secured.secure_version},
         )

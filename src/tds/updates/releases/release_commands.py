@@ -1,7 +1,5 @@
 """`tds release upload | publish | withdraw | list | show`: what is done where the platform is. See signing_commands."""
 
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -18,8 +16,12 @@ __all__ = ("release_app",)  # with all its commands
 
 MAX_MANIFEST_CHARS: Final = 4_096
 MAX_LISTED: Final = 200
+MAX_UNSIGNED: Final = 20
 Named = Annotated[
-    str, typer.Argument(metavar="RELEASE", help="Its number, its version, or PRODUCT@VERSION; see ./tds release list.")
+    str,
+    typer.Argument(
+        metavar="RELEASE", help="Its number, its version, or PRODUCT@VERSION[@FAMILY]; see ./tds release list."
+    ),
 ]
 
 
@@ -70,7 +72,9 @@ def upload(  # noqa: PLR0913  # one option each
     except OSError as error:
         fail(f"{error.filename} can't be read: {error.strerror}.")
     there = "was there already" if found.again else "is taken in"
-    after = "published" if release.status == ReleaseStatus.PUBLISHED else f"Next: ./tds release publish {release.pk}"
+    after = (
+        "It is published." if release.status == ReleaseStatus.PUBLISHED else f"Next: ./tds release publish {release.pk}"
+    )
     say(
         described(release) | {"again": found.again},
         f"Release #{release.pk}, {release} for {', '.join(release.families)} on {release.chip}, {there}. {after}",
@@ -101,27 +105,28 @@ def publish(release: Named, *, as_json: Json = False) -> None:
 
 @release_app.command("withdraw")
 def withdraw(
-    context: typer.Context,
     release: Named,
     *,
     why: Annotated[str, typer.Option(help="For whoever looks at it later.")],
     as_json: Json = False,
 ) -> None:
-    """Nobody gets it any more, for good. Rollouts of it are paused; devices that run it keep it."""
+    """Nobody gets it any more, for good. Rollouts of it halt by themselves; gateways that run it keep it."""
     from django.utils import timezone
 
     from tds.fleet import audit
-    from tds.updates.models import Release
     from tds.updates.releases import desk
     from tds.updates.releases.desk import ReleaseRefusedError
 
-    # Of the rollouts, which `releases` knows nothing of: cli.py puts it there.
-    pause: Callable[[Release, object, datetime], None] | None = context.obj
     try:
-        found = desk.withdraw(find(release), why, by=audit.COMMAND_LINE, now=timezone.now(), on_withdrawn=pause)
+        found = desk.withdraw(find(release), why, by=audit.COMMAND_LINE, now=timezone.now())
     except ReleaseRefusedError as error:
         refuse(error, as_json=as_json)
-    say(described(found), f"Release #{found.pk}, {found}, is withdrawn: {found.withdrawn_why}", as_json=as_json)
+    say(
+        described(found),
+        f"Release #{found.pk}, {found}, is withdrawn ({found.withdrawn_why}). Rollouts of it that run halt within "
+        "seconds; a gateway that is downloading it gives it up, and one that runs it keeps it.",
+        as_json=as_json,
+    )
 
 
 @release_app.command("list")
@@ -146,11 +151,23 @@ def list_releases(
 @release_app.command("show")
 def show(release: Named, *, as_json: Json = False) -> None:
     """One release, with all that its manifest and its image say."""
+    from tds.updates import shown
+
     found = find(release)
     document = described(found) | {"image": found.image, "notes": found.notes, "manifest": found.manifest}
     width = max(map(len, document))
-    lines = (f"{name:<{width}}  {value}" for name, value in document.items() if value not in ("", None))
-    say(document, "\n".join(lines), as_json=as_json)
+    lines = [f"{name:<{width}}  {value}" for name, value in document.items() if value not in ("", None)]
+    unsigned = shown.unsigned(found)
+    count = unsigned.count()
+    taken = [
+        {"gateway": each.gateway.code, "tenant": each.gateway.tenant.slug, "at": iso(each.fetched_at)}
+        for each in unsigned.select_related("gateway__tenant")[:MAX_UNSIGNED]
+    ]
+    if count:
+        lines.append(f"{count} gateways take the unsigned file alone, and never reported that they believe a key:")
+        lines += [f"  {each['gateway']} of {each['tenant']}, last at {each['at']}" for each in taken]
+    lines += ["  …"] if count > len(taken) else []
+    say(document | {"unsigned_count": count, "unsigned": taken}, "\n".join(lines), as_json=as_json)
 
 
 def described(release: "Release") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from tds.fleet import audit
 from tds.fleet.models import AuditAction, User
@@ -42,12 +43,16 @@ def usable(now: datetime) -> TrustSet:
     if found is None:
         raise DocumentRefusedError(
             Refusal.KEY_UNKNOWN,
-            "There is no trust set yet, so no key is believed: make one with ./tds trust make, and take it in with "
-            "./tds trust upload.",
+            _(
+                "There is no trust set yet, so no key is believed: make one with ./tds trust make, and take it in "
+                "with ./tds trust upload."
+            ),
         )
     if found.expires_at <= now:
         raise DocumentRefusedError(
-            Refusal.EXPIRED, f"Trust set {found.version} ended on {found.expires_at:%Y-%m-%d}: make a new one."
+            Refusal.EXPIRED,
+            _("Trust set %(version)d ended on %(day)s: make a new one.")
+            % {"version": found.version, "day": f"{found.expires_at:%Y-%m-%d}"},
         )
     return found
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Final, TypeVar
 
 import msgspec
+from django.utils.translation import gettext as _
 from msgspec import Meta
 
 from tds.updates.signed.jws import Kind
@@ -37,5 +38,7 @@ def read(kind: Kind, payload: bytes, as_type: type[Claims]) -> Claims:
         return msgspec.json.decode(payload, type=as_type)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise DocumentRefusedError(
-            Refusal.MALFORMED, f"The claims of the {kind.name.lower()} are not as they must be: {error}."
+            Refusal.MALFORMED,
+            _("The claims of the %(document)s are not as they must be: %(why)s.")
+            % {"document": kind.title, "why": error},
         ) from error

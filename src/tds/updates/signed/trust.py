@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 
 import msgspec
+from django.utils.translation import gettext as _
 from msgspec import Meta
 
 from tds.updates.signed import claims, jws
@@ -60,19 +61,25 @@ class TrustSet(msgspec.Struct, frozen=True):
         """The key that signed a document, if it is to be believed now. Raises DocumentRefusedError."""
         if kid in self.revoked:
             raise DocumentRefusedError(
-                Refusal.KEY_REVOKED, f"Key {kid} is revoked by trust set {self.version}: sign with another one."
+                Refusal.KEY_REVOKED,
+                _("Key %(key)s is revoked by trust set %(version)d: sign with another one.")
+                % {"key": kid, "version": self.version},
             )
         found = next((key for key in self.keys if key.kid == kid and key.use is use), None)
         if found is None:
             raise DocumentRefusedError(
                 Refusal.KEY_UNKNOWN,
-                f"Key {kid} is no {use.value} key of trust set {self.version}: sign with one that is, or make a "
-                f"trust set that has it (tds trust make).",
+                _(
+                    "Key %(key)s is no %(use)s key of trust set %(version)d: sign with one that is, or make a trust "
+                    "set that has it (./tds trust make)."
+                )
+                % {"key": kid, "version": self.version, "use": use.value},
             )
         if not found.nbf <= now.timestamp() < found.exp:
             raise DocumentRefusedError(
                 Refusal.KEY_OUT_OF_TIME,
-                f"Key {kid} is good from {_date(found.nbf)} until {_date(found.exp)} and not now.",
+                _("Key %(key)s is good from %(first)s until %(last)s and not now.")
+                % {"key": kid, "first": _date(found.nbf), "last": _date(found.exp)},
             )
         return found.public()
 
