@@ -13,8 +13,9 @@ from typing import Any, Final
 from bench import load
 from bench.figures import Figure
 from bench.processes import pss_mb, watched
+from tds.local.apart import shared_folder
 from tests.boxes import Maker
-from tests.running import RunningBroker, running_broker, shared_folder
+from tests.running import RunningBroker, running_broker
 
 RUNS: Final = 5
 OPENED: Final = 3_000  # connections a run

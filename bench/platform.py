@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import psycopg
 
-from tests.running import free_port, shared_folder
+from tds.local.apart import shared_folder
+from tests.running import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 START_LIMIT_S: Final = 120.0

@@ -58,6 +58,13 @@ def own_language() -> Iterator[None]:
 
 
 @pytest.fixture
+def english() -> Iterator[None]:
+    """As on the command line; the pages' default is Portuguese."""
+    with translation.override("en"):
+        yield
+
+
+@pytest.fixture
 def believed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Days are dropped at whatever moment the test says that it is, also when it has readings of no other days."""
     monkeypatch.setattr(clock, "DAYS_SEEN", 0)

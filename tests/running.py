@@ -5,16 +5,13 @@ import functools
 import itertools
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from tds.environment import Plain
@@ -22,6 +19,7 @@ from tds.identity.access import broker_rules
 from tds.identity.authorities.folder import AuthorityFolder
 from tds.local import certificates, processes
 from tds.local.accounts import service_account
+from tds.local.apart import shared_folder
 from tds.local.broker import Broker
 from tds.local.broker_config import LOOPBACK, Listeners
 from tds.local.cluster import Cluster
@@ -61,17 +59,6 @@ def wait_until(true: Callable[[], Any], what: str, limit_s: float = START_LIMIT_
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not happen within {limit_s} s")
         time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def shared_folder(name: str) -> Iterator[Path]:
-    """A temporary folder that other accounts may pass through; pytest's own can be entered by its user alone."""
-    folder = Path(tempfile.mkdtemp(prefix=f"tds-{name}-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

@@ -59,7 +59,7 @@ def operator(on: Started) -> None:
     password = "um cavalo correto"
     on.tds("user", "add", "ana", "--tenant", TENANT, "--role", "admin", "--password-stdin", stdin=f"{password}\n")
     made = "from tds.fleet.models import User; User.objects.filter(username='ana').update(is_superuser=True)"
-    words = [ROOT / ".venv" / "bin" / "python", ROOT / "manage.py", "shell", "-c", made]
+    words: list[Path | str] = [ROOT / ".venv" / "bin" / "python", ROOT / "manage.py", "shell", "-c", made]
     subprocess.run(words, env=on.environment, check=True, capture_output=True, timeout=60)
 
 

@@ -1,5 +1,6 @@
 """The load generators and the bare subscriber, built with sanitizers: what they send is what the platform takes."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -16,9 +17,12 @@ from tds.ingest.messages import Message
 from tds.ingest.wire import judge
 from tds.local.apart import shared_folder
 from tests.boxes import Maker
+from tests.firmware_server import FirmwareServer, Signers, firmware_server
 from tests.running import RunningBroker, running_broker, wait_until
 
 BENCH = Path(__file__).parents[2] / "bench"
+IMAGE = bytes(range(256)) * 1_024
+FILE = hashlib.sha256(IMAGE).hexdigest()
 START = datetime(2026, 2, 18, 18, 30, 59, 999_000, UTC)
 
 pytestmark = pytest.mark.skipif(not shutil.which("make") or not shutil.which("cc"), reason="needs make and cc")
@@ -175,6 +179,92 @@ def test_a_wrong_option_of_the_opener_is_a_sentence(
     opener = start(programs / "tlsconn", *words)
     _, complaint = opener.communicate(timeout=20)
     assert opener.returncode != 0
+    assert sentence in complaint
+
+
+@pytest.fixture
+def served(maker: Maker) -> Iterator[FirmwareServer]:
+    with firmware_server(Signers(), maker.server_files()) as running:
+        running.images[FILE] = IMAGE
+        yield running
+
+
+def downloads(programs: Path, maker: Maker, served: FirmwareServer, *words: object) -> subprocess.Popen[str]:
+    return start(
+        *(programs / "download", "--port", served.url.rpartition(":")[2], "--box", maker.box),
+        *("--path", f"/ota/v1/artifacts/{FILE}.bin", "--size", len(IMAGE), "--gateways", 20, *words),
+    )
+
+
+@pytest.mark.parametrize("version", [12, 13])
+def test_every_gateway_of_a_box_downloads_the_whole_file(
+    programs: Path, maker: Maker, served: FirmwareServer, version: int
+) -> None:
+    loader = downloads(programs, maker, served, "--at-once", 7, "--tls", version)
+    report = report_of(loader)
+    assert (report["completed"], report["failed"], report["connections"], report["dropped"]) == (20, 0, 20, 0)
+    assert served.sent_bytes == 20 * len(IMAGE)
+    assert served.sent_bytes < report["wire_bytes"] < 1.1 * served.sent_bytes
+    assert 0 < report["download_ms"]["p50"] <= report["download_ms"]["max"]
+    assert loader.returncode == 0
+
+
+def test_a_download_that_broke_off_goes_on_where_it_was(programs: Path, maker: Maker, served: FirmwareServer) -> None:
+    report = report_of(downloads(programs, maker, served, "--drop-percent", 60, "--buffer", 4_096, "--seed", 3))
+    assert (report["completed"], report["failed"]) == (20, 0)
+    assert report["dropped"] > 0
+    assert report["connections"] == 20 + report["dropped"] == len(served.asked)
+    starts = [int(wanted.removeprefix("bytes=").rstrip("-")) for _line, wanted in served.asked if wanted]
+    assert len(starts) > 0
+    assert all(0 < at < len(IMAGE) for at in starts)
+
+
+def test_a_download_that_is_turned_away_comes_again(programs: Path, maker: Maker, served: FirmwareServer) -> None:
+    served.status = 503
+    loader = downloads(programs, maker, served)
+    wait_until(lambda: len(served.asked) >= 20, "all that ask")
+    served.status = 0
+    report = report_of(loader)
+    assert (report["completed"], report["failed"], loader.returncode) == (20, 0, 0)
+    assert report["turned_away"] >= 16  # as many as are at it at once
+
+
+@pytest.mark.parametrize(
+    ("words", "cut", "sentence"),
+    [
+        (["--path", "/ota/v1/artifacts/nothing.bin"], None, "HTTP/1.1 404 Not Found"),
+        (["--size", len(IMAGE) + 1], None, "the request failed"),
+        (["--size", len(IMAGE) - 1], None, "the request failed"),
+        ([], 5_000, "reading failed"),
+    ],
+    ids=["not there", "shorter than it should be", "longer than it should be", "cut off by the server"],
+)
+def test_what_is_not_the_whole_file_does_not_count(  # noqa: PLR0917  # fixtures and cases
+    programs: Path, maker: Maker, served: FirmwareServer, words: list[object], cut: int | None, sentence: str
+) -> None:
+    served.cut_after += [] if cut is None else [cut] * 20
+    loader = downloads(programs, maker, served, *words)
+    output, complaint = loader.communicate(timeout=20)
+    report = json.loads(output)
+    assert (report["completed"], report["failed"], loader.returncode) == (0, 20, 1)
+    assert sentence in complaint
+    assert len(complaint.splitlines()) <= 2  # one speaks for all
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--box", "/nowhere"], "can't be read; fill the box"),
+        (["--host", "example.org"], "is not this machine"),
+        (["--drop-percent", "100"], "from 0 to 90"),
+    ],
+)
+def test_a_wrong_option_of_the_downloader_is_a_sentence(
+    programs: Path, maker: Maker, words: list[str], sentence: str
+) -> None:
+    loader = start(programs / "download", "--box", maker.box, "--gateways", 1, *words)
+    _, complaint = loader.communicate(timeout=20)
+    assert loader.returncode != 0
     assert sentence in complaint
 
 

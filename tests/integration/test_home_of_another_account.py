@@ -13,8 +13,8 @@ from types import MappingProxyType
 import pytest
 
 from tds.identity.authorities.folder import AuthorityFolder
+from tds.local.apart import shared_folder
 from tds.owners import account_name, denied
-from tests.running import shared_folder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
 

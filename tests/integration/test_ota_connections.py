@@ -5,8 +5,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -24,6 +24,7 @@ from tds.ota_server.desk import BUSY_RETRY_S, Desk
 from tds.ota_server.files import Files
 from tds.ota_server.log import FewLines
 from tds.ota_server.server import Config, run
+from tds.ota_server.transport import TlsTransport
 from tests.running import free_port, wait_until
 
 LIMIT_S: Final = 0.6
@@ -39,6 +40,7 @@ class Served:
     port: int
     context: ssl.SSLContext
     facts: dict[str, Any] = field(default_factory=dict)  # of its last heartbeat
+    beats: int = 0
     working: int = 0
     loop: asyncio.AbstractEventLoop | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,6 +53,10 @@ class Served:
 
     def tls(self, source: str = "127.0.0.1") -> ssl.SSLSocket:
         return self.context.wrap_socket(self.plain(source), server_hostname="localhost")
+
+    def beat(self, facts: dict[str, Any]) -> None:
+        self.facts.update(facts)
+        self.beats += 1
 
     def set(self, event: asyncio.Event) -> None:
         assert self.loop
@@ -78,7 +84,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
     async def live() -> None:
         served.loop = asyncio.get_running_loop()
-        config = Config("127.0.0.1", served.port, (routes,), files, timezone.now, served.facts.update, FEW)
+        config = Config("127.0.0.1", served.port, (routes,), files, timezone.now, served.beat, FEW)
         await run(config, served.stopping)
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))
@@ -179,6 +185,19 @@ def test_one_host_with_many_quick_connections_does_not_push_out_the_others(serve
         assert answer(other).startswith(OK)
 
 
+class Ending(TlsTransport):
+    """No connection: it tells that it was ended."""
+
+    def __init__(self, told: Callable[[], object]) -> None:
+        self._told = told
+
+    def is_closing(self) -> bool:
+        return False
+
+    def abort(self) -> None:
+        self._told()
+
+
 def test_who_goes_is_the_one_of_the_source_with_most_places_that_waited_longest() -> None:
     def no_handler() -> web.RequestHandler:
         raise AssertionError
@@ -189,7 +208,7 @@ def test_who_goes_is_the_one_of_the_source_with_most_places_that_waited_longest(
         for name in names:
             connection = connections.admit(name[0])
             assert connection
-            connection.shakes_hands(partial(gone.append, name))
+            connection.shakes_hands(Ending(partial(gone.append, name)))
         await asyncio.sleep(0)
         assert len(connections) == FEW.connections
         return gone
@@ -228,6 +247,43 @@ def test_who_waits_for_our_work_is_not_crowded_out(server: Served) -> None:
         for each in workers:
             each.settimeout(10)
             assert each.recv(1_000).startswith(OK)
+
+
+def test_who_goes_away_in_the_handshake_is_not_counted_as_refused(server: Served) -> None:
+    before = dict(server.facts["handshakes_refused"])
+    hello, incoming = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        server.context.wrap_bio(incoming, hello, server_hostname="localhost").do_handshake()
+    for first in (b"", hello.read()):
+        with closing(server.plain()) as gone:
+            gone.sendall(first)
+            time.sleep(0.1)
+    beats = server.beats
+    wait_until(lambda: server.beats > beats + 1, "a heartbeat", 10)
+    assert server.facts["handshakes_refused"] == before
+
+
+def test_a_handshake_byte_by_byte_is_taken(server: Served) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    shaking = server.context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with closing(server.plain()) as slow:
+        slow.settimeout(10)
+        while True:
+            try:
+                shaking.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                send_byte_by_byte(slow, outgoing.read())
+                incoming.write(slow.recv(20_000))
+        shaking.write(GET)
+        send_byte_by_byte(slow, outgoing.read())
+        incoming.write(slow.recv(20_000))
+        assert shaking.read(1_000).startswith(OK)
+
+
+def send_byte_by_byte(connected: socket.socket, data: bytes) -> None:
+    for byte in data:
+        connected.sendall(bytes([byte]))
 
 
 def test_what_is_not_tls_is_ended_and_counted_by_its_reason(server: Served) -> None:

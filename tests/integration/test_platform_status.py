@@ -226,7 +226,7 @@ def test_it_says_what_the_command_says_of_every_part(
     names = [part["nome"] for part in answer["partes"]]
     assert names == [
         *("database", "redis", "disk", "spool", "quarantine", "certificates", "web", "consumer", "consumer-2"),
-        *("worker", "gateways", "broker", "broker-2", "firmware server"),
+        *("worker", "gateways", "broker", "broker-2", "firmware server", "updates"),
     ]
     assert answer["saudavel"] is False
     shown = {part["nome"]: part for part in answer["partes"]}

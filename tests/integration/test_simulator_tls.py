@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from typer.testing import CliRunner
 
 from tds.identity.authorities import crl, keys, tls_files
+from tds.local.apart import shared_folder
 from tds.simulator import Broker, BrokerError, Fault, Fleet, FleetConfig, est
 from tds.simulator import fleet as fleet_module
 from tds.simulator import gateway as gateway_module
@@ -31,7 +32,7 @@ from tests.boxes import Maker
 from tests.connecting import Credential, tls_alert
 from tests.est_server import Answer, EstServer, est_server
 from tests.listening import Witness, running_fleet, subscriber
-from tests.running import RunningBroker, free_port, running_broker, shared_folder, wait_until
+from tests.running import RunningBroker, free_port, running_broker, wait_until
 
 HOUR_MS = 3_600_000
 LIVE = {"history_ms": 0, "live_ms": None, "interval_ms": 50}

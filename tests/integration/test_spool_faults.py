@@ -15,9 +15,10 @@ from django.db import connections
 from tds.ingest.models import SpoolState
 from tds.ingest.segment import HEADER_BYTES, RECORD_HEADER_BYTES, Record, read_record
 from tds.ingest.spool import look, segments
+from tds.local.apart import shared_folder
 from tests import seeding
 from tests.consuming import consumer_process, ledger, message, prepared_connection, publish, unacknowledged, wait_for
-from tests.running import RunningBroker, RunningCluster, shared_folder, wait_until
+from tests.running import RunningBroker, RunningCluster, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

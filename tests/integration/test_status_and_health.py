@@ -50,7 +50,7 @@ from tests.running import RunningBroker, free_port, wait_until
 TOKEN: Final = "a-token-of-24-characters"
 PARTS: Final = [
     *("database", "redis", "disk", "spool", "quarantine", "certificates", "web", "consumer", "worker", "gateways"),
-    *("broker", "firmware server"),
+    *("broker", "firmware server", "updates"),
 ]
 
 Connection = psycopg.Connection[Any]
@@ -505,6 +505,7 @@ def test_the_command_without_a_database_is_one_document_a_sentence_each_and_exit
         "quarantine": "warning",
         "certificates": "warning",
         "gateways": "warning",
+        "updates": "warning",
     }
     for part in document["parts"].values():
         assert part["state"] != "unhealthy" or (part["detail"] and part["action"])

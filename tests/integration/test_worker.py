@@ -373,14 +373,18 @@ def test_a_sign_of_life_is_written_every_few_seconds(connection: Connection, mon
 def test_the_worker_does_its_chores_says_that_it_lives_and_ends_on_sigterm(
     connection: Connection, tmp_path: Path
 ) -> None:
+    strayed = tmp_path / "home" / "updates" / "artifacts" / f"{'0' * 64}.bin"
+    strayed.parent.mkdir(parents=True)
+    strayed.write_bytes(b"of an upload that ended before its commit")
     with managed(tmp_path, "worker", TDS_MQTT_URLS=NO_BROKER) as process:
         wait_until(Heartbeat.objects.exists, "a sign of life")
         beat = Heartbeat.objects.get()
         assert (beat.process, beat.pid) == ("worker", process.process.pid)
         every = ["partitions", "compression", "retention", "ledger", "rollup", "disk", "broker certificates"]
-        assert beat.facts["chores"] == [*every, "updates of gateways that are gone"]
+        assert beat.facts["chores"] == [*every, "updates of gateways that are gone", "images of no release"]
         # The hours are closed up to now, so the chores of this process really ran.
         wait_until(lambda: closed_before(connection, datetime.now(UTC) - timedelta(hours=2)), "the hours' end")
+        wait_until(lambda: not strayed.exists(), "the end of the image that no release has")
         assert process.terminate() == 0
         assert process.errors == ""
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tds.identity.authorities.folder import AuthorityFolder
+from tds.local.apart import shared_folder
 from tests.connecting import A, B, Client, Credential, client, device
-from tests.running import RunningBroker, running_broker, shared_folder
+from tests.running import RunningBroker, running_broker
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from tds.identity.access.broker_rules import GATEWAY_PASSWORDS
 from tds.identity.authorities import server_files
 from tds.identity.authorities.folder import AuthorityFolder
 from tds.identity.authorities.tls_files import REVOKED
+from tds.local.apart import shared_folder
 from tds.owners import ForeignFileError, read_kept
-from tests.running import shared_folder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root reads what another account may not")
 

@@ -15,6 +15,7 @@ from tds.identity.access.broker_rules import CONSUMER, DEVICELINK
 from tds.identity.authorities.folder import AuthorityFolder
 from tds.local import brokers, certificates, processes
 from tds.local.accounts import service_account
+from tds.local.apart import shared_folder
 from tds.local.broker import CONSUMER_CLIENT_ID, DEVICELINK_CLIENT_ID, PROVISIONED, TELEMETRY_TOPIC, Broker
 from tds.local.broker_config import Listeners
 from tds.local.supervisor import Supervisor
@@ -24,7 +25,6 @@ from tests.running import (
     RunningBroker,
     free_port,
     running_broker,
-    shared_folder,
     wait_until,
 )
 

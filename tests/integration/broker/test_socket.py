@@ -9,9 +9,10 @@ import pytest
 from tds.identity.authorities.folder import AuthorityFolder
 from tds.local import certificates
 from tds.local.accounts import service_account
+from tds.local.apart import shared_folder
 from tds.local.broker import Broker
 from tds.local.broker_config import MAX_SOCKET_PATH_BYTES, SOCKET, Listeners, socket_path
-from tests.running import SERVICE_PASSWORDS, RunningBroker, free_port, shared_folder
+from tests.running import SERVICE_PASSWORDS, RunningBroker, free_port
 
 
 @pytest.mark.parametrize("name", ["d" * 120, "a blank"])

@@ -12,10 +12,12 @@ from tds.fleet.models import AuditEntry, Gateway, Site, Tenant
 from tds.updates.executions.statuses import Status
 from tds.updates.executions.transitions import Fact, Kind, State, apply
 from tds.updates.models import Execution, KnownBad, LeftOut, Rollout, RolloutEvent, Wave, WaveCountChange
+from tds.updates.releases import desk as releases
 from tds.updates.rollouts import counts, desk, gateway_desk, words
 from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.conductor import Connection
 from tds.updates.rollouts.gate import Before, GatewayHealth
+from tds.updates.rollouts.refusals import RolloutRefusedError
 from tds.updates.rollouts.windows import Window
 from tests import rolling_out, seeding
 from tests.rolling_out import QUICK, T0, Stage, launched, statuses
@@ -335,6 +337,24 @@ def test_a_withdrawn_release_is_offered_to_nobody_more(stage: Stage, tenant: Ten
     stage.finish()
     stage.turn(1, turns=2)
     assert (status(rollout), len(stage.offered)) == (("halted", 1, "withdrawn"), 1)
+
+
+def test_the_withdrawal_of_a_release_halts_its_rollouts_within_a_turn_and_those_alone(
+    stage: Stage, tenant: Tenant
+) -> None:
+    rolling_out.gateways(tenant, 2, "A")
+    rolling_out.gateways(tenant, 2, "B", family="dcu-all")
+    bad, good = rolling_out.release(), rolling_out.release(families=["dcu-all"], sha256="c" * 64)
+    halted, other = launched(bad), launched(good)
+    stage.turn()
+    releases.withdraw(bad, "It burns.", by="command line", now=stage.now)
+    stage.turn(1)
+    assert status(halted) == ("halted", 1, "withdrawn")
+    assert status(other) == ("running", 1, "")
+    event = RolloutEvent.objects.get(rollout=halted, kind="halted")
+    assert words.halt("withdrawn") in words.event(event.kind, event.words)
+    with pytest.raises(RolloutRefusedError):
+        desk.resume(COMMAND_LINE, halted.pk, now=stage.now)
 
 
 def test_counts_are_those_of_the_executions_whatever_happens_to_them(stage: Stage, tenant: Tenant) -> None:
