@@ -51,6 +51,14 @@ static void who_it_is_and_where_it_keeps_its_state_is_enough(void **state)
     assert_true(s_options.knows_time);
     assert_false(s_options.once);
     assert_false(s_options.launched);
+    assert_null(s_options.http_via);
+}
+
+static void its_requests_may_take_another_way(void **state)
+{
+    (void)state;
+    assert_int_equal(READ("--box", "b", "--state", "s", "--http-via", "127.0.0.1:9"), HOST_OPTIONS_GOOD);
+    assert_string_equal(s_options.http_via, "127.0.0.1:9");
 }
 
 static void what_is_said_instead_of_the_factory_stands_before_it(void **state)
@@ -141,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_it_is_and_where_it_keeps_its_state_is_enough),
+        cmocka_unit_test(its_requests_may_take_another_way),
         cmocka_unit_test(what_is_said_instead_of_the_factory_stands_before_it),
         cmocka_unit_test(said_twice_the_last_word_counts),
         cmocka_unit_test(what_it_is_put_through_is_read),
