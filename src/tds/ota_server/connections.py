@@ -107,11 +107,11 @@ class Connection(asyncio.Protocol):
 
     def _watch_its_taking(self) -> None:
         if self._transport is not None:
-            taken_bytes = self._transport.taken_bytes
-            self._stall_clock = asyncio.get_running_loop().call_later(self._stall_s, self._look, taken_bytes)
+            seen = self._transport.progress()
+            self._stall_clock = asyncio.get_running_loop().call_later(self._stall_s, self._look, seen)
 
-    def _look(self, taken_bytes: int) -> None:
-        if self._transport is not None and self._transport.taken_bytes == taken_bytes:
+    def _look(self, seen: tuple[int, int]) -> None:
+        if self._transport is not None and self._transport.progress() == seen:
             self.is_stalled = True
             self.drop()
         else:

@@ -17,7 +17,7 @@ from tds.ota_server.connections import Connection
 from tds.ota_server.pieces import Pieces
 from tds.ota_server.ranges import Span
 
-TURN_BYTES: Final = 131_072  # then others have theirs
+TURN_BYTES: Final = 524_288  # then others have theirs
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@ one record of OpenSSL's.
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import ssl
+import sys
+import termios
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-RECORD_BYTES: Final = 16_384  # TLS's most (RFC 8446, 5.1): read and written at a time
+RECORD_BYTES: Final = 16_384  # TLS's most (RFC 8446, 5.1): read at a time
 UNSENT_BYTES: Final = 131_072  # that the kernel may hold beside what is on its way; by default 4 MiB
 REFUSED_S: Final = 1.0  # for the peer to read why its handshake failed, before the connection ends
 
@@ -52,7 +55,7 @@ class TlsTransport(asyncio.Transport):
         self._is_closing = self._is_over = False
         self._is_reading = self._is_writing = self._may_read = False
         self._end: asyncio.TimerHandle | None = None
-        self.taken_bytes = 0  # by the kernel
+        self._taken_bytes = 0  # by the kernel
 
     def begin(self) -> None:
         self._shake_hands()
@@ -86,6 +89,16 @@ class TlsTransport(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         return self._unsent_bytes
+
+    def progress(self) -> tuple[int, int]:
+        """Another one whenever the peer has taken something since: what the kernel took of us, and holds for the peer.
+
+        The first alone would not do: the kernel takes more once half of UNSENT_BYTES is gone, minutes on a slow link.
+        """
+        if self._is_over:
+            return self._taken_bytes, 0
+        waiting = fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, bytes(4))
+        return self._taken_bytes, int.from_bytes(waiting, sys.byteorder)
 
     def can_write_eof(self) -> bool:
         return False
@@ -201,14 +214,14 @@ class TlsTransport(asyncio.Transport):
         while self._unsent:
             piece = self._unsent[0]
             try:
-                taken = self._socket.send(piece[:RECORD_BYTES])  # again the same bytes when it was not taken
+                taken = self._socket.send(piece)  # again the same bytes when they were not taken
             except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 self._watch_writing(True)
                 return
             except OSError as error:
                 self._over(error)
                 return
-            self.taken_bytes += taken
+            self._taken_bytes += taken
             self._unsent_bytes -= taken
             if taken < len(piece):
                 self._unsent[0] = piece[taken:]

@@ -4,7 +4,7 @@ The handshake only says that an authority of ours signed it at some time. A conn
 that is resumed, prove no more later on: so all that may have changed since is looked at here.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import NamedTuple, NoReturn
@@ -26,35 +26,82 @@ class Caller(NamedTuple):
     not_after: datetime
 
 
-def refuse_without_certificate() -> NoReturn:
-    raise RefusedError(
+class Presented(NamedTuple):
+    """A certificate in DER, whose key its sender has. `trusted` are the authorities whose gateways are let in now."""
+
+    der: bytes
+    trusted: Collection[str]
+    now: datetime
+
+
+class _Standing(NamedTuple):
+    """What decides whether a certificate is good, as the database has it."""
+
+    serial: str
+    fingerprint: str
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    revoked_at: datetime | None
+    gateway_id: int
+    code: str
+    status: str
+
+
+def without_certificate() -> RefusedError:
+    return RefusedError(
         HTTPStatus.UNAUTHORIZED, "This needs the gateway's certificate: present it in the TLS handshake."
     )
 
 
-def find(der: bytes, trusted: Collection[str], now: datetime) -> Caller:
-    """Whose certificate it is. `trusted` are the authorities whose gateways are let in now.
+def refuse_without_certificate() -> NoReturn:
+    raise without_certificate()
 
-    Raises RefusedError (403) for one that is not good any more.
-    """
-    presented = x509.load_der_x509_certificate(der)
-    rows = Certificate.objects.select_related("gateway").filter(serial=serial_text(presented))
-    row = rows.first()
+
+def find(der: bytes, trusted: Collection[str], now: datetime) -> Caller:
+    """Whose certificate it is. Raises RefusedError (403) for one that is not good any more."""
+    found = find_all([Presented(der, trusted, now)])[0]
+    if isinstance(found, RefusedError):
+        raise found
+    return found
+
+
+def find_all(presented: Sequence[Presented]) -> list[Caller | RefusedError]:
+    """The same of several at once, in their order."""
+    certificates = [x509.load_der_x509_certificate(each.der) for each in presented]
+    fields = ("serial", "fingerprint", "issuer", "not_before", "not_after", "revoked_at", "gateway_id")
+    known = (
+        Certificate.objects.filter(serial__in={serial_text(each) for each in certificates})
+        .order_by()
+        .values_list(*fields, "gateway__code", "gateway__status")
+    )
+    standing = {row[0]: _Standing(*row) for row in known} if presented else {}
+    return [_judged(each, shown, standing) for each, shown in zip(presented, certificates, strict=True)]
+
+
+def _judged(presented: Presented, shown: x509.Certificate, known: Mapping[str, _Standing]) -> Caller | RefusedError:
+    row = known.get(serial_text(shown))
     # The number alone is not enough: whoever has a signature can make a second valid one of it (ECDSA), and with it
     # another certificate of the same number, which nobody wrote down.
-    if row is None or row.fingerprint != fingerprint_text(presented):
-        raise _forbidden("This certificate is not known here.")
-    if trouble := trouble_of(row, trusted, now):
-        raise _forbidden(trouble)
-    return Caller(row.gateway_id, row.gateway.code, row.serial, row.not_after)
+    if row is None or row.fingerprint != fingerprint_text(shown):
+        return _forbidden("This certificate is not known here.")
+    if trouble := _trouble(row, presented.trusted, presented.now):
+        return _forbidden(trouble)
+    return Caller(row.gateway_id, row.code, row.serial, row.not_after)
 
 
 def trouble_of(row: Certificate, trusted: Collection[str], now: datetime) -> str:
     """Why a certificate, with its gateway, is not good now; empty when it is. Pure."""
-    code = row.gateway.code
-    if row.gateway.status == GatewayStatus.DISABLED:
+    dates, gateway = (row.not_before, row.not_after, row.revoked_at), row.gateway
+    standing = _Standing(row.serial, row.fingerprint, row.issuer, *dates, gateway.id, gateway.code, gateway.status)
+    return _trouble(standing, trusted, now)
+
+
+def _trouble(row: _Standing, trusted: Collection[str], now: datetime) -> str:
+    code = row.code
+    if row.status == GatewayStatus.DISABLED:
         return f"Gateway {code} is disabled."
-    if row.gateway.status == GatewayStatus.RETIRED:
+    if row.status == GatewayStatus.RETIRED:
         return f"The gateway {code} that had this certificate is retired."
     if row.revoked_at is not None:
         return f"This certificate of gateway {code} is revoked."

@@ -17,7 +17,7 @@ REASONS: Final[dict[str, Promise]] = {
     Reason.DISABLED: gettext_lazy("It is disabled: enable it first."),
     Reason.IN_ANOTHER_ROLLOUT: gettext_lazy("An update of another rollout is open there: wait for it, or cancel it."),
     Reason.NO_TRUST: gettext_lazy(
-        "It has not reported yet which keys it trusts: its firmware may be too old to check signatures."
+        "It has not said yet which keys it trusts: it asks for them within 5 minutes of its start; older firmware never does."
     ),
     Reason.WRONG_FAMILY: gettext_lazy("The release is not for its family."),
     Reason.WRONG_CHIP: gettext_lazy("The release is for another chip."),
