@@ -28,6 +28,7 @@ from tds.updates.signed.trust import TrustedKey, TrustSet, Use
 Document = dict[str, Any]
 
 DAY: Final = timedelta(days=1)
+BACKLOG: Final = 128
 
 
 @dataclass(slots=True)
@@ -210,7 +211,9 @@ def firmware_server(signers: Signers, tls: Path) -> Iterator[FirmwareServer]:
     context.load_verify_locations(tls / tls_files.DEVICE_ANCHORS)
     context.verify_mode = ssl.CERT_OPTIONAL
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.socket.listen(BACKLOG)
+    # Handshakes are the threads': whoever dawdles over one holds up nobody else.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # who hangs up is the client's to tell
     found = FirmwareServer(f"https://localhost:{server.server_address[1]}", signers, trust_set=signers.trust_set())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -389,14 +389,70 @@ static void without_slots_nothing_is_taken_and_what_was_under_way_is_over(void *
     assert_int_equal(s_update.state, UPDATE_IDLE);
 }
 
-static void a_memory_that_is_not_known_takes_nothing(void **state)
+static void a_memory_that_can_not_be_read_begins_anew_with_the_counter_of_what_runs(void **state)
 {
     (void)state;
+    fake_image_counter(&s_bench.factory, &s_bench.updates, 6);
+    memcpy(s_bench.updates.slot_media[0], s_bench.factory.bytes, s_bench.factory.len_bytes);
     fake_kv_damage(&s_bench.world.kv, "ota_state");
     start();
-    assert_false(s_update.has_memory);
+    assert_true(s_update.has_memory && s_update.lost_memory && s_update.memory.is_anew);
+    assert_int_equal(s_update.memory.floor, 6);
+    assert_true(accept(1));
+    start();
+    assert_true(s_update.has_memory && !s_update.lost_memory && s_update.memory.is_anew);
+    assert_true(s_update.memory.has_job);
+    update_told_anew(&s_update);
+    start();
+    assert_false(s_update.memory.is_anew);
+}
+
+static void a_memory_that_can_not_be_replaced_takes_nothing_and_the_next_start_tries_again(void **state)
+{
+    (void)state;
+    fake_kv_t *kv = &s_bench.world.kv;
+    fake_kv_damage(kv, "ota_state");
+    kv->fail_from_write = kv->writes + 1;
+    start();
+    assert_true(!s_update.has_memory && s_update.lost_memory);
     assert_false(accept(1));
-    assert_int_equal(s_update.state, UPDATE_IDLE);
+    kv->fail_from_write = 0;
+    start();
+    assert_true(s_update.has_memory);
+    assert_true(accept(1));
+}
+
+static void a_memory_is_not_replaced_where_it_is_not_known_what_runs(void **state)
+{
+    (void)state;
+    fake_kv_t *kv = &s_bench.world.kv;
+    fake_kv_damage(kv, "ota_state");
+    const uint32_t writes = kv->writes;
+    s_bench.updates.slot_flash[0].fail_reads = true;
+    start();
+    assert_false(accept(1));
+    s_bench.updates.slot_flash[0].fail_reads = false;
+    s_options.ota = NULL;
+    start();
+    assert_false(accept(1));
+    assert_int_equal(kv->writes, writes);
+}
+
+/* It may be of another layout only for this image: the former one knows by it how the update ended. */
+static void an_image_on_trial_that_can_not_read_the_memory_leaves_it_and_goes_back(void **state)
+{
+    (void)state;
+    fake_kv_t *kv = &s_bench.world.kv;
+    to_leaving(1);
+    boot_new(IMAGE_PENDING_VERIFY);
+    const uint32_t writes = kv->writes;
+    kv->fail_gets = true;
+    start();
+    assert_true(s_update.to_go_back);
+    assert_false(update_is_on_trial(&s_update));
+    assert_false(accept(2));
+    assert_int_equal(kv->writes, writes);
+    kv->fail_gets = false;
 }
 
 static void while_it_installs_nothing_is_taken(void **state)
@@ -686,7 +742,10 @@ int main(void)
         FACT(settings_that_take_nothing_any_more_end_it_wherever_it_is),
         FACT(settings_that_take_nothing_end_a_download_that_has_to_begin_anew),
         FACT(without_slots_nothing_is_taken_and_what_was_under_way_is_over),
-        FACT(a_memory_that_is_not_known_takes_nothing),
+        FACT(a_memory_that_can_not_be_read_begins_anew_with_the_counter_of_what_runs),
+        FACT(a_memory_that_can_not_be_replaced_takes_nothing_and_the_next_start_tries_again),
+        FACT(a_memory_is_not_replaced_where_it_is_not_known_what_runs),
+        FACT(an_image_on_trial_that_can_not_read_the_memory_leaves_it_and_goes_back),
         FACT(while_it_installs_nothing_is_taken),
         FACT(what_the_server_can_say_and_what_is_made_of_it),
         FACT(a_device_that_is_denied_three_times_in_a_row_gives_up_and_an_answer_between_counts),

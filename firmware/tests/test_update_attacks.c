@@ -394,6 +394,53 @@ static void an_older_release_with_a_valid_signature_is_refused(void **state)
     assert_int_equal(bench_update(&s_bench.world)->memory.floor, 8);
 }
 
+static bool tells_of_a_new_memory(const fake_world_t *world)
+{
+    (void)world;
+    return bench_says(&s_bench, "\"status\":\"IN_PROGRESS\"") && bench_says(&s_bench, "it began anew");
+}
+
+/* As after a return from an image with another layout. */
+static void a_device_with_a_damaged_record_takes_a_good_command_and_no_image_older_than_what_runs(void **state)
+{
+    (void)state;
+    fake_world_t *world = &s_bench.world;
+    fake_image_counter(&s_bench.next, &s_bench.updates, 7);
+    assert_a_good_command_works();
+    const uint32_t life = bench_update(world)->memory.life;
+    uint8_t record[UPDATE_RECORD_MAX_BYTES];
+    size_t len_bytes = 0;
+    assert_int_equal(world->kv.port.get(&world->kv, "ota_state", record, sizeof(record), &len_bytes), KV_OK);
+    record[len_bytes / 2] ^= 1;
+    fake_kv_put(&world->kv, "ota_state", record, len_bytes);
+    fake_world_cut_power(world);
+    a_while();
+    assert_true(fake_world_run_until(world, 5 * MINUTE, bench_is_online));
+    a_while();
+    assert_true(bench_runs(&s_bench, &s_bench.next));
+    assert_true(bench_update(world)->memory.life != life);
+    assert_int_equal(bench_update(world)->memory.floor, 7);
+    assert_int_equal(fake_world_logged_times(world, "it begins anew, with the counter of what runs."), 1);
+    const uint32_t before = touched();
+    fake_updates_command(&s_bench.updates, "downgrade", &s_bench.factory, 6, NULL);
+    fake_updates_push(&s_bench.updates);
+    a_while();
+    assert_told("REJECTED", "downgrade", "downgrade_refused");
+    assert_int_equal(touched(), before);
+    bench_bad(&s_bench, FAKE_GOOD);
+    fake_updates_command(&s_bench.updates, "e-8", &s_bench.bad, 8, NULL);
+    fake_updates_push(&s_bench.updates);
+    assert_true(fake_world_run_until(world, MINUTE, tells_of_a_new_memory));
+    a_while();
+    assert_false(bench_update(world)->memory.is_anew);
+    assert_true(fake_world_run_until(world, HOUR, bench_is_settled));
+    assert_told("SUCCEEDED", "e-8", "");
+    assert_false(bench_says(&s_bench, "it began anew"));
+    assert_true(bench_runs(&s_bench, &s_bench.bad));
+    assert_int_equal(bench_update(world)->memory.floor, 8);
+    assert_int_equal(fake_world_logged_times(world, "it begins anew, with the counter of what runs."), 1);
+}
+
 static void a_release_that_needs_a_newer_one_before_it_is_refused(void **state)
 {
     (void)state;
@@ -933,6 +980,7 @@ int main(void)
         ATTACK(a_url_on_a_foreign_host_is_refused),
         ATTACK(a_url_that_only_looks_like_our_host_is_refused),
         ATTACK(an_older_release_with_a_valid_signature_is_refused),
+        ATTACK(a_device_with_a_damaged_record_takes_a_good_command_and_no_image_older_than_what_runs),
         ATTACK(a_release_that_needs_a_newer_one_before_it_is_refused),
         ATTACK(a_replayed_ticket_does_nothing_but_say_how_it_ended),
         ATTACK(a_lower_seq_of_another_execution_is_refused_as_replayed),

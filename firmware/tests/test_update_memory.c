@@ -9,12 +9,18 @@
 
 #include <cmocka.h>
 
+#include "core/crc32.h"
+#include "core/le.h"
 #include "port/fake/fake_kv.h"
 
 #define STATE_KEY "ota_state"
 #define PROGRESS_KEY "ota_progress"
 #define RECORD_ROOM 1280
 #define LIFE 0xC0FFEE01u
+#define FORMAT 2
+#define HEADER_BYTES 7     /* format, length, CRC */
+#define BEGINNING_BYTES 16 /* life, floor, seq */
+#define APPENDED_BYTES 1   /* behind the first layout of this format */
 
 static fake_kv_t s_kv;
 static update_memory_t s_memory, s_found;
@@ -58,6 +64,7 @@ static void fill(update_memory_t *memory)
     job->was_given_up = true;
     job->why = REASON_NOT_CONFIRMED;
     job->knew_time = true;
+    memory->is_anew = true;
 }
 
 static int begin(void **state)
@@ -87,6 +94,7 @@ static void assert_same(const update_memory_t *found, const update_memory_t *wan
     assert_int_equal(found->last.phase, wanted->last.phase);
     assert_int_equal(found->last.reason, wanted->last.reason);
     assert_int_equal(found->last.told, wanted->last.told);
+    assert_int_equal(found->is_anew, wanted->is_anew);
     assert_int_equal(found->has_job, wanted->has_job);
     if (!wanted->has_job) {
         return;
@@ -116,12 +124,35 @@ static size_t record(uint8_t out[RECORD_ROOM])
     return len;
 }
 
-/* Nothing may be installed with it: what was refused before is not known. */
-static void assert_not_known(void)
+/* As another firmware would write it. */
+static void put_sealed(uint8_t *bytes, size_t len)
 {
-    const update_memory_t nothing = {.life = LIFE};
+    le_put16(bytes + 1, (uint16_t)len);
+    le_put32(bytes + 3, crc32_add(crc32_add(0, bytes, 3), bytes + HEADER_BYTES, len - HEADER_BYTES));
+    fake_kv_put(&s_kv, STATE_KEY, bytes, len);
+}
+
+static void assert_empty_but(uint32_t floor, uint64_t seq)
+{
+    const update_memory_t nothing = {.life = LIFE, .floor = floor, .seq = seq};
+    assert_memory_equal(&s_found, &nothing, offsetof(update_memory_t, record));
+}
+
+/* It is not written over before somebody says so. */
+static void assert_not_known(uint32_t floor, uint64_t seq)
+{
+    const uint32_t writes = s_kv.writes;
     assert_false(update_memory_load(&s_found, &s_kv.port, LIFE));
-    assert_memory_equal(&s_found, &nothing, sizeof(nothing));
+    assert_empty_but(floor, seq);
+    assert_int_equal(s_kv.writes, writes);
+}
+
+static void assert_replaced(uint32_t running_counter, uint32_t floor, uint64_t seq)
+{
+    assert_true(update_memory_replace(&s_found, &s_kv.port, running_counter));
+    assert_true(update_memory_load(&s_found, &s_kv.port, LIFE + 1));
+    const update_memory_t anew = {.life = LIFE, .floor = floor, .seq = seq, .is_anew = true};
+    assert_memory_equal(&s_found, &anew, offsetof(update_memory_t, record));
 }
 
 static void what_is_kept_is_what_is_loaded_at_its_longest(void **state)
@@ -159,16 +190,16 @@ static void a_new_memory_that_can_not_be_kept_is_none(void **state)
     assert_false(update_memory_load(&s_found, &s_kv.port, LIFE));
 }
 
-static void settings_that_can_not_be_read_are_no_new_memory(void **state)
+static void settings_that_can_not_be_read_are_no_new_memory_before_one_is_put_there(void **state)
 {
     (void)state;
     assert_true(update_memory_keep(&s_memory, &s_kv.port));
     s_kv.fail_gets = true;
-    assert_not_known();
+    assert_not_known(0, 0);
     s_kv.fail_gets = false;
     fake_kv_damage(&s_kv, STATE_KEY);
-    assert_not_known();
-    assert_int_equal(s_kv.writes, 1); /* and it is not written over */
+    assert_not_known(0, 0);
+    assert_replaced(9, 9, 0);
 }
 
 static void power_that_goes_as_it_is_kept_leaves_the_one_or_the_other_whole(void **state)
@@ -190,7 +221,7 @@ static void power_that_goes_as_it_is_kept_leaves_the_one_or_the_other_whole(void
     }
 }
 
-static void a_record_that_ends_too_early_is_not_known_wherever_it_ends(void **state)
+static void a_record_that_was_cut_off_is_not_known_wherever_it_ends(void **state)
 {
     (void)state;
     uint8_t bytes[RECORD_ROOM];
@@ -198,63 +229,191 @@ static void a_record_that_ends_too_early_is_not_known_wherever_it_ends(void **st
     const size_t len = record(bytes);
     for (size_t cut = 0; cut < len; cut++) {
         fake_kv_put(&s_kv, STATE_KEY, bytes, cut);
-        assert_not_known();
+        assert_not_known(0, 0);
     }
+    assert_replaced(9, 9, 0);
 }
 
-static void a_record_of_another_format_is_not_known_and_stays_as_it_is(void **state)
-{
-    (void)state;
-    uint8_t bytes[RECORD_ROOM], after[RECORD_ROOM];
-    assert_true(update_memory_keep(&s_memory, &s_kv.port));
-    const size_t len = record(bytes);
-    for (int format = 0; format <= UINT8_MAX; format++) {
-        bytes[0] = (uint8_t)format;
-        fake_kv_put(&s_kv, STATE_KEY, bytes, len);
-        if (format == 1) {
-            assert_true(update_memory_load(&s_found, &s_kv.port, LIFE));
-        } else {
-            assert_not_known();
-        }
-        assert_int_equal(record(after), len);
-        assert_memory_equal(after, bytes, len);
-    }
-}
-
-static void a_record_to_which_a_newer_firmware_added_something_is_known(void **state)
+static void a_record_with_a_flipped_bit_is_not_known_wherever_it_is(void **state)
 {
     (void)state;
     uint8_t bytes[RECORD_ROOM];
+    assert_true(update_memory_keep(&s_memory, &s_kv.port));
+    const size_t len = record(bytes);
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        fake_kv_put(&s_kv, STATE_KEY, bytes, len);
+        assert_not_known(0, 0);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+static void the_layout_before_this_one_which_had_no_length_and_no_crc_is_not_known(void **state)
+{
+    (void)state;
+    uint8_t bytes[RECORD_ROOM];
+    assert_true(update_memory_keep(&s_memory, &s_kv.port));
+    const size_t len = record(bytes) - HEADER_BYTES - APPENDED_BYTES + 1;
+    memmove(bytes + 1, bytes + HEADER_BYTES, len - 1);
+    bytes[0] = 1;
+    fake_kv_put(&s_kv, STATE_KEY, bytes, len);
+    assert_not_known(0, 0);
+    assert_replaced(9, 9, 0);
+}
+
+/* Or, for all that this one knows, an older one; of each what every format has is taken over. */
+static void of_a_record_of_another_format_floor_and_seq_are_known_and_the_rest_is_not(void **state)
+{
+    (void)state;
+    uint8_t bytes[RECORD_ROOM];
+    s_memory.floor = 70;
+    s_memory.seq = 1234;
+    assert_true(update_memory_keep(&s_memory, &s_kv.port));
+    const size_t len = record(bytes);
+    memset(bytes + HEADER_BYTES + BEGINNING_BYTES, 0xEE, len - HEADER_BYTES - BEGINNING_BYTES);
+    for (int format = 0; format <= UINT8_MAX; format++) {
+        bytes[0] = (uint8_t)format; /* its own with nonsense: a firmware that broke the rules */
+        put_sealed(bytes, len);
+        assert_not_known(70, 1234);
+        assert_replaced(9, 70, 1234); /* never below what is known */
+        put_sealed(bytes, len);
+        assert_not_known(70, 1234);
+        assert_replaced(71, 71, 1234);
+        put_sealed(bytes, HEADER_BYTES + BEGINNING_BYTES);
+        assert_not_known(70, 1234);
+        put_sealed(bytes, HEADER_BYTES + BEGINNING_BYTES - 1);
+        assert_not_known(0, 0);
+    }
+}
+
+static void a_floor_or_seq_that_none_could_reach_is_not_taken_over(void **state)
+{
+    (void)state;
+    uint8_t bytes[HEADER_BYTES + BEGINNING_BYTES] = {FORMAT + 1};
+    le_put32(bytes + HEADER_BYTES + 4, (uint32_t)COUNTER_MAX + 1);
+    le_put64(bytes + HEADER_BYTES + 8, 5);
+    put_sealed(bytes, sizeof(bytes));
+    assert_not_known(0, 0);
+    le_put32(bytes + HEADER_BYTES + 4, 5);
+    le_put64(bytes + HEADER_BYTES + 8, (uint64_t)SEQ_MAX + 1);
+    put_sealed(bytes, sizeof(bytes));
+    assert_not_known(0, 0);
+}
+
+static void of_a_newer_layout_what_is_known_is_read_and_what_follows_goes_with_the_next_write(void **state)
+{
+    (void)state;
+    uint8_t bytes[RECORD_ROOM];
+    for (int with_job = 0; with_job <= 1; with_job++) {
+        s_memory.has_job = with_job == 1;
+        assert_true(update_memory_keep(&s_memory, &s_kv.port));
+        const size_t len = record(bytes);
+        for (size_t more = 1; more <= RECORD_ROOM - len; more++) {
+            memset(bytes + len, 0x5A, more);
+            put_sealed(bytes, len + more);
+            assert_true(update_memory_load(&s_found, &s_kv.port, LIFE));
+            assert_same(&s_found, &s_memory);
+        }
+        assert_true(update_memory_keep(&s_found, &s_kv.port));
+        assert_int_equal(record(bytes), len);
+    }
+}
+
+static void of_an_older_layout_what_it_has_is_read_and_what_is_missing_is_nothing(void **state)
+{
+    (void)state;
+    uint8_t bytes[RECORD_ROOM];
+    for (int with_job = 0; with_job <= 1; with_job++) {
+        s_memory.has_job = with_job == 1;
+        s_memory.is_anew = true;
+        assert_true(update_memory_keep(&s_memory, &s_kv.port));
+        put_sealed(bytes, record(bytes) - APPENDED_BYTES);
+        assert_true(update_memory_load(&s_found, &s_kv.port, LIFE));
+        s_memory.is_anew = false;
+        assert_same(&s_found, &s_memory);
+    }
+}
+
+static void what_is_shorter_than_the_first_layout_is_none_of_them_wherever_it_ends(void **state)
+{
+    (void)state;
+    uint8_t bytes[RECORD_ROOM];
+    s_memory.floor = 70;
+    assert_true(update_memory_keep(&s_memory, &s_kv.port));
+    const size_t len = record(bytes) - APPENDED_BYTES;
+    for (size_t end = HEADER_BYTES + BEGINNING_BYTES; end < len; end++) {
+        put_sealed(bytes, end);
+        assert_not_known(70, SEQ_MAX);
+    }
+}
+
+static void a_reason_that_only_a_newer_firmware_has_is_a_local_fault(void **state)
+{
+    (void)state;
+    uint8_t bytes[RECORD_ROOM];
+    s_memory.last.reason = REASON_REPLAYED;
     s_memory.has_job = false;
     assert_true(update_memory_keep(&s_memory, &s_kv.port));
     const size_t len = record(bytes);
-    memset(bytes + len, 0x5A, 20);
-    fake_kv_put(&s_kv, STATE_KEY, bytes, len + 20);
+    const size_t at = len - APPENDED_BYTES - 3; /* then whether it was told, and whether there is a job */
+    assert_int_equal(bytes[at], REASON_REPLAYED);
+    bytes[at] = UPDATE_REASONS;
+    put_sealed(bytes, len);
     assert_true(update_memory_load(&s_found, &s_kv.port, LIFE));
+    s_memory.last.reason = REASON_LOCAL_FAULT;
     assert_same(&s_found, &s_memory);
 }
 
 static void a_record_longer_than_any_is_not_known(void **state)
 {
     (void)state;
-    uint8_t bytes[RECORD_ROOM + 1] = {1};
-    fake_kv_put(&s_kv, STATE_KEY, bytes, sizeof(bytes));
-    assert_not_known();
+    uint8_t bytes[RECORD_ROOM + 1] = {FORMAT};
+    put_sealed(bytes, sizeof(bytes));
+    assert_not_known(0, 0);
+    assert_replaced(9, 9, 0);
 }
 
-/* What can't be so is not believed in part either; and nothing is read beyond an array. */
-static void any_byte_of_the_record_may_be_wrong_and_what_comes_of_it_is_within_bounds(void **state)
+static void power_that_goes_as_it_is_replaced_leaves_the_former_to_be_replaced_or_the_new_whole(void **state)
+{
+    (void)state;
+    uint8_t bytes[RECORD_ROOM];
+    for (int cut = FAKE_KV_CUT_KEEPS_OLD; cut <= FAKE_KV_CUT_KEEPS_NEW; cut++) {
+        begin(NULL);
+        s_memory.floor = 70;
+        s_memory.seq = 1234;
+        assert_true(update_memory_keep(&s_memory, &s_kv.port));
+        const size_t len = record(bytes);
+        bytes[0] = FORMAT + 1;
+        put_sealed(bytes, len);
+        assert_not_known(70, 1234);
+        s_kv.cut = (fake_kv_cut_t)cut;
+        s_kv.cut_at_write = s_kv.writes + 1;
+        assert_false(update_memory_replace(&s_found, &s_kv.port, 80));
+        fake_kv_power_on(&s_kv);
+        if (cut == FAKE_KV_CUT_KEEPS_OLD) {
+            assert_not_known(70, 1234);
+            assert_replaced(80, 80, 1234);
+        }
+        assert_true(update_memory_load(&s_found, &s_kv.port, LIFE + 1));
+        assert_int_equal(s_found.life, LIFE);
+        assert_int_equal(s_found.floor, 80);
+        assert_true(s_found.seq == 1234 && s_found.is_anew);
+    }
+}
+
+/* A firmware with an error in it. What can't be so is not believed in part; and nothing is read beyond an array. */
+static void any_byte_under_a_right_crc_may_be_wrong_and_what_comes_of_it_is_within_bounds(void **state)
 {
     (void)state;
     uint8_t bytes[RECORD_ROOM];
     assert_true(update_memory_keep(&s_memory, &s_kv.port));
     const size_t len = record(bytes);
     size_t refused = 0;
-    for (size_t at = 0; at < len; at++) {
+    for (size_t at = HEADER_BYTES; at < len; at++) {
         const uint8_t good = bytes[at];
         for (int value = 0; value <= UINT8_MAX; value += 15) {
             bytes[at] = (uint8_t)value;
-            fake_kv_put(&s_kv, STATE_KEY, bytes, len);
+            put_sealed(bytes, len);
             if (!update_memory_load(&s_found, &s_kv.port, LIFE)) {
                 refused++;
                 continue;
@@ -394,13 +553,20 @@ int main(void)
         FACT(without_a_job_none_is_kept),
         FACT(a_new_memory_draws_its_life_and_keeps_it),
         FACT(a_new_memory_that_can_not_be_kept_is_none),
-        FACT(settings_that_can_not_be_read_are_no_new_memory),
+        FACT(settings_that_can_not_be_read_are_no_new_memory_before_one_is_put_there),
         FACT(power_that_goes_as_it_is_kept_leaves_the_one_or_the_other_whole),
-        FACT(a_record_that_ends_too_early_is_not_known_wherever_it_ends),
-        FACT(a_record_of_another_format_is_not_known_and_stays_as_it_is),
-        FACT(a_record_to_which_a_newer_firmware_added_something_is_known),
+        FACT(a_record_that_was_cut_off_is_not_known_wherever_it_ends),
+        FACT(a_record_with_a_flipped_bit_is_not_known_wherever_it_is),
+        FACT(the_layout_before_this_one_which_had_no_length_and_no_crc_is_not_known),
+        FACT(of_a_record_of_another_format_floor_and_seq_are_known_and_the_rest_is_not),
+        FACT(a_floor_or_seq_that_none_could_reach_is_not_taken_over),
+        FACT(of_a_newer_layout_what_is_known_is_read_and_what_follows_goes_with_the_next_write),
+        FACT(of_an_older_layout_what_it_has_is_read_and_what_is_missing_is_nothing),
+        FACT(what_is_shorter_than_the_first_layout_is_none_of_them_wherever_it_ends),
+        FACT(a_reason_that_only_a_newer_firmware_has_is_a_local_fault),
         FACT(a_record_longer_than_any_is_not_known),
-        FACT(any_byte_of_the_record_may_be_wrong_and_what_comes_of_it_is_within_bounds),
+        FACT(power_that_goes_as_it_is_replaced_leaves_the_former_to_be_replaced_or_the_new_whole),
+        FACT(any_byte_under_a_right_crc_may_be_wrong_and_what_comes_of_it_is_within_bounds),
         FACT(a_memory_with_a_number_that_is_none_is_not_kept),
         FACT(progress_is_of_one_ticket),
         FACT(the_longest_etag_and_none_are_kept_whole),

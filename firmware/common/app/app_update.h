@@ -21,7 +21,7 @@ typedef enum { ASKS_NOTHING, ASKS_TRUST, ASKS_ASSIGNMENT, ASKS_IMAGE, TELLS } ap
 
 /* What a report said, so that its acknowledgement is of that. */
 typedef struct {
-    bool of_refusal, of_last;
+    bool of_refusal, of_last, of_anew;
     update_phase_t phase;
     uint32_t news; /* how many there had been */
 } app_told_t;

@@ -6,6 +6,10 @@
 
 #define MS_PER_S 1000U
 
+/* Told with the first execution that has nothing else to tell. */
+static const char ANEW[] = "What this device remembered of updates could not be read; it began anew, from what runs.";
+_Static_assert(sizeof(ANEW) <= UPDATE_DETAIL_MAX_BYTES, "as a report has it");
+
 static bool has_refusal(const app_updates_t *updates)
 {
     return updates->refusal.execution_id[0] != '\0';
@@ -76,6 +80,10 @@ static void fill_execution(const app_updates_t *updates, update_report_t *out, a
         out->size = memory->last.size_bytes;
         out->bytes = memory->last.status == STATUS_SUCCEEDED ? memory->last.size_bytes : update->have_bytes;
     }
+    if (memory->is_anew && out->execution_id != NULL && out->detail[0] == '\0') {
+        told->of_anew = true;
+        out->detail = ANEW;
+    }
 }
 
 size_t app_print_report(app_t *app, uint64_t now_ms, app_told_t *told)
@@ -117,6 +125,9 @@ void app_report_told(app_t *app, uint64_t now_ms, const app_told_t *told)
     backoff_reset(&updates->tell_pause);
     if (told->of_refusal) {
         updates->refusal.execution_id[0] = '\0';
+    }
+    if (told->of_anew) {
+        update_told_anew(&updates->update);
     }
     update_told(&updates->update, told->phase, told->of_last, now_ms);
     const bool is_downloading = updates->update.phase == PHASE_DOWNLOADING;

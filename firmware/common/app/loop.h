@@ -40,7 +40,7 @@ typedef struct {
     failure_t failure;
     uint64_t failure_ms; /* when */
     uint32_t failures, acknowledged, undone, commands, commands_refused, clock_steps, of_former;
-    bool clock_known, storage_failed, run_out, renewed, on_trial;
+    bool clock_known, storage_failed, run_out, renewed, on_trial, lost_memory;
 } loop_said_t;
 
 typedef struct {

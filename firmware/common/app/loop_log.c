@@ -178,6 +178,18 @@ static void log_commands(loop_t *loop)
     }
 }
 
+static void log_memory(loop_t *loop)
+{
+    const update_t *update = &loop->app->updates.update;
+    if (update->lost_memory && !loop->said.lost_memory) {
+        loop->said.lost_memory = true;
+        write(loop, update->has_memory ? LOG_WARNING : LOG_ERROR,
+              update->has_memory
+                  ? "What was remembered of updates can't be read: it begins anew, with the counter of what runs."
+                  : "What was remembered of updates can't be read and not be replaced: at this start none is taken.");
+    }
+}
+
 /* Before log_connection(), which notes what was acknowledged. */
 static void log_settings(loop_t *loop)
 {
@@ -200,6 +212,7 @@ void loop_log(loop_t *loop, uint64_t now_ms, const event_t *event)
     log_storage(loop);
     log_certificate(loop, now_ms, event);
     log_commands(loop);
+    log_memory(loop);
 }
 
 void loop_log_action(loop_t *loop, const action_t *action)

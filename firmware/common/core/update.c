@@ -415,6 +415,30 @@ static void start(update_t *update, const at_t *at)
     }
 }
 
+/* In the place of a record that can't be read, the image that was confirmed puts a new one. One on trial does not: it
+ * does not know what for, and what it can't read the former image may, which tells how this ended. */
+static void begin_memory_anew(update_t *update)
+{
+    const port_ota_t *ota = update->options.ota;
+    update->lost_memory = true;
+    if (!update->running.known) {
+        return; /* nor is its counter */
+    }
+    switch (ota->state(ota->ctx, update->running.slot)) {
+    case IMAGE_VALID:
+    case IMAGE_UNDEFINED:
+        update->has_memory = update_memory_replace(&update->memory, update->options.kv, update->running.counter);
+        break;
+    case IMAGE_NEW:
+    case IMAGE_PENDING_VERIFY:
+        update->to_go_back = true;
+        break;
+    case IMAGE_INVALID:
+    case IMAGE_ABORTED: /* it was given up, and the other slot has nothing that could be started */
+        break;
+    }
+}
+
 void update_init(update_t *update, const update_options_t *options, uint64_t now_ms, uint32_t random)
 {
     const at_t at = {now_ms, random};
@@ -432,6 +456,9 @@ void update_init(update_t *update, const update_options_t *options, uint64_t now
         return;
     }
     read_running(update);
+    if (!update->has_memory) {
+        begin_memory_anew(update);
+    }
     if (update->running.known && is_hash(update->running.sha256, update->memory.sha256)) {
         update->running.counter = update->memory.counter;
     }
@@ -806,6 +833,12 @@ void update_told(update_t *update, update_phase_t phase, bool of_last, uint64_t 
     if (phase == PHASE_REBOOTING) {
         happen(update, HAPPENED_TOLD, REASON_NONE, "", &at);
     }
+}
+
+void update_told_anew(update_t *update)
+{
+    update->memory.is_anew = false;
+    (void)keep(update); /* otherwise it is told again after the next start */
 }
 
 void update_proven(update_t *update, uint64_t now_ms)

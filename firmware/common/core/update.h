@@ -44,7 +44,8 @@ typedef struct {
 typedef struct {
     update_options_t options;
     update_memory_t memory;
-    bool has_memory; /* false: it can't be kept, and nothing is installed */
+    bool has_memory;  /* false: it can't be kept, and nothing is installed */
+    bool lost_memory; /* at this start it could not be read; with has_memory: a new one took its place */
     update_running_t running;
     update_state_t state;
     update_phase_t phase;  /* as reports have it */
@@ -97,6 +98,7 @@ void update_take_end(update_t *update, http_end_t end, uint64_t now_ms, uint32_t
 
 /* A report of this phase was acknowledged; `of_last`: of the last one, which is over. */
 void update_told(update_t *update, update_phase_t phase, bool of_last, uint64_t now_ms);
+void update_told_anew(update_t *update);               /* of a report that says so: the memory is a new one */
 void update_proven(update_t *update, uint64_t now_ms); /* on trial: all is done */
 void update_self_test_failed(update_t *update, uint64_t now_ms, const char *detail);
 void update_key_revoked(update_t *update, uint64_t now_ms); /* of the manifest that is under way */

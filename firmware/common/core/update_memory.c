@@ -2,11 +2,20 @@
 
 #include <string.h>
 
+#include "crc32.h"
 #include "le.h"
 
-/* Layout, little endian: format (1), then the fields in the order of `put_all`; a text is its length (1) and its bytes.
- * A later firmware may put more behind what is there: that is kept out of sight, and gone with the next write. */
-#define FORMAT 1
+/* Layout, little endian: format (1), length of the record (2), CRC-32 of all of it but itself (4), then the fields in
+ * the order of `walk_all`; a text is its length (1) and its bytes. An image goes back to one that is older, so:
+ *
+ * A field is added at the end (walk_appended), and none is changed or taken away. An older firmware reads what it
+ * knows, and what follows is gone with its next write; for a newer one a field that is not there is 0. What can't be
+ * had so is another FORMAT; whoever makes one goes on reading the former. Of every format life, floor and seq come
+ * first, that going back to an older firmware does not open the way to older images. */
+#define FORMAT 2 /* 1 had neither length nor CRC */
+#define AT_LENGTH 1
+#define AT_CRC 3
+#define HEADER_BYTES 7
 #define RECORD_KEY "ota_state"
 #define PROGRESS_KEY "ota_progress"
 #define PROGRESS_BYTES (12 + HTTP_ETAG_MAX_CHARS)
@@ -90,6 +99,22 @@ static uint8_t walk_choice(cursor_t *cursor, uint8_t value, uint8_t count)
     return value;
 }
 
+/* One to which a newer firmware may have added values: they are read as `otherwise`. */
+static uint8_t walk_open_choice(cursor_t *cursor, uint8_t value, uint8_t count, uint8_t otherwise)
+{
+    walk_u8(cursor, &value);
+    if (value >= count) {
+        cursor->good = cursor->good && cursor->reads;
+        return otherwise;
+    }
+    return value;
+}
+
+static update_reason_t walk_reason(cursor_t *cursor, update_reason_t reason)
+{
+    return (update_reason_t)walk_open_choice(cursor, (uint8_t)reason, UPDATE_REASONS, REASON_LOCAL_FAULT);
+}
+
 static void walk_last(cursor_t *cursor, update_outcome_t *last)
 {
     walk_text(cursor, last->execution_id, sizeof(last->execution_id));
@@ -97,7 +122,7 @@ static void walk_last(cursor_t *cursor, update_outcome_t *last)
     walk_u32(cursor, &last->size_bytes);
     last->status = (update_status_t)walk_choice(cursor, (uint8_t)last->status, UPDATE_STATUSES);
     last->phase = (update_phase_t)walk_choice(cursor, (uint8_t)last->phase, UPDATE_PHASES);
-    last->reason = (update_reason_t)walk_choice(cursor, (uint8_t)last->reason, UPDATE_REASONS);
+    last->reason = walk_reason(cursor, last->reason);
     walk_flag(cursor, &last->told);
 }
 
@@ -117,15 +142,34 @@ static void walk_job(cursor_t *cursor, update_job_t *job)
     job->phase = (update_phase_t)walk_choice(cursor, (uint8_t)job->phase, UPDATE_PHASES);
     walk_u8(cursor, &job->installs);
     walk_flag(cursor, &job->was_given_up);
-    job->why = (update_reason_t)walk_choice(cursor, (uint8_t)job->why, UPDATE_REASONS);
+    job->why = walk_reason(cursor, job->why);
     walk_flag(cursor, &job->knew_time);
 }
 
-static void walk_all(cursor_t *cursor, update_memory_t *memory)
+/* Of every format. */
+static void walk_beginning(cursor_t *cursor, update_memory_t *memory)
 {
     walk_u32(cursor, &memory->life);
     walk_u32(cursor, &memory->floor);
     walk_u64(cursor, &memory->seq);
+}
+
+static bool has_more(const cursor_t *cursor)
+{
+    return !cursor->reads || cursor->at < cursor->end;
+}
+
+/* What came later, each behind the one before. */
+static void walk_appended(cursor_t *cursor, update_memory_t *memory)
+{
+    if (has_more(cursor)) {
+        walk_flag(cursor, &memory->is_anew);
+    }
+}
+
+static void walk_all(cursor_t *cursor, update_memory_t *memory)
+{
+    walk_beginning(cursor, memory);
     walk_u32(cursor, &memory->counter);
     walk_bytes(cursor, memory->sha256, sizeof(memory->sha256));
     memory->bad_count = walk_choice(cursor, memory->bad_count, UPDATE_BAD_MAX + 1);
@@ -138,14 +182,47 @@ static void walk_all(cursor_t *cursor, update_memory_t *memory)
     if (memory->has_job) {
         walk_job(cursor, &memory->job);
     }
+    walk_appended(cursor, memory);
+}
+
+static uint32_t crc_of(const uint8_t *record, size_t len_bytes)
+{
+    return crc32_add(crc32_add(0, record, AT_CRC), record + HEADER_BYTES, len_bytes - HEADER_BYTES);
+}
+
+static bool is_whole(const uint8_t *record, size_t len_bytes)
+{
+    return len_bytes >= HEADER_BYTES && le_get16(record + AT_LENGTH) == len_bytes &&
+           le_get32(record + AT_CRC) == crc_of(record, len_bytes);
 }
 
 bool update_memory_keep(update_memory_t *memory, const port_kv_t *kv)
 {
-    cursor_t cursor = {.bytes = memory->record, .at = 1, .end = sizeof(memory->record), .good = true};
-    memory->record[0] = FORMAT;
+    cursor_t cursor = {.bytes = memory->record, .at = HEADER_BYTES, .end = sizeof(memory->record), .good = true};
     walk_all(&cursor, memory);
-    return cursor.good && kv->set(kv->ctx, RECORD_KEY, memory->record, cursor.at) == KV_OK;
+    if (!cursor.good) {
+        return false;
+    }
+    memory->record[0] = FORMAT;
+    le_put16(memory->record + AT_LENGTH, (uint16_t)cursor.at);
+    le_put32(memory->record + AT_CRC, crc_of(memory->record, cursor.at));
+    return kv->set(kv->ctx, RECORD_KEY, memory->record, cursor.at) == KV_OK;
+}
+
+/* Of a record that is whole, and of another format, or breaks its rules. */
+static void take_beginning(update_memory_t *memory, cursor_t cursor)
+{
+    uint32_t floor = 0;
+    uint64_t seq = 0;
+    walk_beginning(&cursor, memory);
+    /* Numbers that none could be above would end updates for ever. */
+    if (cursor.good && memory->floor <= COUNTER_MAX && memory->seq <= SEQ_MAX) {
+        floor = memory->floor;
+        seq = memory->seq;
+    }
+    memset(memory, 0, offsetof(update_memory_t, record));
+    memory->floor = floor;
+    memory->seq = seq;
 }
 
 bool update_memory_load(update_memory_t *memory, const port_kv_t *kv, uint32_t random)
@@ -157,16 +234,25 @@ bool update_memory_load(update_memory_t *memory, const port_kv_t *kv, uint32_t r
         memory->life = random;
         return update_memory_keep(memory, kv);
     }
-    if (status == KV_OK && len > 0 && memory->record[0] == FORMAT) {
-        cursor_t cursor = {.bytes = memory->record, .at = 1, .end = len, .reads = true, .good = true};
+    if (status == KV_OK && is_whole(memory->record, len)) {
+        const cursor_t start = {.bytes = memory->record, .at = HEADER_BYTES, .end = len, .reads = true, .good = true};
+        cursor_t cursor = start;
+        cursor.good = memory->record[0] == FORMAT;
         walk_all(&cursor, memory);
         if (cursor.good) {
             return true;
         }
+        take_beginning(memory, start);
     }
-    memset(memory, 0, sizeof(*memory));
     memory->life = random;
     return false;
+}
+
+bool update_memory_replace(update_memory_t *memory, const port_kv_t *kv, uint32_t running_counter)
+{
+    memory->floor = running_counter > memory->floor ? running_counter : memory->floor;
+    memory->is_anew = true;
+    return update_memory_keep(memory, kv);
 }
 
 bool update_progress_keep(const port_kv_t *kv, uint64_t seq, uint32_t bytes, const char *etag)

@@ -12,9 +12,9 @@
 #include "update_reason.h"
 
 #define UPDATE_FAMILIES_MAX_CHARS (MANIFEST_MAX_FAMILIES * (NAME_MAX_CHARS + 1) - 1)
-#define UPDATE_BAD_MAX 4      /* images that failed here; of more the one that is longest ago is forgotten */
-#define UPDATE_BAD_FAILURES 2 /* so often, and it is not tried any more */
-#define UPDATE_RECORD_MAX_BYTES 1280
+#define UPDATE_BAD_MAX 4             /* images that failed here; of more the one that is longest ago is forgotten */
+#define UPDATE_BAD_FAILURES 2        /* so often, and it is not tried any more */
+#define UPDATE_RECORD_MAX_BYTES 1280 /* of any version: a longer one is not read */
 
 /* The update that is under way. */
 typedef struct {
@@ -61,12 +61,17 @@ typedef struct {
     update_outcome_t last;
     bool has_job;
     update_job_t job;
+    bool is_anew; /* it took the place of one that could not be read, and that was not told yet */
     uint8_t record[UPDATE_RECORD_MAX_BYTES]; /* to work in: the chip's stack is too small for it */
 } update_memory_t;
 
-/* `random` becomes the life of a new memory. False: it can't be read, or is of a format that is not known here: nothing
- * may be installed then, for nobody knows what was refused before. */
+/* `random` becomes the life of a new memory. False: it can't be read, or a new one can't be kept, and nothing may be
+ * installed. Then `memory` has a new life, and floor and seq where the record is whole and only not understood. */
 bool update_memory_load(update_memory_t *memory, const port_kv_t *kv, uint32_t random);
+/* Puts what load() left in the place of the record that can't be read. `running_counter` is of the image that runs, and
+ * confirmed: no lower one is taken, whatever was forgotten. False: it can't be kept; the former record is there still.
+ */
+bool update_memory_replace(update_memory_t *memory, const port_kv_t *kv, uint32_t running_counter);
 bool update_memory_keep(update_memory_t *memory, const port_kv_t *kv);
 
 /* How much of the image with this ticket is in its slot. */

@@ -1,4 +1,5 @@
-/* Why an update did not go on, and how far it came: the words of docs/firmware-updates.md. Pure. */
+/* Why an update did not go on, and how far it came: the words of docs/firmware-updates.md. Pure. Their numbers are kept
+ * in settings (update_memory.c): a new one stands behind the others. */
 #pragma once
 
 typedef enum {

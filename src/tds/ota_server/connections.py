@@ -45,6 +45,8 @@ class Connection(asyncio.Protocol):
         self._stall_s = 0.0
         self._stall_clock: asyncio.TimerHandle | None = None
         self.is_stalled = False
+        self._is_full = False
+        self._room: asyncio.Future[None] | None = None  # somebody waits for it
 
     def shakes_hands(self, transport: TlsTransport) -> None:
         self._transport = transport
@@ -72,6 +74,17 @@ class Connection(asyncio.Protocol):
         """From now on it ends, and `is_stalled`, when its peer takes nothing of what is written for so long."""
         self._stall_s = stall_s
 
+    async def all_taken(self) -> None:
+        """Returns when the kernel has all that was written. Raises ConnectionResetError when the peer has gone."""
+        while self._is_full and self._http is not None:
+            self._room = asyncio.get_running_loop().create_future()
+            try:
+                await self._room
+            finally:
+                self._room = None
+        if self._http is None:
+            raise ConnectionResetError("The peer has gone.")
+
     def drop(self) -> None:
         """At once, without a farewell: its peer does not listen, or there are too many."""
         self._stop_clock()
@@ -95,15 +108,22 @@ class Connection(asyncio.Protocol):
             self._http.eof_received()
 
     def pause_writing(self) -> None:
+        self._is_full = True
         if self._stall_s:
             self._watch_its_taking()
         if self._http is not None:
             self._http.pause_writing()
 
     def resume_writing(self) -> None:
+        self._is_full = False
         self._stop_watching()
+        self._tell_of_room()
         if self._http is not None:
             self._http.resume_writing()
+
+    def _tell_of_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def _watch_its_taking(self) -> None:
         if self._transport is not None:
@@ -129,6 +149,7 @@ class Connection(asyncio.Protocol):
         if self._http is not None:
             self._http.connection_lost(exc)
             self._http = None
+        self._tell_of_room()
         self._transport = None  # each holds the other, and what holds itself waits for the collector
 
     def _too_late(self) -> None:

@@ -91,6 +91,7 @@ class Downloads:
             async with asyncio.timeout(self.limits.whole_s):
                 await response.prepare(request)
                 await self._send(connection, response, name, descriptor, span)
+                await connection.all_taken()  # from then on the next request is waited for, and not for long
                 await response.write_eof()
         except TimeoutError:
             self.counts["slow"] += 1

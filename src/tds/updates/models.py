@@ -344,5 +344,9 @@ class KnownBad(models.Model):
     class Meta:
         constraints = (models.UniqueConstraint(fields=("release", "family", "hardware"), name="known_bad_once"),)
 
+    @property
+    def is_forgiven(self) -> bool:
+        return self.forgiven_at is not None and self.forgiven_at >= self.last_at
+
     def __str__(self) -> str:
         return f"{self.release_id} on {self.family} {self.hardware}: {self.rolled_back}"

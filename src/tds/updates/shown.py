@@ -1,6 +1,6 @@
 """What pages and the API show of updates: to be filtered by tenant, but for releases, which are the platform's."""
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from tds.updates.models import (
     Execution,
@@ -33,6 +33,11 @@ def startable() -> "QuerySet[Release]":
 def known_bad(release: Release) -> "QuerySet[KnownBad]":
     """Where a release was rolled back: the platform's own, by family and hardware, the newest first."""
     return KnownBad.objects.filter(release=release).order_by("-last_at")
+
+
+def is_forgiven_somewhere(release: Release) -> bool:
+    """So that whoever was taken out there can try again."""
+    return known_bad(release).filter(forgiven_at__gte=F("last_at")).exists()
 
 
 def running() -> "QuerySet[RunningFirmware]":

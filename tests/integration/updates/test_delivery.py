@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from django.conf import settings
 
 from tds.fleet.lifecycle import change
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
-from tds.updates.executions import delivery, keeper, pushing, tickets
+from tds.updates.executions import delivery, keeper, numbers, pushing, tickets
 from tds.updates.executions.delivery import Checked, MayOffer
 from tds.updates.executions.pushing import AGAIN_AFTER, Pushing
 from tds.updates.models import Execution, Rollout, RolloutStatus
@@ -29,6 +30,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LATER: Final = NOW + timedelta(hours=1)
 MANY: Final = 1_000
+DRAWS: Final = 100
+MILLISECOND: Final = timedelta(milliseconds=1)
+STANDS_AT_1000: Final = "SELECT setval('tds_new_ticket_seq', 1000)"
 SERVER: Final = "https://ota.example.com:8070"
 
 
@@ -122,6 +126,50 @@ def test_an_expired_ticket_is_signed_anew_with_a_higher_number(
     assert second.seq > first.seq
     assert second.exp > year.timestamp()
     assert Execution.objects.get().offered_at == NOW
+
+
+def test_after_a_restore_of_an_older_database_tickets_are_higher_than_all_that_gateways_saw(
+    connection: psycopg.Connection[Any], execution: Execution
+) -> None:
+    connection.execute(STANDS_AT_1000)
+    delivery.offer(connection, [execution.pk], NOW)
+    seen = Execution.objects.get().seq
+    # As the backup has it: nobody was offered anything, and the sequence stands where it stood.
+    connection.execute(STANDS_AT_1000)
+    Execution.objects.update(offered_at=None, seq=None, ticket="")
+    delivery.offer(connection, [execution.pk], LATER)
+    again = Execution.objects.get().seq
+    assert seen is not None
+    assert again is not None
+    assert again > seen
+    assert signed(Execution.objects.get().ticket).seq == again == LATER.timestamp() * 1_000
+
+
+def test_ticket_numbers_grow_also_while_the_clock_goes_back(connection: psycopg.Connection[Any]) -> None:
+    drawn = [number for hours in (3, 2, 2, 1) for number in numbers.draw(connection, 5, NOW + timedelta(hours=hours))]
+    assert drawn == list(range(drawn[0], drawn[0] + 20))
+
+
+def test_ticket_numbers_of_many_who_offer_at_once_are_of_one_each(connection: psycopg.Connection[Any]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(draws, range(4)))
+    drawn = [number for of_one in found for number in of_one]
+    assert len(set(drawn)) == len(drawn) == 4 * DRAWS * 3
+    assert all(of_one == sorted(of_one) for of_one in found)
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s"
+    assert connection.execute(held, (numbers.LOCK,)).fetchone() == (0,)
+
+
+def test_a_transaction_that_offers_keeps_no_other_from_offering(connection: psycopg.Connection[Any]) -> None:
+    with seeding.own_connection() as other, connection.transaction():
+        first = numbers.draw(connection, 1, NOW)
+        other.execute("SET statement_timeout = '2s'")
+        assert numbers.draw(other, 1, NOW)[0] == first[0] + 1
+
+
+def draws(_of: int) -> list[int]:
+    with seeding.own_connection() as connection:
+        return [number for step in range(DRAWS) for number in numbers.draw(connection, 3, NOW + step * MILLISECOND)]
 
 
 def test_nothing_is_offered_of_what_is_over(connection: psycopg.Connection[Any], execution: Execution) -> None:

@@ -19,6 +19,7 @@ from django.utils import timezone
 from tds.identity.authorities.folder import AuthorityFolder
 from tds.ota_server import connections
 from tds.ota_server.files import Files
+from tds.ota_server.pieces import PIECE_BYTES
 from tds.ota_server.ranges import Span
 from tds.ota_server.sending import Downloads, SendLimits
 from tds.ota_server.server import Config, run
@@ -36,13 +37,13 @@ class Served:
     downloads: Downloads
     data: bytes
 
-    def ask(self, who: str = "", buffer_bytes: int = 4_096) -> ssl.SSLSocket:
+    def ask(self, who: str = "", buffer_bytes: int = 4_096, size: int = SIZE, head: str = "") -> ssl.SSLSocket:
         plain = socket.socket()
         plain.settimeout(15)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
         plain.connect(("127.0.0.1", self.port))
         asked = self.context.wrap_socket(plain, server_hostname="localhost")
-        asked.sendall(f"GET /file?who={who} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        asked.sendall(f"GET /file?who={who}&size={size} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
         return asked
 
 
@@ -77,11 +78,11 @@ def server(tmp_path: Path) -> Iterator[Served]:
     @routes.get("/file")
     async def file(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
-        response.content_length = SIZE
+        response.content_length = size = int(request.query["size"])
         connection = connections.of(request)
         assert connection
         with served.downloads.place(request.query["who"], connection):
-            await served.downloads.send(request, response, "file", descriptor, Span(0, SIZE))
+            await served.downloads.send(request, response, "file", descriptor, Span(SIZE - size, SIZE))
         return response
 
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -136,6 +137,16 @@ def test_a_client_that_takes_little_at_a_time_is_not_taken_for_one_that_takes_no
             time.sleep(STALL_S / 5)
         assert len(server.downloads) == 1
         assert server.downloads.counts["slow"] == 0
+
+
+def test_who_reads_the_last_of_it_slowly_gets_it_although_the_connection_closes_then(server: Served) -> None:
+    size = 3 * PIECE_BYTES  # more than the kernel takes at once, and no more than is written without waiting
+    with server.ask(size=size, head="Connection: close\r\n") as slow:
+        came = b""
+        while piece := slow.recv(8_192):
+            came += piece
+            time.sleep(0.35)
+    assert came.partition(b"\r\n\r\n")[2] == server.data[-size:]
 
 
 def test_no_client_is_sent_more_a_second_than_its_share(server: Served) -> None:

@@ -79,6 +79,22 @@ void fake_image(fake_image_t *image, fake_updates_t *updates, const char *versio
     sha256(updates, image->bytes, image->len_bytes, image->sha256);
 }
 
+void fake_image_counter(fake_image_t *image, fake_updates_t *updates, uint32_t counter)
+{
+    uint8_t *at = image->bytes + 24 + 8 + 4;
+    const uint32_t body_bytes = image->len_bytes - SHA256_BYTES;
+    uint8_t *checksum = image->bytes + body_bytes - 1;
+    for (uint32_t i = 0; i < 4; i++) {
+        *checksum ^= at[i];
+    }
+    le_put32(at, counter);
+    for (uint32_t i = 0; i < 4; i++) {
+        *checksum ^= at[i];
+    }
+    sha256(updates, image->bytes, body_bytes, image->bytes + body_bytes);
+    sha256(updates, image->bytes, image->len_bytes, image->sha256);
+}
+
 /* Documents */
 
 static void put_part(char *out, size_t cap_bytes, const char *text)

@@ -85,6 +85,9 @@ void fake_updates_free(fake_updates_t *updates);
 void fake_image(fake_image_t *image, fake_updates_t *updates, const char *version, fake_program_t program,
                 uint32_t len_bytes);
 
+/* Says so much in its descriptor. */
+void fake_image_counter(fake_image_t *image, fake_updates_t *updates, uint32_t counter);
+
 /* Fills `command`. `seq` of NULL's: each greater than the one before. */
 void fake_updates_command(fake_updates_t *updates, const char *execution_id, const fake_image_t *image,
                           uint32_t counter, const fake_command_t *other);

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext as _
+from django.utils.translation import npgettext
 
 from tds.updates.rollouts.counts import Counts
 
@@ -23,15 +23,16 @@ class Part:
 
 def parts(counts: Counts) -> list[Part]:
     """From what is done to what is still to come."""
+    failed, ended = counts.failed + counts.rolled_back + counts.lost + counts.timed_out, counts.canceled + counts.removed
     found = [
-        ("succeeded", _("succeeded"), counts.succeeded),
-        ("failed", _("failed"), counts.failed + counts.rolled_back + counts.lost + counts.timed_out),
-        ("rejected", _("refused"), counts.rejected),
-        ("accepted", _("failed, and accepted"), counts.accepted),
-        ("under-way", _("under way"), counts.in_progress),
-        ("offered", _("offered"), counts.offered),
-        ("ended", _("canceled or removed"), counts.canceled + counts.removed),
-        ("waiting", _("waiting"), counts.waiting),
+        ("succeeded", npgettext("updates", "succeeded", "succeeded", counts.succeeded), counts.succeeded),
+        ("failed", npgettext("updates", "failed", "failed", failed), failed),
+        ("rejected", npgettext("updates", "refused", "refused", counts.rejected), counts.rejected),
+        ("accepted", npgettext("updates", "failed, and accepted", "failed, and accepted", counts.accepted), counts.accepted),
+        ("under-way", npgettext("updates", "under way", "under way", counts.in_progress), counts.in_progress),
+        ("offered", npgettext("updates", "offered", "offered", counts.offered), counts.offered),
+        ("ended", npgettext("updates", "canceled or removed", "canceled or removed", ended), ended),
+        ("waiting", npgettext("updates", "waiting", "waiting", counts.waiting), counts.waiting),
     ]
     shown = [each for each in found if each[2]]
     whole = sum(max(count / counts.total * 100, LEAST_PERCENT) for _kind, _label, count in shown)

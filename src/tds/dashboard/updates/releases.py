@@ -27,7 +27,7 @@ from tds.fleet.models import Role, User
 from tds.updates import shown
 from tds.updates.folders import UpdatesFolder
 from tds.updates.models import Release, ReleaseKind, RunningFirmware, UnsignedFetch
-from tds.updates.releases import desk, trust_sets
+from tds.updates.releases import desk, forgiving, trust_sets
 from tds.updates.releases.chips import MAX_IMAGE_BYTES
 from tds.updates.releases.desk import ReleaseRefusedError
 from tds.updates.releases.files import Artifacts, StoreError
@@ -85,9 +85,11 @@ def upload(request: HttpRequest) -> HttpResponse:
 @csrf_protect
 def _upload(request: HttpRequest, handler: BoundedUploadHandler) -> HttpResponse:
     by = _operator(request)
+    image, manifest = request.FILES.get("imagem"), request.FILES.get("manifesto")  # now it is read, if it was not yet
     if handler.too_large:
         return _page(request, [_too_large()])
-    image, manifest = request.FILES.get("imagem"), request.FILES.get("manifesto")
+    if handler.no_room:
+        return _page(request, [str(handler.no_room)])
     if image is None or manifest is None:
         return _page(request, [_("Choose both files: the image, and its signed manifest.")])
     kind = ReleaseKind.HELLO if request.POST.get("teste") else ReleaseKind.APPLICATION
@@ -129,6 +131,12 @@ def act(request: HttpRequest, number: int) -> HttpResponse:
         elif action == "retirar":
             desk.withdraw(release, request.POST.get("motivo", ""), by=by, now=timezone.now())
             messages.success(request, _("%(release)s is withdrawn: nobody gets it any more.") % {"release": release})
+        elif action == "perdoar":
+            family, hardware = request.POST.get("familia", ""), request.POST.get("hardware", "")
+            why, now = request.POST.get("motivo", ""), timezone.now()
+            forgiving.forgive(release, why, by=by, now=now, family=family, hardware=hardware)
+            told = _("%(release)s is forgiven on %(where)s: rollouts take it there again.")
+            messages.success(request, told % {"release": release, "where": f"{family} {hardware}".strip()})
         else:
             raise NotUnderstoodError(_("The form does not say what to do; reload the page and try again."))
     except ReleaseRefusedError as error:

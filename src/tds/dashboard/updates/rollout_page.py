@@ -70,10 +70,11 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
         "next": choice.query(chosen, turned.number + 1) if turned.has_next() else None,
         "events": [
             (event, words.event(event.kind, event.words))
-            for event in rollout.events.select_related("execution__gateway")[:MAX_EVENTS]
+            for event in rollout.events.all()[:MAX_EVENTS]
         ],
         "left_out": [(each, words.reason(each.reason)) for each in visible.left_out(rollout)[:MAX_LEFT_OUT]],
         "left_out_total": visible.left_out(rollout).count(),
+        "forgiven": whole.removed > 0 and shown.is_forgiven_somewhere(rollout.release),
         "may_act": visible.may_act(request, rollout),
         "newer": shown.startable().filter(product=rollout.release.product, counter__gt=rollout.release.counter),
         "script": gateways.script(request) | {"refresh_s": REFRESH_S if moves else STILL_REFRESH_S},

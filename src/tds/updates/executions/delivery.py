@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
-from tds.updates.executions import rows, tickets
+from tds.updates.executions import numbers, rows, tickets
 from tds.updates.executions.statuses import Phase, Status
 from tds.updates.executions.tickets import Draft
 from tds.updates.executions.transitions import Fact, Kind, apply
@@ -156,7 +156,7 @@ def _offer(connection: Connection, ids: Sequence[int], now: datetime) -> list[in
     if not waiting:
         return []
     told = psycopg.Cursor(connection).execute(
-        """SELECT e.id, g.code, r.manifest_sha256, nextval('tds_new_ticket_seq'), w.opened_at,
+        """SELECT e.id, g.code, r.manifest_sha256, w.opened_at,
                o.spread_s * (e.place::float8 / greatest(w.size, 1)), f.version, f.sha256
            FROM tds_new_execution AS e JOIN tds_new_gateway AS g ON g.id = e.gateway_id
            JOIN tds_new_rollout AS o ON o.id = e.rollout_id JOIN tds_new_release AS r ON r.id = o.release_id
@@ -167,8 +167,8 @@ def _offer(connection: Connection, ids: Sequence[int], now: datetime) -> list[in
     )
     by_id = {row[0]: row[1:] for row in told}
     drafts, ready = [], []
-    for row in waiting:
-        code, manifest_sha256, seq, opened_at, spread_s, version, sha256 = by_id[row.id]
+    for row, seq in zip(waiting, numbers.draw(connection, len(waiting), now), strict=True):
+        code, manifest_sha256, opened_at, spread_s, version, sha256 = by_id[row.id]
         begins = (opened_at or now) + timedelta(seconds=spread_s or 0)
         drafts.append(Draft(row.execution.public_id, code, manifest_sha256, seq, begins))
         first = row.seq is None and sha256 is not None

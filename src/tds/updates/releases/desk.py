@@ -65,10 +65,10 @@ def upload(  # noqa: PLR0913  # what an upload is made of
     notes: str = "",
 ) -> Uploaded:
     """Take a release in, not yet published. Raises ReleaseRefusedError, files.StoreError, PermissionDenied."""
-    _require_operator(by)
+    require_operator(by)
     if len(notes) > MAX_NOTES_CHARS:
         told = _("The notes have %(has)s characters; %(most)s are taken.")
-        raise _refused("notes_too_long", told % {"has": grouped(len(notes)), "most": grouped(MAX_NOTES_CHARS)})
+        raise refused("notes_too_long", told % {"has": grouped(len(notes)), "most": grouped(MAX_NOTES_CHARS)})
     text = manifest_text.strip()
     manifest, kid = _believed(text, trusted, now)
     try:
@@ -87,13 +87,13 @@ def upload(  # noqa: PLR0913  # what an upload is made of
                 received.keep()  # before the commit: a release without its file would be worse than the reverse
                 return Uploaded(release, again=False)
     except ImageRefusedError as error:
-        raise _refused(error.reason, str(error)) from error
+        raise refused(error.reason, str(error)) from error
 
 
 @transaction.atomic
 def publish(release: Release, *, by: "User | str", now: datetime, trusted: TrustSet, artifacts: Artifacts) -> Release:
     """From now on it may be rolled out, and is the newest. Raises ReleaseRefusedError, PermissionDenied."""
-    _require_operator(by)
+    require_operator(by)
     release = Release.objects.select_for_update().get(pk=release.pk)
     if release.status == ReleaseStatus.PUBLISHED:
         return release
@@ -102,7 +102,7 @@ def publish(release: Release, *, by: "User | str", now: datetime, trusted: Trust
     _believed(release.manifest, trusted, now)  # its key may have been revoked since
     if not artifacts.has(release.sha256):
         told = _("The image of %(release)s is not in %(folder)s: upload it once more.")
-        raise _refused("no_file", told % {"release": release, "folder": artifacts.folder})
+        raise refused("no_file", told % {"release": release, "folder": artifacts.folder})
     release.status, release.published_at = ReleaseStatus.PUBLISHED, now
     release.save(update_fields=("status", "published_at"))
     _note(AuditAction.RELEASE_PUBLISHED, release, by=by)
@@ -115,11 +115,11 @@ def withdraw(release: Release, why: str, *, by: "User | str", now: datetime) -> 
 
     Raises ReleaseRefusedError, PermissionDenied.
     """
-    _require_operator(by)
+    require_operator(by)
     why = why.strip()
     if not 0 < len(why) <= MAX_DETAIL_CHARS:
         told = _("Say why it is withdrawn, in 1 to %(most)s characters.")
-        raise _refused("no_reason", told % {"most": MAX_DETAIL_CHARS})
+        raise refused("no_reason", told % {"most": MAX_DETAIL_CHARS})
     release = Release.objects.select_for_update().get(pk=release.pk)
     if release.status == ReleaseStatus.WITHDRAWN:
         return release
@@ -141,14 +141,14 @@ def _believed(text: str, trusted: TrustSet, now: datetime) -> tuple[Manifest, st
     try:
         return manifests.read(text, trusted, now)
     except DocumentRefusedError as error:
-        raise _refused(error.reason, str(error)) from error
+        raise refused(error.reason, str(error)) from error
 
 
 def _again(found: Release, facts: ImageFacts, received: Received) -> Release:
     """The same manifest once more: with its own image it is no error, and mends a file that was lost."""
     if found.sha256 != facts.sha256:
         told = _("%(release)s is there with this manifest, and this is not its image.")
-        raise _refused("hash_mismatch", told % {"release": found})
+        raise refused("hash_mismatch", told % {"release": found})
     if found.status == ReleaseStatus.WITHDRAWN:
         raise _withdrawn(found)
     if not received.owner.has(found.sha256):
@@ -200,7 +200,7 @@ def _note(action: AuditAction, release: Release, *, by: "User | str", why: str =
     audit.note(action, audit.Subject(audit.RELEASE, str(release), release.pk), by=by, detail=detail)
 
 
-def _require_operator(by: "User | str") -> None:
+def require_operator(by: "User | str") -> None:
     """A word is the command line, whose user has the machine."""
     if isinstance(by, User) and not by.is_platform_operator:
         raise PermissionDenied(_("Only operators of the platform can do this."))
@@ -208,8 +208,9 @@ def _require_operator(by: "User | str") -> None:
 
 def _withdrawn(release: Release) -> ReleaseRefusedError:
     told = _("%(release)s is withdrawn for good (%(why)s): make another release.")
-    return _refused("withdrawn", told % {"release": release, "why": release.withdrawn_why})
+    return refused("withdrawn", told % {"release": release, "why": release.withdrawn_why})
 
 
-def _refused(reason: str, sentence: str) -> ReleaseRefusedError:
+def refused(reason: str, sentence: str) -> ReleaseRefusedError:
+    """One sentence, to be raised."""
     return ReleaseRefusedError(Refused(str(reason), sentence))

@@ -1,4 +1,4 @@
-"""`tds release upload | publish | withdraw | list | show`: what is done where the platform is. See signing_commands."""
+"""`tds release upload | publish | withdraw | forgive | list | show`: what is done where the platform is. See signing_commands."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -125,6 +125,40 @@ def withdraw(
         described(found),
         f"Release #{found.pk}, {found}, is withdrawn ({found.withdrawn_why}). Rollouts of it that run halt within "
         "seconds; a gateway that is downloading it gives it up, and one that runs it keeps it.",
+        as_json=as_json,
+    )
+
+
+@release_app.command("forgive")
+def forgive(
+    release: Named,
+    *,
+    why: Annotated[str, typer.Option(help="For whoever looks at it later.")],
+    family: Annotated[str, typer.Option(help="On this one alone.")] = "",
+    hardware: Annotated[str | None, typer.Option(help="On this revision alone.")] = None,
+    as_json: Json = False,
+) -> None:
+    """It rolled back for a reason that is not its own: rollouts take it there again, until it rolls back once more."""
+    from django.utils import timezone
+
+    from tds.fleet import audit
+    from tds.updates.releases import forgiving
+    from tds.updates.releases.desk import ReleaseRefusedError
+
+    found, now = find(release), timezone.now()
+    try:
+        rows = forgiving.forgive(found, why, by=audit.COMMAND_LINE, now=now, family=family, hardware=hardware)
+    except ReleaseRefusedError as error:
+        refuse(error, as_json=as_json)
+    where = ", ".join(f"{row.family} {row.hardware}".strip() for row in rows)
+    say(
+        {
+            "id": found.pk,
+            "forgiven": [
+                {"family": row.family, "hardware": row.hardware, "rolled_back": row.rolled_back} for row in rows
+            ],
+        },
+        f"Release #{found.pk}, {found}, is forgiven on {where}. Those that rollouts took out there: ./tds rollout retry",
         as_json=as_json,
     )
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, assert_never
 
 import psycopg
 
-from tds.updates.rollouts import counts, known_bad, rules
+from tds.updates.rollouts import counts, known_bad, rules, withdrawn
 from tds.updates.rollouts import running as rollouts
 from tds.updates.rollouts.offering import Offer, Offering, Online
 from tds.updates.rollouts.rules import Decision, Does, Halt
@@ -149,6 +149,8 @@ def _apply(connection: Connection, running: Running, decision: Decision, now: da
             return True
         case Does.HALT:
             rollouts.halt(connection, running, str(decision.why), decision.wave, now)
+            if decision.why is Halt.WITHDRAWN:
+                withdrawn.end(connection, running.id, now)
             logger.warning("Rollout %d (%s) halted: %s", running.id, running.title, decision.why)
             return False
         case Does.COMPLETE:

@@ -4,15 +4,18 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
 from tds.fleet.models import AuditAction
 from tds.updates.executions import deeds
-from tds.updates.models import Execution, Rollout, RolloutStatus, Wave
+from tds.updates.executions.transitions import Kind, end_of_waiting
+from tds.updates.models import Execution, LeftOut, Rollout, RolloutStatus, Wave
+from tds.updates.rollouts import known_bad
+from tds.updates.rollouts import plan as plans
 from tds.updates.rollouts.asker import Asker
-from tds.updates.rollouts.desk import BAD
+from tds.updates.rollouts.desk import BAD, locked
 from tds.updates.rollouts.refusals import RolloutRefusedError
 from tds.updates.rollouts.snapshot import STARTS_LOCK
 from tds.updates.rollouts.told import psycopg_connection, tell
@@ -25,16 +28,24 @@ MAX_RETRIED: Final = 10_000  # at once; more is done by asking again
 def retry(asker: Asker, execution_id: int, *, now: datetime) -> Execution:
     """Raises RolloutRefusedError, PermissionDenied, Execution.DoesNotExist."""
     execution = _found(asker, execution_id)
+    if known_bad.unforgiven(psycopg_connection(), execution.rollout.release_id, [execution.pk]):
+        raise RolloutRefusedError(
+            _(
+                "%(release)s was rolled back on hardware like that of %(gateway)s more than once: the platform's operator"
+                " has to forgive it there first."
+            )
+            % {"release": str(execution.rollout.release), "gateway": execution.gateway.code}
+        )
     if not _again(execution.rollout, [execution.pk], now):
         raise RolloutRefusedError(
             _("%(gateway)s can't try again: it has not failed, has another open update, or is not in use.")
             % {"gateway": execution.gateway.code}
         )
-    words = {"gateways": 1, "gateway": execution.gateway.code}
+    words = {"gateway": execution.gateway.code}
     tell(
         asker,
         execution.rollout,
-        Happened.RETRIED,
+        Happened.UPDATE_RETRIED,
         words,
         now=now,
         audit_as=AuditAction.UPDATE_RETRIED,
@@ -46,11 +57,16 @@ def retry(asker: Asker, execution_id: int, *, now: datetime) -> Execution:
 
 @transaction.atomic
 def retry_failed(asker: Asker, rollout_id: int, *, now: datetime) -> int:
-    """All that failed, timed out or refused, in waves that are open; how many try again."""
-    asker.require_operator()
-    rollout = asker.rollouts().select_for_update(of=("self",), no_key=True).get(pk=rollout_id)
-    failed = Execution.objects.filter(rollout=rollout, status__in=BAD).order_by("pk")
-    again = _again(rollout, list(failed.values_list("pk", flat=True)[:MAX_RETRIED]), now)
+    """All that failed, timed out or refused, and those that were taken out because of failures which are forgiven by
+    now; how many try again."""
+    rollout = locked(asker, rollout_id)
+    status, reason = end_of_waiting(Kind.TAKE_OUT)
+    failed = Q(status__in=BAD) | Q(status=status, reason=reason)
+    found = Execution.objects.filter(failed, rollout=rollout).order_by("pk")
+    taken_out = found.filter(status=status).values_list("pk", flat=True)
+    bad = known_bad.unforgiven(psycopg_connection(), rollout.release_id, list(taken_out))
+    ids = [pk for pk in found.values_list("pk", flat=True)[: MAX_RETRIED + len(bad)] if pk not in bad]
+    again = _again(rollout, ids[:MAX_RETRIED], now)
     if again:
         tell(asker, rollout, Happened.RETRIED, {"gateways": again}, now=now, audit_as=AuditAction.UPDATE_RETRIED)
     return again
@@ -91,17 +107,20 @@ def _found(asker: Asker, execution_id: int) -> Execution:
 def _again(rollout: Rollout, execution_ids: list[int], now: datetime) -> int:
     if rollout.status in (RolloutStatus.CANCELED, RolloutStatus.DRAFT):
         raise RolloutRefusedError(_("This rollout does not run: start a new one for those gateways."))
+    plans.startable(rollout.release)  # of a release that was withdrawn nobody would be offered it
     connection = psycopg_connection()
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (STARTS_LOCK,))  # a start may be at the same gateways
     again = deeds.retry(connection, execution_ids, now)
     if not again:
         return 0
     # They wait for an offer as at first: the wave's time for those that are away is theirs, counted from now.
-    Execution.objects.filter(pk__in=again).update(deadline_at=None)
+    retried = Execution.objects.filter(pk__in=again)
+    retried.update(deadline_at=None)
+    LeftOut.objects.filter(rollout=rollout, gateway__in=retried.values("gateway")).delete()  # who was taken out is in
     until = now + timedelta(seconds=rollout.offer_limit_s)
     Wave.objects.filter(
         rollout=rollout,
-        number__in=Execution.objects.filter(pk__in=again).values("wave"),
+        number__in=retried.values("wave"),
         opened_at__isnull=False,
     ).update(offers_until=Greatest(F("offers_until"), until), completed_at=None)
     if rollout.status == RolloutStatus.COMPLETED:

@@ -1,5 +1,6 @@
 """A release that rolled back twice on some hardware is not tried on more of it, also in the middle of a rollout."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,19 @@ def pairs(connection: Connection, release_id: int) -> frozenset[tuple[str, str]]
         (release_id,),
     )
     return eligibility.bad_on({(family, hardware): Rollbacks(*told) for family, hardware, *told in rows})
+
+
+def unforgiven(connection: Connection, release_id: int, execution_ids: Sequence[int]) -> set[int]:
+    """Those of them that were taken out, and whose hardware it is still known to be bad on."""
+    bad, (status, reason) = pairs(connection, release_id), end_of_waiting(Kind.TAKE_OUT)
+    rows = connection.execute(
+        """SELECT e.id, coalesce(nullif(f.family, ''), g.family), coalesce(nullif(f.hardware, ''), g.hardware)
+           FROM tds_new_execution e JOIN tds_new_gateway g ON g.id = e.gateway_id
+               LEFT JOIN tds_new_runningfirmware f ON f.gateway_id = g.id
+           WHERE e.id = ANY(%s) AND e.status = %s AND e.reason = %s""",
+        (list(execution_ids), status, reason),
+    )
+    return {pk for pk, family, hardware in rows if (family, hardware) in bad}
 
 
 def take_out(connection: Connection, running: Running, family: str, hardware: str, now: datetime) -> int:

@@ -19,6 +19,10 @@ from tds.updates.timeline import Happened
 RULE: Final = "rule"  # who did it, in the audit trail
 
 NUMBERS: Final = tuple(BOUNDS)  # in the order of the query below
+# Also one that stands still, until its release's withdrawal has ended it.
+_CONDUCTED: Final = (
+    "r.status = 'running' OR r.status IN ('paused', 'halted') AND p.status = 'withdrawn' AND r.halted_why <> 'withdrawn'"
+)
 
 Connection = psycopg.Connection[Any]
 
@@ -59,18 +63,22 @@ class Running:
 
 
 def ids(connection: Connection) -> list[int]:
-    return [pk for (pk,) in connection.execute("SELECT id FROM tds_new_rollout WHERE status = 'running' ORDER BY id")]
+    query = (
+        "SELECT r.id FROM tds_new_rollout r JOIN tds_new_release p ON p.id = r.release_id"
+        f" WHERE {_CONDUCTED} ORDER BY r.id"  # noqa: S608  # our own words
+    )
+    return [pk for (pk,) in connection.execute(query)]
 
 
 def lock(connection: Connection, rollout_id: int) -> Running | None:
-    """Until the transaction ends nobody else changes it; None when it does not run any more."""
+    """Until the transaction ends nobody else changes it; None when there is nothing more to conduct."""
     row = connection.execute(
-        """SELECT r.tenant_id, r.release_id, coalesce(nullif(r.name, ''), p.product || ' ' || p.version),
+        f"""SELECT r.tenant_id, r.release_id, coalesce(nullif(r.name, ''), p.product || ' ' || p.version),
                   r.success_percent, r.failure_percent, r.failure_min_finished, r.soak_s, r.concurrency, r.spread_s,
                   r.offer_limit_s, r.window_start, r.window_end, r.one_per_site, r.gate, p.status = 'withdrawn',
                   r.accepted_until
            FROM tds_new_rollout r JOIN tds_new_release p ON p.id = r.release_id
-           WHERE r.id = %s AND r.status = 'running' FOR NO KEY UPDATE OF r""",
+           WHERE r.id = %s AND ({_CONDUCTED}) FOR NO KEY UPDATE OF r""",  # noqa: S608  # our own words
         (rollout_id,),
     ).fetchone()
     if row is None:

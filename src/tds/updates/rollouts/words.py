@@ -10,7 +10,7 @@ from tds.updates.executions.statuses import REASON_SENTENCES
 from tds.updates.rollouts.eligibility import Reason
 from tds.updates.rollouts.gate import Sign
 from tds.updates.rollouts.rules import Halt
-from tds.updates.timeline import SENTENCES
+from tds.updates.timeline import HALTED_AS_A_WHOLE, SENTENCES, Happened
 
 REASONS: Final[dict[str, Promise]] = {
     Reason.RETIRED: gettext_lazy("It is retired."),
@@ -59,11 +59,12 @@ def halt(word: str) -> str:
 
 def event(kind: str, words: Mapping[str, Any]) -> str:
     """A line of the timeline."""
-    text = SENTENCES.get(kind)
+    of_no_wave = kind == Happened.HALTED and not words.get("wave")
+    text = HALTED_AS_A_WHOLE if of_no_wave else SENTENCES.get(kind)
     if text is None:
         return kind
     try:
-        line = str(text) % words
+        line = str(text % words)  # by their numbers
     except (KeyError, TypeError, ValueError):  # of another version
         return kind
     why = words.get("why")
