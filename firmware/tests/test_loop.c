@@ -83,6 +83,22 @@ static void each_failure_has_a_sentence_of_its_own(void **state)
     assert_int_equal(world->log_bytes, 0);
 }
 
+static void a_memory_of_updates_that_is_lost_is_logged_once_and_whether_there_is_a_new_one(void **state)
+{
+    fake_world_t *world = world_of(state);
+    const event_t event = {.type = EVENT_TICK};
+    update_t *update = &world->app.updates.update;
+    fake_world_power_up(world, BOOT_POWER_ON);
+    for (int anew = 0; anew <= 1; anew++) {
+        update->lost_memory = true;
+        update->has_memory = anew == 1;
+        look(world, LINK_WAITING, FAILURE_NONE);
+        loop_log(&world->loop, fake_world_device_ms(world), &event);
+        assert_int_equal(fake_world_logged_times(world, "it begins anew, with the counter of what runs."), anew);
+        assert_int_equal(fake_world_logged_times(world, "not be replaced: at this start none is taken."), 1 - anew);
+    }
+}
+
 static void lights_show_connected_connecting_and_faults(void **state)
 {
     const struct {
@@ -268,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_failure_has_a_sentence_of_its_own),
+        TEST(a_memory_of_updates_that_is_lost_is_logged_once_and_whether_there_is_a_new_one),
         TEST(lights_show_connected_connecting_and_faults),
         TEST(a_board_without_lights_and_a_network_without_a_signal_do),
         TEST(a_board_that_has_no_end_is_asked_so_often_and_no_more),

@@ -248,6 +248,20 @@ static void a_record_with_a_flipped_bit_is_not_known_wherever_it_is(void **state
     }
 }
 
+static void a_record_that_says_another_length_than_it_has_is_not_known(void **state)
+{
+    (void)state;
+    uint8_t bytes[RECORD_ROOM];
+    assert_true(update_memory_keep(&s_memory, &s_kv.port));
+    const size_t len = record(bytes);
+    for (int off = -1; off <= 1; off++) {
+        le_put16(bytes + 1, (uint16_t)((int)len + off));
+        le_put32(bytes + 3, crc32_add(crc32_add(0, bytes, 3), bytes + HEADER_BYTES, len - HEADER_BYTES));
+        fake_kv_put(&s_kv, STATE_KEY, bytes, len);
+        assert_int_equal(update_memory_load(&s_found, &s_kv.port, LIFE), off == 0);
+    }
+}
+
 static void the_layout_before_this_one_which_had_no_length_and_no_crc_is_not_known(void **state)
 {
     (void)state;
@@ -557,6 +571,7 @@ int main(void)
         FACT(power_that_goes_as_it_is_kept_leaves_the_one_or_the_other_whole),
         FACT(a_record_that_was_cut_off_is_not_known_wherever_it_ends),
         FACT(a_record_with_a_flipped_bit_is_not_known_wherever_it_is),
+        FACT(a_record_that_says_another_length_than_it_has_is_not_known),
         FACT(the_layout_before_this_one_which_had_no_length_and_no_crc_is_not_known),
         FACT(of_a_record_of_another_format_floor_and_seq_are_known_and_the_rest_is_not),
         FACT(a_floor_or_seq_that_none_could_reach_is_not_taken_over),
