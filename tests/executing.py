@@ -145,6 +145,8 @@ def execution(of_rollout: Rollout, gateway: Gateway, **fields: Any) -> Execution
             "wave": 1,
             "place": place,
             "gateway": gateway,
+            "family": gateway.family,
+            "hardware": gateway.hardware,
             "time_zone": "America/Sao_Paulo",
             "changed_at": NOW,
         }

@@ -8,7 +8,7 @@ from uuid import uuid4
 from django.db import connection as django_connection
 
 from tds.fleet.models import Gateway, Tenant
-from tds.updates.executions import keeper
+from tds.updates.executions import keeper, tickets
 from tds.updates.models import Execution, Release, Rollout, RunningFirmware
 from tds.updates.rollouts import desk
 from tds.updates.rollouts.asker import COMMAND_LINE
@@ -109,9 +109,10 @@ class Stage:
     def offer(self, connection: Connection, execution_ids: Sequence[int], now: datetime) -> None:
         """As executions/delivery.py, but for the signature."""
         connection.execute(
-            """UPDATE tds_new_execution SET offered_at = %s, seq = nextval('tds_new_ticket_seq'), ticket = 'a.b.c'
+            """UPDATE tds_new_execution SET offered_at = %s, seq = nextval('tds_new_ticket_seq'), ticket = 'a.b.c',
+                   ticket_until = %s
                WHERE id = ANY(%s)""",
-            (now, list(execution_ids)),
+            (now, now + tickets.LIFE, list(execution_ids)),
         )
         self.offered += execution_ids
 

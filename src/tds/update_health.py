@@ -11,12 +11,15 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from tds.ingest.reasons import Reason
+from tds.updates.rollouts import gate
 from tds.updates.rollouts.gate import Before, GatewayHealth
 from tds.updates.rollouts.watching import Watched
 
 WEEK: Final = timedelta(days=7)
-# Of what came after, no more is looked at: it is enough to compare with, and a soak may take a month.
+# Of what came after, no more is counted: it is enough to compare with, and a soak may take a month. Of one that sends
+# rarely more is, so that there is enough to compare with: it has few rows.
 AFTER: Final = timedelta(hours=6)
+AFTER_AT_MOST: Final = timedelta(seconds=gate.PATIENCE_S)
 SERIES_A_GATEWAY: Final = 100  # the first ones; a gateway may have a thousand, which all come in the same messages
 QUARANTINED_A_REASON: Final = 100  # of a gateway; whoever has that many is worse than before in any case
 
@@ -36,7 +39,10 @@ BEFORE: Final = """
         GROUP BY 1, 2, 3
     ),
     by_hour AS (SELECT gateway_id, hour, sum(messages) AS messages, sum(series) AS series FROM hours GROUP BY 1, 2)
-    SELECT gateway_id, count(*)::int, avg(messages)::float8, avg(series)::float8 FROM by_hour GROUP BY 1"""
+    SELECT gateway_id, count(*)::int,
+           (sum(messages) / (1 + extract(epoch FROM max(hour) - min(hour)) / 3600))::float8,
+           avg(series)::float8, sum(messages)::float8
+    FROM by_hour GROUP BY 1"""
 
 # A message of a device has one time, and each of its series has a row of that time.
 SINCE: Final = """
@@ -91,32 +97,35 @@ class Told(NamedTuple):
 
 def health(connection: Connection, watched: Sequence[Watched], now: datetime) -> list[GatewayHealth]:
     """Of gateways that run a release, before and since. Alerts are not kept yet: there are none, before and after."""
-    since = {each.gateway_id: max(each.succeeded_at, now - AFTER) for each in watched}
     parameters: dict[str, Any] = {
         "gateways": [each.gateway_id for each in watched],
         "before": [each.before for each in watched],
-        "since": [since[each.gateway_id] for each in watched],
         "now": now,
         "week": WEEK,
         "series": SERIES_A_GATEWAY,
         "most": QUARANTINED_A_REASON,
         "reasons": [str(reason) for reason in Reason],
     }
-    before = {pk: told for pk, *told in connection.execute(BEFORE, parameters)}
+    before = {pk: rest for pk, *rest in connection.execute(BEFORE, parameters)}
+    told = {pk: Told(*rest) for pk, *rest in connection.execute(TOLD, parameters)}
+    since = {
+        each.gateway_id: max(each.succeeded_at, now - _counted(before.get(each.gateway_id), told[each.gateway_id]))
+        for each in watched
+    }
+    parameters["since"] = [since[each.gateway_id] for each in watched]
     after = {pk: told for pk, *told in connection.execute(SINCE, parameters)}
     refused = {pk: told for pk, *told in connection.execute(QUARANTINED, parameters)}
-    told = {pk: Told(*rest) for pk, *rest in connection.execute(TOLD, parameters)}
     found = []
     for each in watched:
-        hours, messages_an_hour, series_an_hour = before.get(each.gateway_id, (0, 0.0, 0.0))
+        hours, messages_an_hour, series_an_hour, messages_before = before.get(each.gateway_id, (0, 0.0, 0.0, 0.0))
         messages, series = after.get(each.gateway_id, (0, 0))
         refused_since, refused_before = refused.get(each.gateway_id, (0, 0))
-        sent_before = hours * messages_an_hour + refused_before
+        sent_before = messages_before + refused_before
         facts = told[each.gateway_id]
         found.append(
             GatewayHealth(
                 each.gateway_id,
-                (now - since[each.gateway_id]).total_seconds(),
+                (now - each.succeeded_at).total_seconds(),
                 messages,
                 series,
                 refused_since,
@@ -124,6 +133,17 @@ def health(connection: Connection, watched: Sequence[Watched], now: datetime) ->
                 Before(hours, messages_an_hour, series_an_hour, refused_before / sent_before if sent_before else 0.0),
                 facts.ever,
                 facts.interval_s,
+                counted_s=(now - since[each.gateway_id]).total_seconds(),
             )
         )
     return found
+
+
+def _counted(before: Sequence[Any] | None, facts: Told) -> timedelta:
+    """For how long a gateway's messages are counted: twice what says enough."""
+    hours, messages_an_hour = before[:2] if before else (0, 0.0)
+    an_hour = gate.an_hour_of(hours, messages_an_hour, facts.interval_s)
+    if not an_hour:
+        return AFTER
+    enough = timedelta(hours=min(2 * gate.EXPECTED_ENOUGH / an_hour, AFTER_AT_MOST / timedelta(hours=1)))
+    return max(AFTER, enough)

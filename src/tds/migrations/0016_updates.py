@@ -345,6 +345,8 @@ class Migration(migrations.Migration):
                 ("public_id", models.CharField(max_length=36)),
                 ("wave", models.IntegerField()),
                 ("place", models.IntegerField()),
+                ("family", models.CharField(blank=True, db_default="", default="", max_length=31)),
+                ("hardware", models.CharField(blank=True, db_default="", default="", max_length=31)),
                 ("site_group", models.CharField(blank=True, max_length=80)),
                 ("time_zone", models.CharField(max_length=64)),
                 (
@@ -369,6 +371,7 @@ class Migration(migrations.Migration):
                 ("detail", models.CharField(blank=True, max_length=200)),
                 ("seq", models.BigIntegerField(null=True)),
                 ("ticket", models.TextField(blank=True)),
+                ("ticket_until", models.DateTimeField(null=True)),
                 ("from_version", models.CharField(blank=True, max_length=31)),
                 ("from_sha256", models.CharField(blank=True, max_length=64)),
                 ("bytes_done", models.BigIntegerField(default=0)),
@@ -382,6 +385,7 @@ class Migration(migrations.Migration):
                 ("tried_in", models.CharField(blank=True, db_default="", default="", max_length=48)),
                 ("deadline_at", models.DateTimeField(null=True)),
                 ("finished_at", models.DateTimeField(null=True)),
+                ("installing_at", models.DateTimeField(null=True)),
                 ("rebooting_at", models.DateTimeField(null=True)),
                 ("succeeded_at", models.DateTimeField(null=True)),
                 ("restarts", models.BigIntegerField(null=True)),
@@ -484,6 +488,34 @@ class Migration(migrations.Migration):
                 ("executions", models.BigIntegerField()),
             ],
         ),
+        migrations.CreateModel(
+            name="RolledBack",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("family", models.CharField(max_length=31)),
+                ("hardware", models.CharField(blank=True, max_length=31)),
+                ("at", models.DateTimeField()),
+                (
+                    "gateway",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="tds_new.gateway"
+                    ),
+                ),
+                (
+                    "release",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="tds_new.release",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddConstraint(
+            model_name="rolledback",
+            constraint=models.UniqueConstraint(fields=("release", "gateway"), name="rolled_back_once"),
+        ),
         migrations.AddConstraint(
             model_name="wavecount",
             constraint=models.UniqueConstraint(fields=("rollout", "wave", "kind"), name="wave_count_once"),
@@ -526,8 +558,18 @@ class Migration(migrations.Migration):
             model_name="execution",
             index=models.Index(
                 condition=models.Q(("offered_at__isnull", False), ("status__in", ("QUEUED", "IN_PROGRESS"))),
-                fields=["site_group"],
-                name="execution_in_group",
+                fields=["gateway"],
+                name="execution_under_way",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="execution",
+            index=models.Index(
+                condition=models.Q(
+                    ("status__in", ("QUEUED", "TIMED_OUT", "REMOVED", "CANCELED")), ("ticket_until__isnull", False)
+                ),
+                fields=["gateway", "ticket_until"],
+                name="execution_ticket_out",
             ),
         ),
         migrations.AddConstraint(
@@ -565,6 +607,6 @@ class Migration(migrations.Migration):
             " DROP TRIGGER tds_new_execution_changed ON tds_new_execution;"
             " DROP TRIGGER tds_new_execution_turned ON tds_new_execution; DROP FUNCTION tds_new_execution_turned();"
             " DROP FUNCTION tds_new_execution_count_added(); DROP FUNCTION tds_new_execution_count_changed();"
-            " DROP FUNCTION tds_new_execution_kind(text, text, boolean, boolean);",
+            " DROP FUNCTION tds_new_execution_kind(text, text, boolean, boolean, boolean);",
         ),
     ]

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from tds.fleet.codes import is_code
 from tds.fleet.models import Gateway, GatewayStatus
 from tds.identity.enrolment import callers
 from tds.identity.enrolment.callers import Caller
@@ -48,6 +49,11 @@ def asking(request: web.Request, *, must_prove: bool) -> Asking:
     if certificate is None and must_prove:
         callers.refuse_without_certificate()
     code = "" if certificate else request.query.get(PARAMETER, "")[:MAX_CODE_CHARS]
+    if code and not is_code(code):
+        raise RefusedError(
+            HTTPStatus.BAD_REQUEST,
+            f"?{PARAMETER}= is no gateway's code: it has letters, digits and . _ -, and no others.",
+        )
     return Asking(certificate, code, of.authorities().trusted, of.now(), must_prove)
 
 

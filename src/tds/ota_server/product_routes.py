@@ -32,6 +32,8 @@ NOTED_EVERY: Final = timedelta(hours=1)  # of a gateway that asks for the same a
 async def newest(request: web.Request) -> web.StreamResponse:
     product, kind = request.match_info["product"], products.FILES[request.match_info["file"]]
     family = request.query.get("family", "")[:MAX_FAMILY_CHARS]
+    if not family.isprintable():
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "?family= has a character that no family's name has.")
     asked = gateways.asking(request, must_prove=updates.of(request).must_prove)
     artifacts, takes = updates.of(request).artifacts, request.method == hdrs.METH_GET
 

@@ -193,7 +193,10 @@ class Execution(models.Model):
     wave = models.IntegerField()  # its number
     place = models.IntegerField()  # in its wave: the order in which it is offered
     gateway = models.ForeignKey(Gateway, models.PROTECT, related_name="executions", db_index=False)
-    site_group = models.CharField(max_length=80, blank=True)  # one under way at a time in each; "": no bound
+    # Of its gateway when the rollout started, which its later reports do not change: where a rollback counts.
+    family = models.CharField(max_length=MAX_NAME_CHARS, blank=True, default="", db_default="")
+    hardware = models.CharField(max_length=MAX_NAME_CHARS, blank=True, default="", db_default="")
+    site_group = models.CharField(max_length=80, blank=True)  # at its start; sides.py looks at the present one
     time_zone = models.CharField(max_length=64)  # of its maintenance window
     status = models.CharField(max_length=16, choices=ExecutionStatus.choices, default=ExecutionStatus.QUEUED)
     phase = models.CharField(max_length=16, blank=True)
@@ -201,6 +204,7 @@ class Execution(models.Model):
     detail = models.CharField(max_length=MAX_DETAIL_CHARS, blank=True)
     seq = models.BigIntegerField(null=True)  # of its newest ticket; null: it was never offered
     ticket = models.TextField(blank=True)
+    ticket_until = models.DateTimeField(null=True)  # when that one ends, also of an attempt that a person ended
     from_version = models.CharField(max_length=MAX_VERSION_CHARS, blank=True)
     from_sha256 = models.CharField(max_length=HASH_CHARS, blank=True)
     bytes_done = models.BigIntegerField(default=0)
@@ -215,6 +219,7 @@ class Execution(models.Model):
     tried_in = models.CharField(max_length=MAX_ORDER_CHARS, blank=True, default="", db_default="")
     deadline_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    installing_at = models.DateTimeField(null=True)  # it first said, of this try, that it installs or is beyond that
     rebooting_at = models.DateTimeField(null=True)  # it said that it goes to boot the new image
     succeeded_at = models.DateTimeField(null=True)  # what the telemetry gate counts from
     restarts = models.BigIntegerField(null=True)  # of its gateway, when it succeeded
@@ -234,9 +239,14 @@ class Execution(models.Model):
             models.Index(fields=("gateway", "-id"), name="execution_of_gateway"),
             models.Index(fields=("deadline_at",), name="execution_due", condition=Q(deadline_at__isnull=False)),
             models.Index(
-                fields=("site_group",),
-                name="execution_in_group",
+                fields=("gateway",),
+                name="execution_under_way",
                 condition=Q(offered_at__isnull=False, status__in=("QUEUED", "IN_PROGRESS")),
+            ),
+            models.Index(
+                fields=("gateway", "ticket_until"),
+                name="execution_ticket_out",
+                condition=Q(ticket_until__isnull=False, status__in=("QUEUED", "TIMED_OUT", "REMOVED", "CANCELED")),
             ),
         )
 
@@ -331,8 +341,25 @@ class UnsignedFetch(models.Model):
         return f"{self.gateway_id}: {self.release_id}"
 
 
+class RolledBack(models.Model):
+    """A release that rolled back on a gateway, and where that counts: once, however often it does."""
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="+", db_index=False)
+    gateway = models.ForeignKey(Gateway, models.CASCADE, related_name="+")
+    family = models.CharField(max_length=MAX_NAME_CHARS)
+    hardware = models.CharField(max_length=MAX_NAME_CHARS, blank=True)
+    at = models.DateTimeField()  # the last time
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("release", "gateway"), name="rolled_back_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.release_id} on {self.gateway_id}"
+
+
 class KnownBad(models.Model):
-    """A release that rolled back on a hardware, and how often: from KNOWN_BAD_AFTER on it is left out there."""
+    """A release that rolled back on a hardware, and on how many gateways: from KNOWN_BAD_AFTER on it is left out
+    there."""
 
     release = models.ForeignKey(Release, models.CASCADE, related_name="known_bad")
     family = models.CharField(max_length=MAX_NAME_CHARS)
@@ -344,9 +371,9 @@ class KnownBad(models.Model):
     class Meta:
         constraints = (models.UniqueConstraint(fields=("release", "family", "hardware"), name="known_bad_once"),)
 
+    def __str__(self) -> str:
+        return f"{self.release_id} on {self.family} {self.hardware}: {self.rolled_back}"
+
     @property
     def is_forgiven(self) -> bool:
         return self.forgiven_at is not None and self.forgiven_at >= self.last_at
-
-    def __str__(self) -> str:
-        return f"{self.release_id} on {self.family} {self.hardware}: {self.rolled_back}"

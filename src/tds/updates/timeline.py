@@ -21,6 +21,7 @@ class Happened(StrEnum):
     CANCELED = "canceled"
     HALTED = "halted"
     GATE_FAILED = "gate_failed"
+    GATE_BLIND = "gate_blind"
     COMPLETED = "completed"
     REPLACED = "replaced"
     REPLACES = "replaces"
@@ -40,7 +41,8 @@ class Happened(StrEnum):
 
 # Halted before any wave had begun, or for what is no wave's fault.
 HALTED_AS_A_WHOLE: Final[str | Promise] = gettext_lazy("Halted.")
-# With the words that fill them; the number that a sentence is bent by is named. A line that also has `why` (a Halt, or a reason of an execution) goes on with that.
+# With the words that fill them; a sentence that is bent by a number names it. A line that also has `why` (a Halt, or a
+# reason of an execution) goes on with that.
 SENTENCES: Final[dict[str, str | Promise]] = {
     Happened.MADE: gettext_lazy("Drafted."),
     Happened.STARTED: ngettext_lazy(
@@ -75,6 +77,11 @@ SENTENCES: Final[dict[str, str | Promise]] = {
         "%(bad)s of %(watched)s watched gateways delivers less than before.",
         "%(bad)s of %(watched)s watched gateways deliver less than before.",
         "bad",
+    ),
+    Happened.GATE_BLIND: ngettext_lazy(
+        "The %(watched)s watched gateway could not be judged: there is nothing to compare with.",
+        "None of the %(watched)s watched gateways could be judged: there is nothing to compare with.",
+        "watched",
     ),
     Happened.COMPLETED: gettext_lazy("Completed: %(succeeded)s succeeded, %(bad)s failed."),
     Happened.REPLACED: gettext_lazy("Replaced by version %(version)s."),

@@ -9,15 +9,27 @@ import psycopg
 import pytest
 
 from tds.fleet.models import AuditEntry, Gateway, Site, Tenant
+from tds.updates.executions import keeper
 from tds.updates.executions.statuses import Status
 from tds.updates.executions.transitions import Fact, Kind, State, apply
-from tds.updates.models import Execution, KnownBad, LeftOut, Rollout, RolloutEvent, Wave, WaveCountChange
+from tds.updates.models import (
+    Execution,
+    KnownBad,
+    LeftOut,
+    Rollout,
+    RolloutEvent,
+    RunningFirmware,
+    Wave,
+    WaveCountChange,
+)
 from tds.updates.releases import desk as releases
+from tds.updates.releases import forgiving
 from tds.updates.rollouts import counts, desk, gateway_desk, words
 from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.conductor import Connection
 from tds.updates.rollouts.gate import Before, GatewayHealth
 from tds.updates.rollouts.refusals import RolloutRefusedError
+from tds.updates.rollouts.target import Target
 from tds.updates.rollouts.windows import Window
 from tests import rolling_out, seeding
 from tests.rolling_out import QUICK, T0, Stage, launched, statuses
@@ -112,6 +124,36 @@ def test_a_build_that_stops_measuring_halts_in_the_first_wave(stage: Stage, tena
     assert kinds(rollout)[-2:] == ["gate_failed", "halted"]
     told = RolloutEvent.objects.get(rollout=rollout, kind="gate_failed").words
     assert (told["bad"], list(told["signs"].values())) == (1, ["silent"])
+
+
+def test_without_a_soak_a_wave_waits_for_the_gate_all_the_same(stage: Stage, tenant: Tenant) -> None:
+    for gateway in rolling_out.gateways(tenant, 4):
+        stage.healths[gateway.pk] = GatewayHealth(gateway.pk, 0, 0, 0, 0, 0, Before(168, 60, 5))
+    rollout = launched(rolling_out.release(), limits=replace(QUICK, gate=True))
+    stage.turn()
+    stage.finish()
+    stage.turn(1, turns=3)
+    assert status(rollout) == ("running", 1, "")
+    stage.healths = {pk: replace(of, observed_s=900, messages=15, series=5) for pk, of in stage.healths.items()}
+    stage.turn(60, turns=2)
+    assert status(rollout) == ("running", 2, "")
+    assert "gate_blind" not in kinds(rollout)
+
+
+def test_that_the_gate_had_nothing_to_compare_with_is_told(stage: Stage, tenant: Tenant) -> None:
+    for gateway in rolling_out.gateways(tenant, 4):
+        stage.healths[gateway.pk] = GatewayHealth(gateway.pk, 3_600, 0, 0, 0, 0, Before(hours=3))
+    rollout = launched(rolling_out.release(), limits=replace(QUICK, gate=True, soak_s=60))
+    stage.turn()
+    stage.finish()
+    stage.turn(1)
+    stage.turn(3_600)
+    assert status(rollout) == ("running", 1, "")  # it sent readings before, and sends none
+    stage.healths = {pk: replace(of, observed_s=6 * 3_600) for pk, of in stage.healths.items()}
+    stage.turn(5 * 3_600)
+    assert status(rollout) == ("running", 2, "")
+    event = RolloutEvent.objects.get(rollout=rollout, kind="gate_blind")
+    assert "could not be judged: there is nothing to compare with" in words.event(event.kind, event.words)
 
 
 def test_reports_of_a_bad_build_in_any_order_open_no_second_wave(stage: Stage, tenant: Tenant) -> None:
@@ -209,6 +251,144 @@ def test_a_site_is_one_also_for_two_rollouts(stage: Stage, tenant: Tenant) -> No
     assert Execution.objects.filter(rollout=second, offered_at__isnull=False).count() == 1
 
 
+def pair(tenant: Tenant, group: str = "north") -> tuple[Gateway, Gateway]:
+    """Two that stand in for one another, each at a site of its own."""
+    made = []
+    for name in ("one", "two"):
+        site = Site.objects.create(tenant=tenant, name=name)
+        Site.objects.filter(pk=site.pk).update(redundancy_group=group)
+        made += rolling_out.gateways(tenant, 1, name.upper(), site=site)
+    return made[0], made[1]
+
+
+def offered_to() -> set[int]:
+    found = Execution.objects.filter(offered_at__isnull=False, status__in=("QUEUED", "IN_PROGRESS"))
+    return set(found.values_list("gateway_id", flat=True))
+
+
+@pytest.mark.parametrize("deed", ["cancel", "disable", "replace", "time out"])
+def test_a_neighbour_waits_for_one_that_was_ended_with_a_ticket_in_its_hands(
+    stage: Stage, tenant: Tenant, deed: str
+) -> None:
+    pair(tenant)
+    rollout = launched(
+        rolling_out.release(), waves="100 %", limits=replace(QUICK, success_percent=1, failure_percent=100)
+    )
+    stage.turn(turns=2)
+    first = Execution.objects.get(offered_at__isnull=False)
+    due = stage.now + timedelta(minutes=30)
+    phase = "downloading" if deed == "time out" else "rebooting"
+    Execution.objects.filter(pk=first.pk).update(status="IN_PROGRESS", phase=phase, deadline_at=due)
+    if deed == "cancel":
+        gateway_desk.cancel(COMMAND_LINE, first.pk, now=stage.now)
+    elif deed == "disable":
+        Gateway.objects.filter(pk=first.gateway_id).update(status="disabled")
+        keeper.remove_gone(stage.connection, stage.now, 10)
+    elif deed == "replace":
+        stage.away = {first.gateway_id}
+        desk.replace(COMMAND_LINE, rollout.pk, rolling_out.release(counter=3, sha256="c" * 64), now=stage.now)
+    else:
+        Execution.objects.filter(pk=first.pk).update(deadline_at=stage.now)
+    stage.turn(1, turns=3)
+    first.refresh_from_db()
+    assert first.status in ("CANCELED", "REMOVED", "TIMED_OUT")
+    assert offered_to() == set()
+    # It reports, and says nothing of that update any more.
+    stage.turn(10)
+    RunningFirmware.objects.filter(gateway=first.gateway_id).update(reported_at=stage.now)
+    Execution.objects.filter(pk=first.pk).update(deadline_at=None)
+    if status(rollout)[0] == "halted":
+        desk.resume(COMMAND_LINE, rollout.pk, now=stage.now)
+    stage.turn(1, turns=2)
+    assert len(offered_to()) == 1
+    assert first.gateway_id not in offered_to()
+
+
+def test_a_neighbour_does_not_wait_longer_than_the_ticket_of_one_that_was_canceled(
+    stage: Stage, tenant: Tenant
+) -> None:
+    pair(tenant)
+    launched(rolling_out.release(), waves="100 %")
+    stage.turn(turns=2)
+    first = Execution.objects.get(offered_at__isnull=False)
+    gateway_desk.cancel(COMMAND_LINE, first.pk, now=stage.now)
+    stage.turn(86_399)
+    assert offered_to() == set()
+    stage.turn(1)
+    assert len(offered_to()) == 1
+
+
+def test_a_report_of_the_update_itself_does_not_set_the_neighbour_free(stage: Stage, tenant: Tenant) -> None:
+    pair(tenant)
+    launched(rolling_out.release(), waves="100 %")
+    stage.turn(turns=2)
+    first = Execution.objects.get(offered_at__isnull=False)
+    gateway_desk.cancel(COMMAND_LINE, first.pk, now=stage.now)
+    stage.turn(10)
+    RunningFirmware.objects.filter(gateway=first.gateway_id).update(reported_at=stage.now)
+    Execution.objects.filter(pk=first.pk).update(heard_at=stage.now)  # it downloads
+    stage.turn(1, turns=2)
+    assert offered_to() == set()
+
+
+def test_one_that_tries_again_while_it_may_be_at_it_still_holds_its_neighbour_back(
+    stage: Stage, tenant: Tenant
+) -> None:
+    pair(tenant)
+    launched(rolling_out.release(), waves="100 %")
+    stage.turn(turns=2)
+    first = Execution.objects.get(offered_at__isnull=False)
+    gateway_desk.cancel(COMMAND_LINE, first.pk, now=stage.now)
+    gateway_desk.retry(COMMAND_LINE, first.pk, now=stage.now)
+    stage.away = {first.gateway_id}
+    stage.turn(1, turns=2)
+    assert offered_to() == set()
+    stage.away = set()
+    stage.turn(1, turns=2)
+    assert offered_to() == {first.gateway_id}
+
+
+@pytest.mark.parametrize("asks", [(False, True), (True, False)])
+def test_one_at_a_time_at_a_site_holds_for_two_rollouts_where_only_one_asks_for_it(
+    stage: Stage, tenant: Tenant, asks: tuple[bool, bool]
+) -> None:
+    rolling_out.gateways(tenant, 2, site=Site.objects.create(tenant=tenant, name="plant"))
+    for asked, (code, sha256) in zip(asks, (("GW-000000", "b" * 64), ("GW-000001", "c" * 64)), strict=True):
+        release = rolling_out.release(sha256=sha256)
+        launched(release, waves="100 %", limits=replace(QUICK, one_per_site=asked), target=Target(codes=(code,)))
+        stage.turn(turns=2)
+    assert len(offered_to()) == 1
+
+
+def test_where_nobody_asks_for_it_a_whole_site_is_updated_at_once(stage: Stage, tenant: Tenant) -> None:
+    rolling_out.gateways(tenant, 3, site=Site.objects.create(tenant=tenant, name="plant"))
+    launched(rolling_out.release(), waves="100 %", limits=replace(QUICK, one_per_site=False))
+    stage.turn(turns=2)
+    assert len(offered_to()) == 3
+
+
+def test_a_group_that_is_set_after_the_start_holds(stage: Stage, tenant: Tenant) -> None:
+    pair(tenant, group="")
+    launched(rolling_out.release(), waves="100 %", limits=replace(QUICK, concurrency=1))
+    stage.turn(turns=2)
+    Site.objects.update(redundancy_group="late")
+    Rollout.objects.update(concurrency=5)
+    stage.turn(1, turns=2)
+    assert len(offered_to()) == 1
+
+
+def test_a_time_zone_that_this_machine_does_not_know_is_utc_and_the_heartbeat_says_so(
+    stage: Stage, tenant: Tenant
+) -> None:
+    site = Site.objects.create(tenant=tenant, name="far")
+    Site.objects.filter(pk=site.pk).update(time_zone="Mars/Phobos")
+    rolling_out.gateways(tenant, 1, site=site)
+    launched(rolling_out.release(), waves="100 %", limits=replace(QUICK, window=Window(time(18), time(19))))
+    stage.turn(turns=2)
+    assert len(offered_to()) == 1
+    assert "Mars/Phobos" in stage.conducting.facts()["unknown_zones"]
+
+
 def test_the_window_is_that_of_each_gateways_own_site(stage: Stage, tenant: Tenant) -> None:
     here = Site.objects.create(tenant=tenant, name="São Paulo")  # the tenant's zone: 15:30 there
     there = Site.objects.create(tenant=tenant, name="Lisboa", time_zone="Europe/Lisbon")  # 18:30
@@ -220,6 +400,18 @@ def test_the_window_is_that_of_each_gateways_own_site(stage: Stage, tenant: Tena
     assert [each.gateway_id for each in offered] == [b.pk]
     stage.turn(3 * 3_600)
     assert {each.gateway_id for each in offered.all()} == {a.pk, b.pk}
+
+
+def test_one_that_was_offered_it_as_its_window_closed_has_the_next_one_to_answer(stage: Stage, tenant: Tenant) -> None:
+    rolling_out.gateways(tenant, 1)
+    limits = replace(QUICK, window=Window(time(15), time(16)), offer_limit_s=60)  # 15:30 at the tenant's
+    rollout = launched(rolling_out.release(), waves="100 %", limits=limits)
+    stage.turn(1_799, turns=2)
+    stage.turn(86_400)
+    assert statuses(rollout) == {1: {"QUEUED": 1}}
+    assert stage.offered
+    stage.turn(3_601, turns=2)
+    assert statuses(rollout) == {1: {"TIMED_OUT": 1}}
 
 
 def test_who_is_away_is_offered_it_when_it_comes_and_given_up_after_the_waves_time(
@@ -328,6 +520,55 @@ def test_a_release_that_rolled_back_twice_on_some_hardware_is_not_tried_on_more_
     assert kinds(rollout).count("known_bad") == 1
 
 
+def taken_out_on_b(stage: Stage, tenant: Tenant) -> Rollout:
+    """A rollout in which all that waited on hardware B were taken out."""
+    rolling_out.gateways(tenant, 2, "A", hardware="A")
+    rolling_out.gateways(tenant, 4, "B", hardware="B")
+    release = rolling_out.release()
+    rollout = launched(release, limits=replace(QUICK, concurrency=1), waves="100 %")
+    KnownBad.objects.create(release=release, family="dcu-0080", hardware="B", rolled_back=2, last_at=T0)
+    stage.turn(turns=2)
+    assert Execution.objects.filter(status="REMOVED", reason="known_bad").count() == 4
+    return rollout
+
+
+@pytest.mark.usefixtures("english")
+def test_who_was_taken_out_can_not_try_again_while_the_release_is_not_forgiven(stage: Stage, tenant: Tenant) -> None:
+    rollout = taken_out_on_b(stage, tenant)
+    one = Execution.objects.filter(status="REMOVED")[0]
+    with pytest.raises(RolloutRefusedError, match="has to forgive it there first"):
+        gateway_desk.retry(COMMAND_LINE, one.pk, now=stage.now)
+    assert gateway_desk.retry_failed(COMMAND_LINE, rollout.pk, now=stage.now) == 0
+
+
+@pytest.mark.usefixtures("english")
+def test_who_was_taken_out_tries_again_once_the_release_is_forgiven(stage: Stage, tenant: Tenant) -> None:
+    rollout = taken_out_on_b(stage, tenant)
+    one = Execution.objects.filter(status="REMOVED")[0]
+    forgiving.forgive(rollout.release, "A bad cable.", by="command line", now=stage.now)
+    assert gateway_desk.retry(COMMAND_LINE, one.pk, now=stage.now).status == "QUEUED"
+    assert gateway_desk.retry_failed(COMMAND_LINE, rollout.pk, now=stage.now) == 3
+    assert not LeftOut.objects.exists()
+    for _turn in range(7):
+        stage.finish()
+        stage.turn(1)
+    assert statuses(rollout) == {1: {"SUCCEEDED": 6}}
+    retried = RolloutEvent.objects.get(rollout=rollout, kind="update_retried")
+    assert words.event(retried.kind, retried.words) == f"{one.gateway.code} tries again."
+
+
+def test_a_release_that_rolls_back_once_more_after_it_was_forgiven_is_taken_out_again(
+    stage: Stage, tenant: Tenant
+) -> None:
+    rollout = taken_out_on_b(stage, tenant)
+    forgiving.forgive(rollout.release, "A bad cable.", by="command line", now=stage.now)
+    gateway_desk.retry_failed(COMMAND_LINE, rollout.pk, now=stage.now)
+    stage.turn(1)
+    KnownBad.objects.update(rolled_back=3, last_at=stage.now + timedelta(seconds=1))
+    stage.turn(2)
+    assert Execution.objects.filter(status="REMOVED", reason="known_bad").count() == 4
+
+
 def test_a_withdrawn_release_is_offered_to_nobody_more(stage: Stage, tenant: Tenant) -> None:
     rolling_out.gateways(tenant, 5)
     release = rolling_out.release()
@@ -355,6 +596,56 @@ def test_the_withdrawal_of_a_release_halts_its_rollouts_within_a_turn_and_those_
     assert words.halt("withdrawn") in words.event(event.kind, event.words)
     with pytest.raises(RolloutRefusedError):
         desk.resume(COMMAND_LINE, halted.pk, now=stage.now)
+
+
+@pytest.mark.usefixtures("english")
+def test_with_its_release_whoever_has_not_begun_is_canceled_in_that_turn_and_who_is_at_it_goes_on(
+    stage: Stage, tenant: Tenant
+) -> None:
+    at_it, offered, waits = rolling_out.gateways(tenant, 3)
+    release = rolling_out.release()
+    rollout = launched(release, limits=replace(QUICK, concurrency=2), waves="100 %")
+    stage.away = {waits.pk}
+    stage.turn(turns=2)
+    at_it.executions.update(status="IN_PROGRESS", phase="downloading")
+    releases.withdraw(release, "It burns.", by="command line", now=stage.now)
+    stage.turn(1)
+    told = {one.gateway_id: (one.status, one.reason) for one in Execution.objects.all()}
+    assert told == {
+        at_it.pk: ("IN_PROGRESS", ""),
+        offered.pk: ("CANCELED", "withdrawn"),
+        waits.pk: ("CANCELED", "withdrawn"),
+    }
+    assert kinds(rollout)[-2:] == ["halted", "withdrawn"]
+    halted, ended = RolloutEvent.objects.filter(rollout=rollout).order_by("id")[3:]
+    assert words.event(halted.kind, halted.words) == "Halted. The release was withdrawn."
+    assert words.event(ended.kind, ended.words) == (
+        "2 gateways had not begun, and do not any more: the release was withdrawn."
+    )
+    # They are free for another release at once.
+    assert launched(rolling_out.release(sha256="c" * 64, counter=3), now=stage.now).executions.count() == 2
+
+
+@pytest.mark.usefixtures("english")
+@pytest.mark.parametrize("stands", ["paused", "halted"])
+def test_a_rollout_that_stands_still_ends_with_its_release_too(stage: Stage, tenant: Tenant, stands: str) -> None:
+    rolling_out.gateways(tenant, 5)
+    release = rolling_out.release()
+    rollout = launched(release)
+    stage.turn()
+    if stands == "paused":
+        desk.pause(COMMAND_LINE, rollout.pk, now=stage.now)
+    else:
+        stage.finish("TIMED_OUT", "lost")
+        stage.turn(1)
+    assert status(rollout)[0] == stands
+    releases.withdraw(release, "It burns.", by="command line", now=stage.now)
+    stage.turn(1, turns=3)
+    assert status(rollout) == ("halted", 1, "withdrawn")
+    assert not Execution.objects.filter(status="QUEUED").exists()
+    assert kinds(rollout).count("withdrawn") == 1
+    with pytest.raises(RolloutRefusedError, match="was withdrawn"):
+        gateway_desk.retry_failed(COMMAND_LINE, rollout.pk, now=stage.now)
 
 
 def test_counts_are_those_of_the_executions_whatever_happens_to_them(stage: Stage, tenant: Tenant) -> None:
@@ -400,6 +691,50 @@ def test_failures_that_a_person_accepts_do_not_halt_it_again_and_new_ones_do(sta
     stage.turn(1)
     assert status(rollout) == ("halted", 2, "failures")
     assert kinds(rollout)[-4:] == ["halted", "accepted", "wave_opened", "halted"]
+
+
+@pytest.mark.parametrize("deed", ["cancel", "disable"])
+def test_a_wave_whose_gateways_are_all_taken_out_opens_nothing_until_a_person_says_so(
+    stage: Stage, tenant: Tenant, deed: str
+) -> None:
+    rolling_out.gateways(tenant, 6)
+    rollout = launched(rolling_out.release(), limits=replace(QUICK, failure_percent=100))
+    stage.turn()
+    first = Execution.objects.get(wave=1)
+    if deed == "cancel":
+        gateway_desk.cancel(COMMAND_LINE, first.pk, now=stage.now)
+    else:
+        Gateway.objects.filter(pk=first.gateway_id).update(status="disabled")
+        keeper.remove_gone(stage.connection, stage.now, 10)
+    stage.turn(1, turns=3)
+    assert status(rollout) == ("halted", 1, "nobody_judged")
+    event = RolloutEvent.objects.get(rollout=rollout, kind="halted")
+    assert words.halt("nobody_judged") in words.event(event.kind, event.words)
+    desk.resume(COMMAND_LINE, rollout.pk, now=stage.now)
+    stage.turn(1, turns=2)
+    assert status(rollout) == ("running", 2, "")
+
+
+@pytest.mark.parametrize("deed", ["cancel", "disable"])
+def test_a_gateway_that_is_taken_out_while_it_reboots_still_counts(stage: Stage, tenant: Tenant, deed: str) -> None:
+    rolling_out.gateways(tenant, 6)
+    rollout = launched(rolling_out.release(), waves="2, 100 %")
+    stage.turn()
+    first, second = Execution.objects.filter(wave=1).order_by("place")
+    due = stage.now + timedelta(minutes=30)
+    Execution.objects.filter(pk=first.pk).update(status="IN_PROGRESS", phase="rebooting", deadline_at=due)
+    stage.finish(pk=second.pk)
+    if deed == "cancel":
+        gateway_desk.cancel(COMMAND_LINE, first.pk, now=stage.now)
+    else:
+        Gateway.objects.filter(pk=first.gateway_id).update(status="disabled")
+        keeper.remove_gone(stage.connection, stage.now, 10)
+    stage.turn(1_799, turns=3)
+    assert status(rollout) == ("running", 1, "")  # nobody knows what it runs
+    assert counts.of(stage.connection, [rollout.pk])[rollout.pk][1] == counts.Counts(succeeded=1, unknown=1)
+    stage.turn(1, turns=2)
+    assert status(rollout) == ("halted", 1, "lost")
+    assert kinds(rollout)[-2:] == ["update_lost", "halted"]
 
 
 def test_time_in_which_nothing_is_offered_is_not_the_gateways(stage: Stage, tenant: Tenant) -> None:

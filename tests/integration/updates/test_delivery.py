@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
@@ -16,10 +17,13 @@ from django.conf import settings
 
 from tds.fleet.lifecycle import change
 from tds.fleet.models import Gateway, GatewayStatus, Tenant
+from tds.identity.authorities.keys import KeyUnusableError
 from tds.updates.executions import delivery, keeper, numbers, pushing, tickets
 from tds.updates.executions.delivery import Checked, MayOffer
 from tds.updates.executions.pushing import AGAIN_AFTER, Pushing
+from tds.updates.folders import UpdatesFolder
 from tds.updates.models import Execution, Rollout, RolloutStatus
+from tds.updates.releases import trust_sets
 from tds.updates.signed import jws, ticket
 from tds.updates.signed.jws import Kind
 from tds.updates.signed.ticket import Ticket
@@ -336,6 +340,80 @@ def air() -> Air:
 
 
 @pytest.fixture
+def window(execution: Execution) -> timedelta:
+    """Of two hours, from now on, by the clock of the gateway's site; how long it is."""
+    Execution.objects.filter(pk=execution.pk).update(time_zone="America/Sao_Paulo")
+    begins = NOW.astimezone(ZoneInfo("America/Sao_Paulo"))
+    length = timedelta(hours=2)
+    Rollout.objects.update(window_start=begins.time(), window_end=(begins + length).time())
+    return length
+
+
+def test_outside_of_its_window_a_gateway_that_asks_is_given_nothing(
+    connection: psycopg.Connection[Any], execution: Execution, window: timedelta
+) -> None:
+    delivery.offer(connection, [execution.pk], NOW)
+    assert document_for(connection, execution.gateway_id, NOW) is not None
+    last = NOW + window - timedelta(seconds=1)
+    assert document_for(connection, execution.gateway_id, last) is not None
+    for later in (NOW + window, NOW + timedelta(hours=23)):
+        assert document_for(connection, execution.gateway_id, later) is None
+        assert delivery.check_now(connection, execution.gateway_id, later) is Checked.WAITS
+    assert document_for(connection, execution.gateway_id, NOW + timedelta(days=1)) is not None
+
+
+def test_a_gateway_whose_time_zone_this_machine_does_not_know_is_answered_by_utc(
+    connection: psycopg.Connection[Any], execution: Execution
+) -> None:
+    Execution.objects.filter(pk=execution.pk).update(time_zone="Mars/Phobos")
+    Rollout.objects.update(window_start=NOW.time(), window_end=(NOW + timedelta(hours=2)).time())
+    delivery.offer(connection, [execution.pk], NOW)
+    assert document_for(connection, execution.gateway_id, NOW) is not None
+    assert document_for(connection, execution.gateway_id, NOW + timedelta(hours=2)) is None
+
+
+def test_a_ticket_ends_with_the_window_and_not_while_it_is_open(
+    connection: psycopg.Connection[Any], execution: Execution, window: timedelta
+) -> None:
+    delivery.offer(connection, [execution.pk], NOW)
+    execution.refresh_from_db()
+    found, first = signed(execution.ticket), execution.seq
+    assert found.exp == int((NOW + window + tickets.WINDOW_SLACK).timestamp())
+    assert execution.ticket_until == NOW + window + tickets.WINDOW_SLACK
+    document_for(connection, execution.gateway_id, NOW + window - timedelta(seconds=1))
+    execution.refresh_from_db()
+    assert execution.seq == first  # it is not renewed each time
+    document_for(connection, execution.gateway_id, NOW + timedelta(days=1))
+    execution.refresh_from_db()
+    assert signed(execution.ticket).exp == int((NOW + timedelta(days=1) + window + tickets.WINDOW_SLACK).timestamp())
+
+
+def test_what_is_spread_beyond_the_window_is_spread_over_it(
+    connection: psycopg.Connection[Any], execution: Execution, window: timedelta
+) -> None:
+    Rollout.objects.update(spread_s=7 * 86_400)
+    delivery.offer(connection, [execution.pk], NOW)
+    execution.refresh_from_db()
+    found = signed(execution.ticket)
+    assert NOW.timestamp() <= found.not_before < (NOW + window).timestamp()
+    assert found.exp == int((NOW + window + tickets.WINDOW_SLACK).timestamp())
+
+
+def test_outside_of_its_window_nothing_is_pushed_to_a_gateway(
+    connection: psycopg.Connection[Any], execution: Execution, air: Air, clock: Clock, window: timedelta
+) -> None:
+    lane = Pushing(air, air.where, clock, SERVER)
+    delivery.offer(connection, [execution.pk], NOW)
+    clock.now = NOW + window
+    air.places[execution.gateway_id] = Spot(("broker",), clock.now)
+    lane.turn(connection)
+    assert air.sent == []
+    clock.now = NOW + timedelta(days=1)
+    lane.turn(connection)
+    assert len(air.sent) == 1
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
 
@@ -507,3 +585,23 @@ def test_a_key_is_read_again_when_it_was_replaced(home: Path) -> None:
     assert (home / "updates" / "assignment.key").stat().st_mode & 0o777 == 0o600
     made = Ticket("e", "GW", "0" * 64, 1, 0, 0, 0)
     assert ticket.make(made, second)
+
+
+def test_tickets_are_never_signed_with_a_key_that_no_trust_set_has(
+    connection: psycopg.Connection[Any], home: Path, execution: Execution
+) -> None:
+    folder = UpdatesFolder(home / "updates")
+    trust_sets.ensure_desk(home / "release-keys", folder, NOW)
+    trusted = tickets.signing_key(connection, NOW)
+    folder.assignment_key_file.unlink()
+    with pytest.raises(KeyUnusableError, match="is missing: restore it from the backup"):
+        delivery.offer(connection, [execution.pk], NOW)
+    assert not folder.assignment_key_file.exists()  # none is made in silence
+    other = folder.assignment_key()
+    assert other.kid != trusted.kid
+    with pytest.raises(KeyUnusableError, match="no gateway would believe"):
+        delivery.offer(connection, [execution.pk], NOW)
+    execution.refresh_from_db()
+    assert (execution.seq, execution.ticket, execution.offered_at) == (None, "", None)
+    trust_sets.ensure_desk(home / "release-keys", folder, NOW)  # as `tds up` does it at its start
+    assert delivery.offer(connection, [execution.pk], NOW) == [execution.pk]

@@ -262,7 +262,7 @@ def test_a_retry_is_another_execution_on_the_wire(
     assert stands(execution)[0] == "QUEUED"
     again = Unit("GW-001", execution.public_id, boot=unit.boot, number=unit.number)
     take(connection, gateway, *rolls_back(again))
-    assert KnownBad.objects.get().rolled_back == 2
+    assert KnownBad.objects.get().rolled_back == 1  # of one gateway, however often it is tried
 
 
 def test_one_that_succeeded_or_whose_gateway_is_busy_or_gone_is_not_tried_again(

@@ -104,3 +104,13 @@ def test_a_gateway_has_one_row_however_often_and_whatever_it_asks(board: Board, 
     second = release(maker, "1.2.0", 1_002_000)
     board.curl(FILE, *board.presents)
     assert (takers(first), takers(second)) == ([], [gateway.code])
+
+
+def test_attack_a_question_with_a_character_that_the_database_can_not_keep(board: Board, maker: Maker) -> None:
+    """It was answered as if the database were away."""
+    release(maker)
+    for question in ("gateway=%00", "gateway=GW%00", "gateway=GW%20%27", "family=%00", "family=dcu%00"):
+        assert board.curl(f"{FILE}?{question}").status == 400
+    for path in ("/ota/v1/assignment", "/ota/v1/trust"):
+        assert board.curl(f"{path}?gateway=%00").status == 400
+    assert board.curl("/ota/v1/report?gateway=%00", body=b"{}").status == 400

@@ -16,9 +16,10 @@ from tds.environment import ROOT
 from tds.fleet.models import AuditEntry
 from tds.updates import models
 from tds.updates.folders import UpdatesFolder
-from tds.updates.models import Release, UnsignedFetch
+from tds.updates.models import KnownBad, Release, UnsignedFetch
 from tds.updates.releases.release_commands import release_app
 from tds.updates.releases.trust_commands import trust_app
+from tds.updates.rollouts import roster
 from tds.updates.signed import trust
 from tds.updates.signed.keys import PrivateKey
 from tests import imaging, rolling_out, seeding
@@ -179,6 +180,32 @@ def test_gateways_that_take_the_unsigned_file_alone_are_shown_with_the_release()
     text = told("show", release.pk)
     assert "21 gateways take the unsigned file alone, and never reported that they believe a key:" in text
     assert text.endswith("  GW-20 of acme, last at 2026-02-18T18:30:00+00:00\n  …")
+
+
+def test_a_release_is_forgiven_on_one_hardware_and_the_trail_says_why() -> None:
+    release = rolling_out.release()
+    for hardware in "AB":
+        KnownBad.objects.create(
+            release=release, family="dcu-0080", hardware=hardware, rolled_back=2, last_at=rolling_out.T0
+        )
+    done = said("forgive", release.pk, "--hardware", "B", "--why", "A bad cable.")
+    assert done["forgiven"] == [{"family": "dcu-0080", "hardware": "B", "rolled_back": 2}]
+    assert roster.release_facts(release).bad_on == {("dcu-0080", "A")}
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor, entry.object_name) == ("release.forgiven", "command line", "dcu 1.1.0")
+    assert entry.detail == {"family": "dcu-0080", "hardware": "B", "rolled_back": 2, "why": "A bad cable."}
+    assert "is forgiven on dcu-0080 A." in told("forgive", release.pk, "--why", "A bad cable.")
+    assert not roster.release_facts(release).bad_on
+
+
+def test_what_did_not_roll_back_or_is_forgiven_already_is_not_forgiven_and_never_without_a_reason() -> None:
+    release = rolling_out.release()
+    KnownBad.objects.create(release=release, family="dcu-0080", hardware="A", rolled_back=2, last_at=rolling_out.T0)
+    assert "Say why it is forgiven" in refused("forgive", release.pk, "--why", " ")
+    for where in (("--family", "dcu-all"), ("--hardware", "C")):
+        assert "There is nothing to forgive" in refused("forgive", release.pk, *where, "--why", "x")
+    told("forgive", release.pk, "--why", "x")
+    assert "There is nothing to forgive" in refused("forgive", release.pk, "--why", "x")
 
 
 # What is refused.

@@ -16,7 +16,7 @@ from django.utils import timezone
 from tds.dashboard.updates.upload import FORM_BYTES
 from tds.fleet.models import AuditEntry, Role, Tenant, User
 from tds.updates import models
-from tds.updates.models import Release, ReleaseKind, RunningFirmware, UnsignedFetch
+from tds.updates.models import KnownBad, Release, ReleaseKind, RunningFirmware, UnsignedFetch
 from tds.updates.releases.chips import MAX_IMAGE_BYTES
 from tds.updates.signed import trust
 from tds.updates.signed.keys import PrivateKey
@@ -107,6 +107,34 @@ def test_a_release_is_taken_in_published_and_withdrawn_on_the_page(maker: Maker,
     assert (level, "withdrawn for good" in notice) == ("error", True)
     actions = list(AuditEntry.objects.order_by("pk").values_list("action", "actor"))
     assert actions == [(f"release.{deed}", "chefe") for deed in ("uploaded", "published", "withdrawn")]
+
+
+def test_a_release_that_rolled_back_is_forgiven_on_its_page(chief: Client) -> None:
+    release = rolling_out.release()
+    for hardware in "AB":
+        KnownBad.objects.create(
+            release=release, family="dcu-0080", hardware=hardware, rolled_back=2, last_at=rolling_out.T0
+        )
+    assert text_of(chief.get(f"{LIST}{release.pk}/")).count('value="perdoar"') == 2
+    where = {"familia": "dcu-0080", "hardware": "B"}
+    level, notice = act(chief, release, "perdoar", motivo=" ", **where)
+    assert (level, "Say why" in notice) == ("error", True)
+    assert act(chief, release, "perdoar", motivo="A bad cable.", **where) == (
+        "success",
+        "dcu 1.1.0 is forgiven on dcu-0080 B: rollouts take it there again.",
+    )
+    page = text_of(chief.get(f"{LIST}{release.pk}/"))
+    assert (page.count('value="perdoar"'), "· forgiven " in page) == (1, True)
+    assert act(chief, release, "perdoar", motivo="x", **where)[0] == "error"
+    assert AuditEntry.objects.values_list("action", "actor").get() == ("release.forgiven", "chefe")
+
+
+def test_attack_a_companys_admin_may_not_forgive_a_release(tenant: Tenant) -> None:
+    release = rolling_out.release()
+    KnownBad.objects.create(release=release, family="dcu-0080", hardware="B", rolled_back=2, last_at=rolling_out.T0)
+    fields = {"acao": "perdoar", "familia": "dcu-0080", "hardware": "B", "motivo": "x"}
+    assert admin_of(tenant).post(f"{LIST}{release.pk}/acao/", fields).status_code == 403
+    assert KnownBad.objects.get().forgiven_at is None
 
 
 def test_the_same_files_again_are_no_error(maker: Maker, chief: Client) -> None:

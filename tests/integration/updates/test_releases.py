@@ -16,6 +16,7 @@ from tds.updates.models import Release, ReleaseKind, ReleaseStatus
 from tds.updates.releases import desk, finding
 from tds.updates.releases.desk import ReleaseRefusedError
 from tds.updates.releases.files import Received, StoreError
+from tds.updates.releases.forgiving import forgive
 from tests import imaging, seeding
 from tests.releasing import NOW, Maker
 
@@ -311,3 +312,15 @@ def test_a_release_is_found_by_its_number_version_or_product(maker: Maker) -> No
     assert finding.find("dcu@1.1.0@esp32") == other
     with pytest.raises(finding.NotFoundError, match="name it by its number"):
         finding.find("dcu@1.1.0@dcu-0080")
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+def test_attack_a_text_that_the_database_can_not_keep_is_a_sentence(maker: Maker, text: str) -> None:
+    assert refused(maker, maker.signed(DATA), notes=text) == ["unkeepable_text"]
+    release = maker.released()
+    with pytest.raises(ReleaseRefusedError, match="can't be kept"):
+        desk.withdraw(release, text, by="command line", now=NOW)
+    with pytest.raises(ReleaseRefusedError, match="can't be kept"):
+        forgive(release, text, by="command line", now=NOW)
+    release.refresh_from_db()
+    assert release.status == "published"

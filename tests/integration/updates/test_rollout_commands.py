@@ -62,9 +62,18 @@ def test_a_rollout_from_a_preview_to_its_end() -> None:
     assert (new["replaces"], new["gateways"]) == (rollout.pk, 10)
     assert said("cancel", str(new["rollout"]))["status"] == "canceled"
     assert run("watch", str(new["rollout"])).exit_code == 1
+    assert said("show")["rollout"] == new["rollout"]  # the newest
+    assert run("watch").exit_code == 1
     Rollout.objects.filter(pk=rollout.pk).update(status="completed")
     assert run("watch", number).exit_code == 0
     assert json.loads(run("watch", number, "--json").output.splitlines()[-1])["status"] == "completed"
+
+
+def test_without_any_rollout_the_newest_one_is_a_sentence() -> None:
+    for command in ("show", "watch"):
+        result = run(command)
+        assert result.exit_code == 1
+        assert "There is no rollout yet" in result.output
 
 
 @pytest.mark.parametrize(

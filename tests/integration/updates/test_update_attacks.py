@@ -9,9 +9,11 @@ import psycopg
 import pytest
 
 from tds.fleet.models import Gateway, Tenant, User
-from tds.updates.executions import keeper
-from tds.updates.models import Release, ReleaseStatus, RunningFirmware
+from tds.updates.executions import keeper, told
+from tds.updates.executions import rolled_back as rolled_back_memory
+from tds.updates.models import KnownBad, Release, ReleaseStatus, RolloutEvent, RunningFirmware
 from tds.updates.releases.desk import ReleaseRefusedError
+from tds.updates.rollouts import known_bad as known_bad_of
 from tests import executing, imaging, seeding
 from tests.enrolling import Board, RunningServer, running_server
 from tests.executing import NOW, OLD, TARGET, Unit
@@ -147,3 +149,87 @@ def test_attack_a_manifest_written_into_the_database_is_never_published(tmp_path
         maker.publish(release)
     assert [one.reason for one in refused.value.refusals] == ["signature_invalid"]
     assert Release.objects.get().status == ReleaseStatus.UPLOADED
+
+
+# One gateway against all others.
+
+
+def rolled_back(of: Gateway, execution_id: str, **says: Any) -> bytes:
+    """After a start: that the release failed on it, and what it pretends to be."""
+    runs = executing.running(OLD, **says)
+    told = executing.claim(execution_id, "FAILED", reason="self_test_failed")
+    return executing.as_bytes(executing.report(of.code, next(_numbers), 1, runs, told))
+
+
+def runs_it(of: Gateway, _execution_id: str, **says: Any) -> bytes:
+    runs = executing.running(TARGET, **says)
+    return executing.as_bytes(executing.report(of.code, next(_numbers), 1, runs))
+
+
+def known_bad() -> list[tuple[str, str, int]]:
+    return list(KnownBad.objects.order_by("family", "hardware").values_list("family", "hardware", "rolled_back"))
+
+
+def test_attack_one_gateway_makes_a_release_known_bad_for_everybody(
+    connection: psycopg.Connection[Any], tenant: Tenant
+) -> None:
+    """It says in turn that it failed and that it runs, each time as another hardware; and again in each rollout."""
+    gateway = seeding.gateway(tenant, "GW-1", family="dcu-0080", hardware="A")
+    release = executing.release()
+    for _ in range(3):
+        execution = executing.execution(executing.rollout(release), gateway, offered_at=NOW)
+        for other in range(5):
+            payload = rolled_back(gateway, execution.public_id, family="dcu-8000", hardware=f"X{other}")
+            assert keeper.take_report(connection, gateway.pk, "GW-1", payload, NOW) is None
+        execution.refresh_from_db()
+        assert execution.status == "FAILED"
+    assert known_bad() == [("dcu-0080", "A", 1)]
+    assert known_bad_of.pairs(connection, release.pk) == frozenset()
+
+
+def test_attack_one_gateway_takes_back_what_others_rolled_back(
+    connection: psycopg.Connection[Any], tenant: Tenant
+) -> None:
+    release = executing.release()
+    rollout = executing.rollout(release)
+    honest = [seeding.gateway(tenant, f"GW-{number}", family="dcu-0080", hardware="A") for number in range(2)]
+    for gateway in honest:
+        execution = executing.execution(rollout, gateway, offered_at=NOW)
+        keeper.take_report(connection, gateway.pk, gateway.code, rolled_back(gateway, execution.public_id), NOW)
+    assert known_bad() == [("dcu-0080", "A", 2)]
+    attacker = seeding.gateway(tenant, "GW-X", family="dcu-0080", hardware="B")
+    execution = executing.execution(rollout, attacker, offered_at=NOW)
+    for make in (rolled_back, runs_it, rolled_back, runs_it):
+        payload = make(attacker, execution.public_id, hardware="A")
+        assert keeper.take_report(connection, attacker.pk, "GW-X", payload, NOW) is None
+    execution.refresh_from_db()
+    assert execution.status == "SUCCEEDED"
+    assert known_bad() == [("dcu-0080", "A", 2), ("dcu-0080", "B", 0)]
+    assert known_bad_of.pairs(connection, release.pk) == {("dcu-0080", "A")}
+
+
+def test_attack_gateways_roll_back_on_ever_more_hardware(
+    connection: psycopg.Connection[Any], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rolled_back_memory, "MAX_PLACES", 3)
+    rollout = executing.rollout(executing.release())
+    for number in range(5):
+        gateway = seeding.gateway(tenant, f"GW-{number}", family="dcu-0080", hardware=f"X{number}")
+        execution = executing.execution(rollout, gateway, offered_at=NOW)
+        keeper.take_report(connection, gateway.pk, gateway.code, rolled_back(gateway, execution.public_id), NOW)
+    assert known_bad() == [("dcu-0080", f"X{number}", 1) for number in range(3)]
+
+
+def test_attack_a_gateway_fills_the_timeline(connection: psycopg.Connection[Any], tenant: Tenant) -> None:
+    """What a rollout's timeline has is never taken out of it again."""
+    gateway = seeding.gateway(tenant, "GW-1", family="dcu-0080", hardware="A")
+    execution = executing.execution(executing.rollout(executing.release()), gateway, offered_at=NOW, from_sha256=OLD)
+    unit = Unit("GW-1", execution.public_id)
+    for _ in range(50):
+        for payload in (unit.says("REJECTED", reason="no_space"), unit.phase("downloading")):
+            assert keeper.take_report(connection, gateway.pk, "GW-1", payload, NOW) is None
+    assert RolloutEvent.objects.filter(execution=execution).count() == told.MAX_LINES
+    unit.starts(TARGET)
+    keeper.take_report(connection, gateway.pk, "GW-1", unit.says(), NOW)
+    execution.refresh_from_db()
+    assert (execution.status, execution.offered_at) == ("SUCCEEDED", NOW)

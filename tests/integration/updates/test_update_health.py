@@ -11,8 +11,9 @@ from tds.devicelink.models import GatewayPresence
 from tds.fleet.models import Gateway
 from tds.ingest.models import QuarantinedMessage
 from tds.readings.store import Series
-from tds.updates.rollouts.gate import GatewayHealth, Sign, sign_of
+from tds.updates.rollouts.gate import GatewayHealth, Sign, judge, sign_of
 from tds.updates.rollouts.limits import STANDARD
+from tds.updates.rollouts.rules import Verdict
 from tds.updates.rollouts.watching import Watched
 from tests import rolling_out, seeding
 
@@ -106,6 +107,40 @@ def test_another_gateways_readings_do_not_count(connection: psycopg.Connection, 
     measured(connection, three(other), NOW - DAY, NOW)
     found = health(connection, gateway)
     assert (found.messages, found.before.hours) == (0, 0)
+
+
+def health_at(connection: psycopg.Connection, gateway: Gateway, observed: timedelta) -> GatewayHealth:
+    wiring.reading_store().roll_up(connection, now=NOW)
+    [found] = update_health.health(connection, [Watched(gateway.pk, NOW - observed, NOW - observed, 0)], NOW)
+    return found
+
+
+@pytest.mark.parametrize("every_h", [2, 6])
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_healthy_gateway_that_sends_rarely_passes_within_the_patience(
+    connection: psycopg.Connection, gateway: Gateway, every_h: int, says_so: bool
+) -> None:
+    one = seeding.series(gateway, "D1", "tensao", "V")
+    times = [NOW - n * every_h * HOUR - MINUTE for n in range(8 * 24 // every_h)]
+    seeding.insert(connection, [(one, time, 1.0) for time in times])
+    if says_so:
+        interval = timedelta(hours=every_h)
+        GatewayPresence.objects.create(
+            gateway=gateway, online=True, broker="b", changed_at=NOW, witnessed=True, report_interval=interval
+        )
+    for observed_h in range(1, 24):
+        judged = judge([health_at(connection, gateway, observed_h * HOUR)], STANDARD)
+        assert judged.verdict is not Verdict.FAILED
+    judged = judge([health_at(connection, gateway, DAY)], STANDARD)
+    assert judged.verdict is Verdict.PASSED
+    if every_h == 2:  # after ten hours it is known
+        assert judge([health_at(connection, gateway, 11 * HOUR)], STANDARD).good == 1
+
+
+def test_one_that_sent_every_two_hours_and_stops_is_silent(connection: psycopg.Connection, gateway: Gateway) -> None:
+    one = seeding.series(gateway, "D1", "tensao", "V")
+    seeding.insert(connection, [(one, NOW - 12 * HOUR - n * 2 * HOUR, 1.0) for n in range(1, 80)])
+    assert judge([health_at(connection, gateway, 12 * HOUR)], STANDARD).verdict is Verdict.FAILED
 
 
 def test_refused_messages_restarts_and_the_interval_are_told(connection: psycopg.Connection, gateway: Gateway) -> None:

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tds.fleet.models import AuditEntry, Gateway, Role, Site, Tenant, User
 from tds.updates.executions.statuses import REASON_SENTENCES
-from tds.updates.models import Execution, Rollout, RolloutEvent
+from tds.updates.models import Execution, KnownBad, Rollout, RolloutEvent
 from tds.updates.rollouts import desk
 from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.plan import Plan
@@ -375,6 +375,32 @@ def test_those_that_failed_try_again_all_or_one(rollout: Rollout, operator: Clie
     assert not Execution.objects.exclude(status="QUEUED").exists()
     level, notice = act(operator, rollout, "repetir", execucao=failed[0].pk)
     assert (level, "can't try again" in notice) == ("error", True)
+
+
+def test_a_line_of_the_timeline_names_its_gateway_once(rollout: Rollout, operator: Client) -> None:
+    [failed] = be(rollout, "FAILED")
+    act(operator, rollout, "repetir", execucao=failed.pk)
+    page = shown(operator, rollout)
+    timeline = words(page.partition('id="timeline-title"')[2].partition("</section>")[0])
+    assert f"{failed.gateway.code} tries again." in timeline
+    assert timeline.count(failed.gateway.code) == 1
+
+
+def test_who_was_taken_out_can_be_let_try_again_once_the_release_is_forgiven(
+    rollout: Rollout, operator: Client
+) -> None:
+    be(rollout, "REMOVED", reason="known_bad")
+    bad = KnownBad.objects.create(
+        release=rollout.release, family="dcu-0080", hardware="", rolled_back=2, last_at=rolling_out.T0
+    )
+    assert "repetir-falhas" not in buttons(shown(operator, rollout))
+    [removed] = Execution.objects.filter(status="REMOVED")
+    level, notice = act(operator, rollout, "repetir", execucao=removed.pk)
+    assert (level, "operator has to forgive it there first" in notice) == ("error", True)
+    bad.forgiven_at = bad.last_at
+    bad.save()
+    assert {"repetir-falhas", "repetir"} <= buttons(shown(operator, rollout))
+    assert act(operator, rollout, "repetir-falhas") == ("success", "1 gateway tries again.")
 
 
 def test_the_update_of_one_gateway_is_canceled(rollout: Rollout, operator: Client) -> None:

@@ -14,6 +14,7 @@ from tds.updates.executions.transitions import (
     DECIDED,
     OPEN,
     SAYS_PHASE,
+    SINCE_INSTALLING,
     TABLE,
     USUAL,
     Fact,
@@ -84,7 +85,8 @@ def test_what_the_table_decides_is_what_happens(at: Situation, kind: Kind) -> No
     assert after.changed_at == LATER
     assert (after.finished_at is None) == (row.to in OPEN)
     assert (after.succeeded_at is not None) == (row.to is Situation.SUCCEEDED)
-    assert (after.deadline_at is None) == (row.to not in OPEN or row.to is Situation.OFFERED)
+    left = at in SINCE_INSTALLING and row.to in (Situation.REMOVED, Situation.CANCELED)
+    assert (after.deadline_at is None) == (not left and (row.to not in OPEN or row.to is Situation.OFFERED))
 
 
 @pytest.mark.parametrize("at", list(Situation))
@@ -158,6 +160,42 @@ def test_a_gateway_that_begins_anew_for_ever_times_out() -> None:
     assert apply(at, Fact(Kind.DEADLINE), now).status is Status.TIMED_OUT
 
 
+def test_attack_a_gateway_says_by_turns_that_it_refuses_and_that_it_downloads() -> None:
+    """Each turn opened its execution again, with a new limit."""
+    now, at, opened = NOW, state(Situation.OFFERED), 0
+    for _ in range(30):
+        at = apply(apply(at, Fact(Kind.SAYS_REJECTED, SAID), now), Fact(Kind.SAYS_DOWNLOADING), now)
+        if not at.is_open:
+            break
+        opened += 1
+        assert at.offered_at == NOW
+        now += 12 * HOUR
+    assert opened == 14  # seven days of them
+    assert apply(at, Fact(Kind.SAYS_VERIFIED), now) is at
+    assert apply(at, Fact(Kind.RUNS_TARGET), now).status is Status.SUCCEEDED
+
+
+def test_attack_a_gateway_installs_and_reboots_by_turns_for_ever() -> None:
+    now, at = NOW, state(Situation.VERIFIED)
+    for kind in (Kind.SAYS_INSTALLING, Kind.SAYS_REBOOTING) * 30:
+        at = apply(at, Fact(kind), now)
+        if at.deadline_at is not None and at.deadline_at <= now:
+            break
+        now += HOUR / 4
+    assert now == NOW + timedelta(seconds=USUAL.install_s)
+    lost = apply(at, Fact(Kind.DEADLINE), now)
+    assert (lost.status, lost.reason) == (Status.TIMED_OUT, Reason.LOST)
+    assert apply(lost, Fact(Kind.SAYS_INSTALLING), now) is lost
+    assert apply(lost, Fact(Kind.RUNS_TARGET), now).status is Status.SUCCEEDED
+
+
+def test_whose_power_was_cut_as_it_installed_has_all_the_time_for_it_again() -> None:
+    at = apply(state(Situation.VERIFIED), Fact(Kind.SAYS_INSTALLING), NOW)
+    at = apply(at, Fact(Kind.SAYS_DOWNLOADING), NOW + 5 * HOUR)
+    at = apply(at, Fact(Kind.SAYS_INSTALLING), NOW + 10 * HOUR)
+    assert at.deadline_at == NOW + 10.5 * HOUR
+
+
 def test_the_limit_of_an_attempt_cuts_nobody_off_who_installs() -> None:
     late = NOW + timedelta(days=7) - timedelta(seconds=1)
     installing = apply(state(Situation.VERIFIED), Fact(Kind.SAYS_INSTALLING), late)
@@ -171,11 +209,13 @@ def test_silence_before_installing_is_no_answer_and_after_it_is_lost() -> None:
     assert set(reasons.values()) == {Reason.LOST, Reason.NO_ANSWER}
 
 
-def test_a_gateway_that_comes_back_after_a_year_goes_on() -> None:
+def test_a_gateway_that_comes_back_in_its_attempts_time_goes_on_and_after_it_only_what_runs_counts() -> None:
     year = NOW + timedelta(days=365)
     gone = apply(state(Situation.DOWNLOADING), Fact(Kind.DEADLINE), LATER)
-    back = apply(gone, Fact(Kind.SAYS_DOWNLOADING, bytes_done=10), year)
-    assert (back.status, back.deadline_at) == (Status.IN_PROGRESS, year + 24 * HOUR)
+    day = NOW + timedelta(days=1)
+    back = apply(gone, Fact(Kind.SAYS_DOWNLOADING, bytes_done=10), day)
+    assert (back.status, back.deadline_at) == (Status.IN_PROGRESS, day + 24 * HOUR)
+    assert apply(gone, Fact(Kind.SAYS_DOWNLOADING, bytes_done=10), year) is gone
     done = apply(apply(gone, Fact(Kind.RUNS_TARGET), year), Fact(Kind.SAYS_DOWNLOADING), year)
     assert (done.status, done.succeeded_at) == (Status.SUCCEEDED, year)
 

@@ -10,6 +10,8 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tds.updates.executions.statuses import Reason, Status
+from tds.updates.executions.transitions import PHASES, Fact, Kind, State, apply
 from tds.updates.rollouts import limits as bounds
 from tds.updates.rollouts import rules, words
 from tds.updates.rollouts.counts import KINDS, Counts
@@ -58,7 +60,15 @@ def halt(why: Halt, number: int = 1) -> Decision:
         # 95 % of 7 are 7: rounding is never to the fleet's harm
         ([wave(succeeded=6, waiting=1)], STAY),
         # Whoever was taken out is not waited for
-        ([wave(canceled=1)], Decision(Does.OPEN, wave=2)),
+        ([wave(succeeded=1, canceled=9, soak_from=SOAKED)], Decision(Does.OPEN, wave=2)),
+        # Where nobody is left, nothing was tried
+        ([wave(canceled=1)], halt(Halt.NOBODY_JUDGED)),
+        ([wave(removed=3)], halt(Halt.NOBODY_JUDGED)),
+        ([wave(accepted=1, canceled=1)], halt(Halt.NOBODY_JUDGED)),
+        # Whoever was taken out in the middle of it may run anything
+        ([wave(unknown=1)], STAY),
+        ([wave(unknown=1, succeeded=1)], STAY),
+        ([wave(unknown=1, rejected=1)], halt(Halt.TOO_FEW_SUCCEEDED)),
         ([wave(succeeded=1, removed=9)], Decision(Does.SOAK, wave=1)),
         # Halts
         ([wave(failed=1)], halt(Halt.FAILURES)),  # of the one that there is
@@ -91,7 +101,8 @@ def halt(why: Halt, number: int = 1) -> Decision:
             Decision(Does.COMPLETE, wave=3),
         ),
         ([wave(succeeded=99, waiting=1), wave(2, succeeded=9), wave(3, succeeded=9, soak_from=SOAKED)], STAY),
-        ([wave(canceled=1), wave(2, canceled=1), wave(3, canceled=1)], Decision(Does.COMPLETE, wave=3)),
+        ([wave(succeeded=1), wave(2, succeeded=1), wave(3, canceled=1)], Decision(Does.COMPLETE, wave=3)),
+        ([wave(succeeded=99, unknown=1), wave(2, succeeded=9), wave(3, succeeded=9, soak_from=SOAKED)], STAY),
     ],
 )
 def test_what_a_rollout_of_three_waves_does_next(opened: list[OpenWave], decision: Decision) -> None:
@@ -169,6 +180,39 @@ def test_a_build_that_stops_measuring_never_gets_beyond_the_first_wave(
     assert decision == halt(Halt.TELEMETRY)
 
 
+def kind_of(state: State) -> str:
+    """As counts.sql has it, of one that nobody accepted."""
+    if state.status in (Status.CANCELED, Status.REMOVED) and state.deadline_at is not None:
+        return "unknown"
+    if state.status is Status.TIMED_OUT and state.reason == Reason.LOST:
+        return "lost"
+    return "rolled_back" if state.reason == Reason.ROLLED_BACK else state.situation.value
+
+
+@given(
+    LIMITS,
+    st.integers(1, 4),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(Kind), st.integers(0, 90_000)), max_size=40),
+)
+def test_no_order_of_deeds_and_reports_opens_a_second_wave_without_enough_successes(
+    limits: bounds.Limits, size: int, steps: list[tuple[int, Kind, int]]
+) -> None:
+    now, states, soak_from = NOW, [State(changed_at=NOW)] * size, None
+    for who, kind, seconds in steps:
+        now += timedelta(seconds=seconds)
+        state = states[who % size]
+        if kind is not Kind.DEADLINE or (state.deadline_at is not None and state.deadline_at <= now):
+            states[who % size] = apply(state, Fact(kind, Reason.LOCAL_FAULT), now)
+        kinds = ["in_progress" if each.situation in PHASES else kind_of(each) for each in states]
+        counted = Counts(**{name: kinds.count(name) for name in set(kinds)})
+        decision = rules.decide(limits, [OpenWave(1, counted, soak_from)], 2, Verdict.PASSED, now=now)
+        if decision.does is Does.OPEN:
+            assert counted.succeeded
+            assert counted.succeeded * 100 >= limits.success_percent * counted.judged - 1e-6
+            return
+        soak_from = {Does.SOAK: now, Does.SOAK_BROKEN: None}.get(decision.does, soak_from)
+
+
 COUNTS = st.builds(Counts, **dict.fromkeys(KINDS, st.integers(0, 30)))
 
 
@@ -178,7 +222,7 @@ def test_a_wave_opens_only_after_enough_have_succeeded_and_soaked(
 ) -> None:
     soak_from = NOW - timedelta(seconds=limits.soak_s) if soaked else None
     decision = rules.decide(limits, [OpenWave(1, counted, soak_from)], 2, gate, now=NOW)
-    if decision.does is Does.OPEN and counted.judged:
+    if decision.does is Does.OPEN and counted.accepted < counted.total:
         assert soaked
         assert gate is Verdict.PASSED
         assert counted.succeeded * 100 >= limits.success_percent * counted.judged - 1e-6
@@ -188,7 +232,7 @@ def test_a_wave_opens_only_after_enough_have_succeeded_and_soaked(
 
 @given(LIMITS, COUNTS)
 def test_a_wave_that_is_over_is_never_stuck(limits: bounds.Limits, counted: Counts) -> None:
-    over = replace(counted, waiting=0, offered=0, in_progress=0)
+    over = replace(counted, waiting=0, offered=0, in_progress=0, unknown=0)
     soak_from = NOW - timedelta(seconds=limits.soak_s)
     decision = rules.decide(limits, [OpenWave(1, over, soak_from)], 1, Verdict.PASSED, now=NOW)
     assert decision.does in (Does.HALT, Does.COMPLETE)

@@ -101,6 +101,21 @@ def test_a_short_soak_is_observed_for_as_long() -> None:
     assert gate.judge([replace(each_second, observed_s=5.0, messages=0)], quick).verdict is Verdict.FAILED
 
 
+def test_one_with_nothing_to_compare_with_has_to_send_something_or_is_given_up_after_a_while() -> None:
+    mute = replace(UNKNOWN, messages=0, series=0)
+    for observed_s in (HOUR, gate.FIRST_MESSAGE_PATIENCE_S - 1):
+        assert gate.judge([replace(mute, observed_s=observed_s)], STANDARD).verdict is Verdict.WAITING
+    given_up = gate.judge([replace(mute, observed_s=gate.FIRST_MESSAGE_PATIENCE_S)], STANDARD)
+    assert (given_up.verdict, given_up.unjudged) == (Verdict.PASSED, 1)
+    assert gate.judge([replace(mute, messages=1)], STANDARD).verdict is Verdict.PASSED
+
+
+def test_without_a_soak_the_gate_observes_for_its_own_time() -> None:
+    hasty = replace(STANDARD, soak_s=0)
+    for observed_s, verdict in ((0.0, Verdict.WAITING), (899.0, Verdict.WAITING), (900.0, Verdict.PASSED)):
+        assert gate.judge([replace(WELL, observed_s=observed_s)], hasty).verdict is verdict
+
+
 def test_who_sends_once_a_day_does_not_hold_a_rollout_up_for_days() -> None:
     daily = replace(NEW, interval_s=86_400.0, messages=1)
     assert gate.judge([replace(daily, observed_s=86_399.0)], STANDARD).verdict is Verdict.WAITING

@@ -120,6 +120,25 @@ def test_a_third_image_after_the_reboot_is_neither_success_nor_rollback() -> Non
     assert ends(*made.sent) == (Status.FAILED, Reason.SUPERSEDED)
 
 
+def test_attack_a_unit_that_succeeded_is_swapped_for_one_with_a_third_image() -> None:
+    made = updated()
+    swapped = Unit(GW, E1, life="0badcafe", sha256=THIRD)
+    assert ends(*made.sent, swapped.says()) == (Status.FAILED, Reason.SUPERSEDED)
+    made.starts(THIRD)  # or it was written over a cable
+    assert ends(*made.sent, made.says()) == (Status.FAILED, Reason.SUPERSEDED)
+    back = Unit(GW, E1, life="5f0c2a92", sha256=TARGET)
+    assert ends(*made.sent, back.says()) == (Status.SUCCEEDED, "")
+
+
+def test_a_third_image_on_trial_or_after_the_rollout_leaves_a_success_as_it_is() -> None:
+    made = updated()
+    made.starts(THIRD, confirmed=False)
+    assert ends(*made.sent, made.says()) == (Status.SUCCEEDED, "")
+    made.confirmed = True
+    over = replace(waiting(), execution=Execution(E1, TARGET, OLD, goes_on=False))
+    assert ends(*made.sent, made.says(), start=over) == (Status.SUCCEEDED, "")
+
+
 def test_a_copy_of_a_command_that_is_refused_does_not_end_what_is_under_way() -> None:
     made = unit()
     made.phase("downloading")

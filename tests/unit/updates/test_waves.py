@@ -60,6 +60,7 @@ def test_a_wave_keeps_the_name_it_was_asked_for_by() -> None:
         ("1, 10", "The last wave is “10”"),
         ("10, 1, 100 %", "“1” comes after “10”"),
         ("25 %, 5 %, 100 %", "“5 %” comes after “25 %”"),
+        ("100 %, 5, 100 %", "“5” comes after “100 %”"),  # all are in by then
         ("1, " * 20 + "100 %", "use at most 20"),
         ("1" * 201, "use at most 200"),
     ],

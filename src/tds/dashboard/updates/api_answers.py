@@ -215,4 +215,5 @@ def counted(found: Counts) -> dict[str, int]:
         "falhas_aceitas": found.accepted,
         "removidas": found.removed,
         "canceladas": found.canceled,
+        "incertas": found.unknown,
     }

@@ -23,12 +23,13 @@ class Part:
 
 def parts(counts: Counts) -> list[Part]:
     """From what is done to what is still to come."""
-    failed, ended = counts.failed + counts.rolled_back + counts.lost + counts.timed_out, counts.canceled + counts.removed
+    failed = counts.failed + counts.rolled_back + counts.lost + counts.timed_out
+    ended, accepted = counts.canceled + counts.removed + counts.unknown, counts.accepted
     found = [
         ("succeeded", npgettext("updates", "succeeded", "succeeded", counts.succeeded), counts.succeeded),
         ("failed", npgettext("updates", "failed", "failed", failed), failed),
         ("rejected", npgettext("updates", "refused", "refused", counts.rejected), counts.rejected),
-        ("accepted", npgettext("updates", "failed, and accepted", "failed, and accepted", counts.accepted), counts.accepted),
+        ("accepted", npgettext("updates", "failed, and accepted", "failed, and accepted", accepted), accepted),
         ("under-way", npgettext("updates", "under way", "under way", counts.in_progress), counts.in_progress),
         ("offered", npgettext("updates", "offered", "offered", counts.offered), counts.offered),
         ("ended", npgettext("updates", "canceled or removed", "canceled or removed", ended), ended),

@@ -70,9 +70,12 @@ def kept(state: State, of: Counts) -> int | None:
         State.WAITING: of.waiting + of.offered,
         State.UNDER_WAY: of.in_progress,
         State.SUCCEEDED: of.succeeded,
-        State.ENDED: of.canceled + of.removed,
     }
-    judged = {State.FAILED: of.bad, State.REFUSED: of.rejected}
+    judged = {
+        State.FAILED: of.bad,
+        State.REFUSED: of.rejected,
+        State.ENDED: of.canceled + of.removed + of.unknown,
+    }
     return whole.get(state, None if of.accepted else judged.get(state))
 
 

@@ -68,10 +68,7 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
         "shown": turned,
         "previous": choice.query(chosen, turned.number - 1) if turned.has_previous() else None,
         "next": choice.query(chosen, turned.number + 1) if turned.has_next() else None,
-        "events": [
-            (event, words.event(event.kind, event.words))
-            for event in rollout.events.all()[:MAX_EVENTS]
-        ],
+        "events": [(event, words.event(event.kind, event.words)) for event in rollout.events.all()[:MAX_EVENTS]],
         "left_out": [(each, words.reason(each.reason)) for each in visible.left_out(rollout)[:MAX_LEFT_OUT]],
         "left_out_total": visible.left_out(rollout).count(),
         "forgiven": whole.removed > 0 and shown.is_forgiven_somewhere(rollout.release),

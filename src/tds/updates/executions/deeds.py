@@ -10,6 +10,7 @@ from uuid import uuid4
 import psycopg
 
 from tds.updates.executions import rows
+from tds.updates.executions.statuses import Status
 from tds.updates.executions.transitions import USUAL, Fact, Kind, Limits, apply
 
 Connection = psycopg.Connection[Any]
@@ -52,6 +53,7 @@ def _do(connection: Connection, ids: Sequence[int], fact: Fact, now: datetime, l
     changed: list[rows.Loaded] = []
     with connection.transaction():
         loaded = rows.of_ids(connection, ids)
+        told = [row.id for row in loaded if row.state.status in (Status.FAILED, Status.REJECTED)]  # they are not at it
         busy = _busy(connection, {row.gateway_id for row in loaded}) if fact.kind is Kind.RETRY else set()
         for row in loaded:
             after = apply(row.state, fact, now, limits, another_open=row.gateway_id in busy)
@@ -66,8 +68,10 @@ def _do(connection: Connection, ids: Sequence[int], fact: Fact, now: datetime, l
         rows.write(connection, changed)
         if fact.kind is Kind.RETRY and changed:
             connection.execute(
-                "UPDATE tds_new_execution SET pushed_at = NULL, queued_at = %s WHERE id = ANY(%s)",
-                (now, [row.id for row in changed]),
+                """UPDATE tds_new_execution SET pushed_at = NULL, queued_at = %s,
+                       ticket_until = CASE WHEN id = ANY(%s) THEN NULL ELSE ticket_until END
+                   WHERE id = ANY(%s)""",
+                (now, told, [row.id for row in changed]),
             )
     return [row.id for row in changed]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -12,6 +12,8 @@ from tds.updates.executions import numbers, rows, tickets
 from tds.updates.executions.statuses import Phase, Status
 from tds.updates.executions.tickets import Draft
 from tds.updates.executions.transitions import Fact, Kind, apply
+from tds.updates.rollouts import windows
+from tds.updates.rollouts.windows import Window
 
 OFFERED: Final = "tds_updates_offered"  # notifications: something is to be pushed
 CHECK: Final = "tds_updates_check"  # … and: all are to ask
@@ -48,6 +50,18 @@ class Assigned:
     sha256: str
     manifest: str
     rollout_status: str
+    window_start: time | None
+    window_end: time | None
+    time_zone: str
+
+    def is_given(self, now: datetime) -> bool:
+        """Outside of the maintenance window nobody is told anything. A rollout that is paused or halted starts nobody;
+        who is at it may go on."""
+        if not windows.is_open(_window(self.window_start, self.window_end), windows.zone(self.time_zone), now):
+            return False
+        if self.status is Status.QUEUED:
+            return self.rollout_status == "running"
+        return self.rollout_status in ("running", "paused") and self.phase in ANSWERED
 
 
 def offer(connection: Connection, execution_ids: Sequence[int], now: datetime) -> list[int]:
@@ -69,7 +83,7 @@ def document_for(
     `base_url` is of the firmware server, by the name that gateways know it by.
     """
     one = _of_gateway(connection, gateway_id)
-    if one is None or not _is_given(one):
+    if one is None or not one.is_given(now):
         return None
     ready = _ready(connection, one, gateway_id, now, may_offer)
     return document(ready, base_url) if ready else None
@@ -82,7 +96,7 @@ def check_now(connection: Connection, gateway_id: int, now: datetime, may_offer:
         return Checked.NOTHING
     if one.status is Status.IN_PROGRESS:
         return Checked.UNDER_WAY
-    if not _is_given(one) or _ready(connection, one, gateway_id, now, may_offer) is None:
+    if not one.is_given(now) or _ready(connection, one, gateway_id, now, may_offer) is None:
         return Checked.WAITS
     with connection.transaction():
         connection.execute("UPDATE tds_new_execution SET pushed_at = NULL WHERE id = %s", (one.id,))
@@ -106,10 +120,10 @@ def document(assigned: Assigned, base_url: str) -> bytes:
     )
 
 
-def assigned_of(connection: Connection, execution_ids: Sequence[int]) -> list[Assigned]:
+def assigned_of(connection: Connection, execution_ids: Sequence[int], now: datetime) -> list[Assigned]:
     """Those of them that are to be handed out now, in this order of ids."""
     found = _assigned(connection, "e.id = ANY(%(ids)s)", {"ids": list(execution_ids)})
-    return [one for one in found if _is_given(one)]
+    return [one for one in found if one.is_given(now)]
 
 
 def _of_gateway(connection: Connection, gateway_id: int) -> Assigned | None:
@@ -130,17 +144,14 @@ def _ready(
     return one
 
 
-def _is_given(one: Assigned) -> bool:
-    """A rollout that is paused or halted starts nobody; who is at it may go on."""
-    if one.status is Status.QUEUED:
-        return one.rollout_status == "running"
-    return one.rollout_status in ("running", "paused") and one.phase in ANSWERED
+def _window(start: time | None, end: time | None) -> Window | None:
+    return Window(start, end) if start is not None and end is not None else None
 
 
 def _assigned(connection: Connection, which: str, parameters: dict[str, Any]) -> list[Assigned]:
     found = psycopg.Cursor(connection).execute(
         f"""SELECT e.id, e.public_id, g.code, e.status, e.phase, e.seq, e.ticket, r.version, r.sha256, r.manifest,
-                o.status
+                o.status, o.window_start, o.window_end, e.time_zone
             FROM tds_new_execution AS e JOIN tds_new_gateway AS g ON g.id = e.gateway_id
             JOIN tds_new_rollout AS o ON o.id = e.rollout_id JOIN tds_new_release AS r ON r.id = o.release_id
             WHERE {which} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND g.status = 'active'
@@ -157,7 +168,8 @@ def _offer(connection: Connection, ids: Sequence[int], now: datetime) -> list[in
         return []
     told = psycopg.Cursor(connection).execute(
         """SELECT e.id, g.code, r.manifest_sha256, w.opened_at,
-               o.spread_s * (e.place::float8 / greatest(w.size, 1)), f.version, f.sha256
+               o.spread_s * (e.place::float8 / greatest(w.size, 1)), f.version, f.sha256,
+               o.window_start, o.window_end, e.time_zone
            FROM tds_new_execution AS e JOIN tds_new_gateway AS g ON g.id = e.gateway_id
            JOIN tds_new_rollout AS o ON o.id = e.rollout_id JOIN tds_new_release AS r ON r.id = o.release_id
            LEFT JOIN tds_new_wave AS w ON w.rollout_id = o.id AND w.number = e.wave
@@ -168,9 +180,11 @@ def _offer(connection: Connection, ids: Sequence[int], now: datetime) -> list[in
     by_id = {row[0]: row[1:] for row in told}
     drafts, ready = [], []
     for row, seq in zip(waiting, numbers.draw(connection, len(waiting), now), strict=True):
-        code, manifest_sha256, opened_at, spread_s, version, sha256 = by_id[row.id]
+        code, manifest_sha256, opened_at, spread_s, version, sha256, start, end, zone = by_id[row.id]
         begins = (opened_at or now) + timedelta(seconds=spread_s or 0)
-        drafts.append(Draft(row.execution.public_id, code, manifest_sha256, seq, begins))
+        window = _window(start, end)
+        closes = windows.closing(window, windows.zone(zone), now) if window else None
+        drafts.append(Draft(row.execution.public_id, code, manifest_sha256, seq, begins, closes))
         first = row.seq is None and sha256 is not None
         execution = replace(row.execution, before=sha256) if first else row.execution
         ready.append(
@@ -182,11 +196,12 @@ def _offer(connection: Connection, ids: Sequence[int], now: datetime) -> list[in
                 from_version=version if first else row.from_version,
             )
         )
-    texts = tickets.sign(drafts, tickets.assignment_key(), now)
+    texts = tickets.sign(drafts, tickets.signing_key(connection, now), now)
     rows.write(connection, [replace(row, ticket=text) for row, text in zip(ready, texts, strict=True)])
     connection.execute(
-        "UPDATE tds_new_execution SET pushed_at = NULL WHERE id = ANY(%s) AND pushed_at IS NOT NULL",
-        ([row.id for row in ready],),
+        """UPDATE tds_new_execution AS e SET pushed_at = NULL, ticket_until = n.ticket_until
+           FROM unnest(%s::int8[], %s::timestamptz[]) AS n (id, ticket_until) WHERE e.id = n.id""",
+        ([row.id for row in ready], [draft.until(now) for draft in drafts]),
     )
     connection.execute("SELECT pg_notify(%s, '')", (OFFERED,))
     return [row.id for row in ready]

@@ -26,6 +26,7 @@ class Execution:
     before: str = ""
     heard: Order | None = None  # the newest report that spoke of it
     tried: Order | None = None  # the first report by which the new image was or is to be booted
+    goes_on: bool = True  # its rollout: what is installed when that is over is nothing to it
 
     def again(self, public_id: str) -> "Execution":
         """Of the next attempt."""
@@ -76,7 +77,10 @@ def _running(execution: Execution, runs: Runs) -> list[Fact]:
     if execution.tried is None or not runs.order.later_start_than(execution.tried):
         return []
     old = not execution.before or runs.sha256 == execution.before
-    return [Fact(Kind.RUNS_OLD_AFTER_REBOOT if old else Kind.RUNS_OTHER_AFTER_REBOOT)]
+    if old:
+        return [Fact(Kind.RUNS_OLD_AFTER_REBOOT)]
+    instead = [Fact(Kind.RUNS_OTHER_INSTEAD)] if runs.confirmed and execution.goes_on else []
+    return [*instead, Fact(Kind.RUNS_OTHER_AFTER_REBOOT)]
 
 
 def _tried(execution: Execution, report: Report, claim: Claim | None, *, newest: bool) -> Order | None:

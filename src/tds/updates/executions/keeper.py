@@ -15,7 +15,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.errors import UniqueViolation
 
-from tds.updates.executions import rows, running, told
+from tds.updates.executions import rolled_back, rows, running, told
 from tds.updates.executions.deeds import cancel, remove, retry, supersede, withdraw
 from tds.updates.executions.facts import facts_of
 from tds.updates.executions.reports import Refusal, Report, read
@@ -138,19 +138,18 @@ def _keep(connection: Connection, came: Sequence[Came], limits: Limits) -> None:
         after, now_known = _settled(before, earlier, reports, limits)
         if now_known != known[gateway_id]:
             written[gateway_id] = now_known
-        running_now = now_known.running
         for old, new in zip(before, after, strict=True):
             if new != old:
                 touched.append(new)
             if new.state is not old.state:
                 code = reports[0].sender.code
-                changes.append(Change(new, old.state, code, running_now.family, running_now.hardware))
+                changes.append(Change(new, old.state, code))
     running.write(connection, written)
     rows.write(connection, touched)
     if changes:
         at = max(one.at for one in came)
         told.write(connection, changes, at)
-        told.remember_bad(connection, changes, at)
+        rolled_back.remember(connection, changes, at)
 
 
 def _begin(connection: Connection, by_gateway: Mapping[int, Sequence[Came]]) -> tuple[dict[int, Known], set[int]]:

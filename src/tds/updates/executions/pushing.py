@@ -122,7 +122,7 @@ class Pushing:
         if not due:
             return
         try:
-            assigned = self._with_tickets(connection, delivery.assigned_of(connection, list(due)), now)
+            assigned = self._with_tickets(connection, delivery.assigned_of(connection, list(due), now), now)
         except (KeyUnusableError, OSError) as error:
             self._say(f"No ticket can be signed: {error}")
             return
@@ -173,7 +173,7 @@ class Pushing:
         if not over:
             return assigned
         delivery.offer(connection, over, now)
-        return delivery.assigned_of(connection, [one.id for one in assigned])
+        return delivery.assigned_of(connection, [one.id for one in assigned], now)
 
     def _publish(self, one: Assigned, place: Place) -> str:
         """Why no broker has it; empty when one has, or when nobody has subscribed there: then it asks by itself."""

@@ -19,27 +19,28 @@ Connection = psycopg.Connection[Any]
 
 _STATE: Final = (
     "status, phase, reason, detail, bytes_done, attempt, offered_at, changed_at, deadline_at, finished_at,"
-    " rebooting_at, succeeded_at"
+    " installing_at, rebooting_at, succeeded_at"
 )
 _COLUMNS: Final = f"id, public_id, from_version, from_sha256, heard_at, heard_in, tried_in, seq, ticket, {_STATE}"
 _ARRAYS: Final = (
     "unnest(%s::int8[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::int8[],"
     " %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int8[], %s::int4[], %s::timestamptz[],"
-    " %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])"
+    " %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])"
 )
 _SET: Final = ", ".join(f"{name.strip()} = n.{name.strip()}" for name in _COLUMNS.split(",")[1:])
 _SET_ONE: Final = ", ".join(f"{name.strip()} = %s" for name in _COLUMNS.split(",")[1:])
 _UPDATE_ONE: Final = f"UPDATE tds_new_execution SET {_SET_ONE} WHERE id = %s"  # noqa: S608  # our own words
 _OF_E: Final = ", ".join(f"e.{name.strip()}" for name in _STATE.split(","))
 _SELECT: Final = f"""SELECT e.id, e.gateway_id, e.rollout_id, o.release_id, r.sha256, e.public_id, e.from_version,
-    e.from_sha256, e.heard_at, e.heard_in, e.tried_in, e.seq, e.ticket, {_OF_E}
+    e.from_sha256, e.heard_at, e.heard_in, e.tried_in, e.seq, e.ticket,
+    e.family, e.hardware, o.status IN ('running', 'paused', 'halted'), {_OF_E}
     FROM tds_new_execution AS e JOIN tds_new_rollout AS o ON o.id = e.rollout_id
     JOIN tds_new_release AS r ON r.id = o.release_id WHERE """  # noqa: S608  # our own words
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One execution. `seq` and `ticket` are of its newest ticket."""
+    """One execution. `seq` and `ticket` are of its newest ticket, `family` and `hardware` of the rollout's start."""
 
     id: int
     gateway_id: int
@@ -51,6 +52,8 @@ class Loaded:
     heard_at: datetime | None
     seq: int | None
     ticket: str
+    family: str = ""
+    hardware: str = ""
 
 
 def of_gateways(connection: Connection, gateway_ids: Sequence[int], claimed: Iterable[str]) -> list[Loaded]:
@@ -121,10 +124,13 @@ def _loaded(  # noqa: PLR0913, PLR0917  # a row
     tried_in: str,
     seq: int | None,
     ticket: str,
+    family: str,
+    hardware: str,
+    goes_on: bool,
     status: str,
     *state: Any,
 ) -> Loaded:
-    execution = Execution(public_id, target, from_sha256, Order.of(heard_in), Order.of(tried_in))
+    execution = Execution(public_id, target, from_sha256, Order.of(heard_in), Order.of(tried_in), goes_on)
     return Loaded(
         id_,
         gateway_id,
@@ -136,6 +142,8 @@ def _loaded(  # noqa: PLR0913, PLR0917  # a row
         heard_at,
         seq,
         ticket,
+        family,
+        hardware,
     )
 
 
@@ -161,6 +169,7 @@ def _as_arrays(rows: Sequence[Loaded]) -> tuple[list[Any], ...]:
         [state.changed_at for state in states],
         [state.deadline_at for state in states],
         [state.finished_at for state in states],
+        [state.installing_at for state in states],
         [state.rebooting_at for state in states],
         [state.succeeded_at for state in states],
     )

@@ -7,17 +7,25 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
+import psycopg
 from django.conf import settings
 
+from tds.identity.authorities.keys import KeyUnusableError
 from tds.updates.folders import UpdatesFolder
-from tds.updates.signed import ticket
+from tds.updates.signed import jws, ticket
+from tds.updates.signed.jws import Kind
 from tds.updates.signed.keys import PrivateKey, from_base64url
+from tds.updates.signed.refusal import DocumentRefusedError
 from tds.updates.signed.ticket import Ticket
+from tds.updates.signed.trust import TrustSet, Use
 
 LIFE: Final = timedelta(hours=24)  # of a ticket, from when it may be used; then another one is signed
 RENEW_BEFORE: Final = timedelta(minutes=30)  # its end, so that it does not end on its way
+# After a maintenance window's end, for what is on its way then. As long as that, or it was renewed for ever before it.
+WINDOW_SLACK: Final = RENEW_BEFORE
 MAX_COMMAND_BYTES: Final = 3_072
 
+_NEWEST_TRUST_SET: Final = "SELECT document FROM tds_new_trustset ORDER BY version DESC LIMIT 1"
 _keys: dict[tuple[str, int], PrivateKey] = {}  # one, by its file and when that was written
 
 
@@ -30,6 +38,18 @@ class Draft:
     manifest_sha256: str
     seq: int
     not_before: datetime
+    closes: datetime | None = None  # its maintenance window
+
+    def begins(self, now: datetime) -> datetime:
+        """What is spread beyond the window is spread over it instead."""
+        begins = max(now, self.not_before)
+        if self.closes is not None and begins >= self.closes > now:
+            begins = now + (begins - now) % (self.closes - now)
+        return begins
+
+    def until(self, now: datetime) -> datetime:
+        usual = self.begins(now) + LIFE
+        return usual if self.closes is None else min(usual, self.closes + WINDOW_SLACK)
 
 
 def assignment_key() -> PrivateKey:
@@ -47,21 +67,43 @@ def assignment_key() -> PrivateKey:
     return _keys[which]
 
 
+def signing_key(connection: psycopg.Connection[Any], now: datetime) -> PrivateKey:
+    """The server's own, if gateways believe it: a ticket that is signed with another one is refused by all of them.
+
+    Before there is a trust set no gateway can be updated anyway. Raises KeyUnusableError, OSError.
+    """
+    row = psycopg.Cursor(connection).execute(_NEWEST_TRUST_SET).fetchone()
+    if row is None:
+        return assignment_key()
+    file = UpdatesFolder(settings.ENV.home / "updates").assignment_key_file
+    if not file.exists():  # a new one is made by a person, who makes a trust set with it
+        raise KeyUnusableError(
+            f"The key that signs tickets, {file}, is missing: restore it from the backup, or make another one "
+            "(./tds trust assignment-key) and a trust set that has it."
+        )
+    key = assignment_key()
+    trusted = msgspec.json.decode(jws.split(Kind.TRUST, row[0]).payload, type=TrustSet)
+    try:
+        trusted.key_for(Use.ASSIGNMENT, key.kid, now)
+    except DocumentRefusedError as error:
+        raise KeyUnusableError(f"No ticket is signed with {file}, which no gateway would believe. {error}") from error
+    return key
+
+
 def sign(drafts: Sequence[Draft], key: PrivateKey, now: datetime) -> list[str]:
     """Some 50 µs each."""
     return [ticket.make(_ticket(draft, now), key) for draft in drafts]
 
 
 def _ticket(draft: Draft, now: datetime) -> Ticket:
-    begins = max(now, draft.not_before)
     return Ticket(
         draft.execution_id,
         draft.gateway_code,
         draft.manifest_sha256,
         draft.seq,
         int(now.timestamp()),
-        int((begins + LIFE).timestamp()),
-        int(begins.timestamp()),
+        int(draft.until(now).timestamp()),
+        int(draft.begins(now).timestamp()),
     )
 
 

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     RUNS_TARGET_ON_TRIAL = "runs target, on trial"
     RUNS_OLD_AFTER_REBOOT = "runs old after reboot"  # in a start after the one that went to boot the new image
     RUNS_OTHER_AFTER_REBOOT = "runs other after reboot"  # a third image
+    RUNS_OTHER_INSTEAD = "runs other instead"  # a third image, confirmed, while the rollout goes on
     DEADLINE = "deadline"
     CANCEL = "cancel"
     REMOVE = "remove"  # its gateway was disabled or retired
@@ -106,14 +107,18 @@ TABLE: Final = (
     Row(EVERYWHERE, K.RUNS_TARGET, S.SUCCEEDED),
     Row((*OPEN, S.TIMED_OUT, S.REJECTED), K.RUNS_TARGET_ON_TRIAL, S.CONFIRMING),
     Row((S.SUCCEEDED, S.FAILED, S.REMOVED, S.CANCELED), K.RUNS_TARGET_ON_TRIAL, None),
-    Row(_all_but(S.REMOVED), K.RUNS_OLD_AFTER_REBOOT, S.FAILED, Reason.ROLLED_BACK),
-    Row((S.REMOVED,), K.RUNS_OLD_AFTER_REBOOT, None),
-    Row((*OPEN, S.TIMED_OUT), K.RUNS_OTHER_AFTER_REBOOT, S.FAILED, Reason.SUPERSEDED),
-    Row((S.SUCCEEDED, S.FAILED, S.REJECTED, S.REMOVED, S.CANCELED), K.RUNS_OTHER_AFTER_REBOOT, None),
+    Row(EVERYWHERE, K.RUNS_OLD_AFTER_REBOOT, S.FAILED, Reason.ROLLED_BACK),
+    Row((*OPEN, S.TIMED_OUT, S.REMOVED, S.CANCELED), K.RUNS_OTHER_AFTER_REBOOT, S.FAILED, Reason.SUPERSEDED),
+    Row((S.SUCCEEDED, S.FAILED, S.REJECTED), K.RUNS_OTHER_AFTER_REBOOT, None),
+    # Somebody put another unit or image in its place: what the gate watches, and the wave counts, is not the release.
+    Row((S.SUCCEEDED,), K.RUNS_OTHER_INSTEAD, S.FAILED, Reason.SUPERSEDED),
+    Row(_all_but(S.SUCCEEDED), K.RUNS_OTHER_INSTEAD, None),
     # Silence.
     Row((*QUEUED, S.DOWNLOADING, S.DOWNLOADED, S.VERIFIED), K.DEADLINE, S.TIMED_OUT, Reason.NO_ANSWER),
     Row((S.INSTALLING, S.REBOOTING, S.CONFIRMING), K.DEADLINE, S.TIMED_OUT, Reason.LOST),
-    Row(FINISHED, K.DEADLINE, None),
+    # Ended by a deed in the middle of those three, which leaves the deadline: nobody knows what it runs.
+    Row((S.REMOVED, S.CANCELED), K.DEADLINE, S.TIMED_OUT, Reason.LOST),
+    Row((S.SUCCEEDED, S.FAILED, S.TIMED_OUT, S.REJECTED), K.DEADLINE, None),
     # Deeds.
     Row(OPEN, K.CANCEL, S.CANCELED, Reason.REQUESTED),
     Row(FINISHED, K.CANCEL, None),
@@ -145,8 +150,13 @@ class Limits:
     """How long an execution may stay where it is without getting further, in seconds."""
 
     phase_s: Mapping[Situation, float]
-    attempt_s: float  # from its offer until it installs, however often it begins anew
+    attempt_s: float  # from its first offer until it installs, however often it begins anew
     retry_s: float  # for a retried one to be answered
+
+    @property
+    def install_s(self) -> float:
+        """From its first word that it installs until that ends, however often it goes back and forth."""
+        return sum(self.phase_s[phase] for phase in SINCE_INSTALLING)
 
 
 HOUR_S: Final = 3_600.0
@@ -195,6 +205,7 @@ class State:
     changed_at: datetime | None = None
     deadline_at: datetime | None = None
     finished_at: datetime | None = None
+    installing_at: datetime | None = None
     rebooting_at: datetime | None = None
     succeeded_at: datetime | None = None
 
@@ -221,7 +232,7 @@ def apply(state: State, fact: Fact, now: datetime, limits: Limits = USUAL, *, an
     at = state.situation
     row = DECIDED[at, fact.kind]
     to = row.to
-    if to is None or (another_open and not state.is_open and to in OPEN):
+    if to is None or (not state.is_open and to in OPEN and (another_open or _is_over(to, state, now, limits))):
         return state
     bytes_done = max(state.bytes_done, fact.bytes_done)
     reason = fact.reason if row.reason is None else row.reason
@@ -233,8 +244,7 @@ def apply(state: State, fact: Fact, now: datetime, limits: Limits = USUAL, *, an
     if to in QUEUED:
         return _queued(changed, to, fact, now, limits)
     if to in PHASES:
-        if not state.is_open or state.offered_at is None:
-            changed = replace(changed, offered_at=now)  # from now on it is under way
+        changed = _begun(changed, to, now, limits)
         return replace(
             changed,
             status=Status.IN_PROGRESS,
@@ -250,7 +260,7 @@ def apply(state: State, fact: Fact, now: datetime, limits: Limits = USUAL, *, an
         status=Status(to.upper()),
         phase="" if to is S.SUCCEEDED else state.phase,
         detail=_detail(state, fact, reason),
-        deadline_at=None,
+        deadline_at=state.deadline_at if at in SINCE_INSTALLING and to in (S.REMOVED, S.CANCELED) else None,
         finished_at=state.finished_at if to == at else now,
         succeeded_at=now if to is S.SUCCEEDED else None,
     )
@@ -265,12 +275,32 @@ def _queued(state: State, to: Situation, fact: Fact, now: datetime, limits: Limi
     )  # nothing of the former attempt is left
 
 
+def _begun(state: State, to: Situation, now: datetime, limits: Limits) -> State:
+    """With the moments that its attempt is measured from. The first offer stays: whoever begins anew gains nothing."""
+    if state.offered_at is None:
+        state = replace(state, offered_at=now)  # from now on it is under way
+    if to in SINCE_INSTALLING:
+        return state if state.installing_at else replace(state, installing_at=now)
+    # Its power was cut as it installed: it downloads again, and installs later.
+    return state if _is_over(to, state, now, limits) else replace(state, installing_at=None)
+
+
+def _end(to: Situation, state: State, limits: Limits) -> datetime | None:
+    """Of all phases of that kind in this attempt; None where none of them began."""
+    if to in BEFORE_INSTALLING:
+        return state.offered_at and state.offered_at + timedelta(seconds=limits.attempt_s)
+    return state.installing_at and state.installing_at + timedelta(seconds=limits.install_s)
+
+
+def _is_over(to: Situation, state: State, now: datetime, limits: Limits) -> bool:
+    end = _end(to, state, limits) if to in PHASES else None
+    return end is not None and end <= now
+
+
 def _deadline(to: Situation, state: State, now: datetime, limits: Limits) -> datetime:
     """Of a phase that begins, or gets further. One that ends and begins for ever has an end too."""
-    until = now + timedelta(seconds=limits.phase_s[to])
-    if to not in BEFORE_INSTALLING or state.offered_at is None:
-        return until
-    return min(until, state.offered_at + timedelta(seconds=limits.attempt_s))
+    until, end = now + timedelta(seconds=limits.phase_s[to]), _end(to, state, limits)
+    return min(until, end) if end else until
 
 
 def _detail(state: State, fact: Fact, reason: str) -> str:

@@ -69,6 +69,7 @@ def upload(  # noqa: PLR0913  # what an upload is made of
     if len(notes) > MAX_NOTES_CHARS:
         told = _("The notes have %(has)s characters; %(most)s are taken.")
         raise refused("notes_too_long", told % {"has": grouped(len(notes)), "most": grouped(MAX_NOTES_CHARS)})
+    check_text(notes)
     text = manifest_text.strip()
     manifest, kid = _believed(text, trusted, now)
     try:
@@ -120,6 +121,7 @@ def withdraw(release: Release, why: str, *, by: "User | str", now: datetime) -> 
     if not 0 < len(why) <= MAX_DETAIL_CHARS:
         told = _("Say why it is withdrawn, in 1 to %(most)s characters.")
         raise refused("no_reason", told % {"most": MAX_DETAIL_CHARS})
+    check_text(why)
     release = Release.objects.select_for_update().get(pk=release.pk)
     if release.status == ReleaseStatus.WITHDRAWN:
         return release
@@ -204,6 +206,14 @@ def require_operator(by: "User | str") -> None:
     """A word is the command line, whose user has the machine."""
     if isinstance(by, User) and not by.is_platform_operator:
         raise PermissionDenied(_("Only operators of the platform can do this."))
+
+
+def check_text(text: str) -> None:
+    """Raises ReleaseRefusedError: PostgreSQL keeps no text with U+0000, nor with half a character."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise refused(
+            "unkeepable_text", _("The text has a character that can't be kept: write it without control characters.")
+        )
 
 
 def _withdrawn(release: Release) -> ReleaseRefusedError:

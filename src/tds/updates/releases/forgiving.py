@@ -12,8 +12,14 @@ from tds.updates.releases import desk
 
 
 @transaction.atomic
-def forgive(
-    release: Release, why: str, *, by: "User | str", now: datetime, family: str = "", hardware: str | None = None
+def forgive(  # noqa: PLR0913  # what, where, who, why
+    release: Release,
+    why: str,
+    *,
+    by: "User | str",
+    now: datetime,
+    family: str | None = None,
+    hardware: str | None = None,
 ) -> list[KnownBad]:
     """All that it did until now; or on this family, or this hardware revision, alone. Returns what is forgiven.
 
@@ -24,8 +30,9 @@ def forgive(
     if not 0 < len(why) <= MAX_DETAIL_CHARS:
         told = _("Say why it is forgiven, in 1 to %(most)s characters.")
         raise desk.refused("no_reason", told % {"most": MAX_DETAIL_CHARS})
+    desk.check_text(why)
     found = KnownBad.objects.select_for_update().filter(release=release, rolled_back__gt=0)
-    if family:
+    if family is not None:
         found = found.filter(family=family)
     if hardware is not None:
         found = found.filter(hardware=hardware)

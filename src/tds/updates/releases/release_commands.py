@@ -1,4 +1,7 @@
-"""`tds release upload | publish | withdraw | forgive | list | show`: what is done where the platform is. See signing_commands."""
+"""`tds release upload | publish | withdraw | forgive | list | show`: what is done where the platform is.
+
+See signing_commands for the rest.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -134,7 +137,7 @@ def forgive(
     release: Named,
     *,
     why: Annotated[str, typer.Option(help="For whoever looks at it later.")],
-    family: Annotated[str, typer.Option(help="On this one alone.")] = "",
+    family: Annotated[str | None, typer.Option(help="On this one alone.")] = None,
     hardware: Annotated[str | None, typer.Option(help="On this revision alone.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -158,7 +161,8 @@ def forgive(
                 {"family": row.family, "hardware": row.hardware, "rolled_back": row.rolled_back} for row in rows
             ],
         },
-        f"Release #{found.pk}, {found}, is forgiven on {where}. Those that rollouts took out there: ./tds rollout retry",
+        f"Release #{found.pk}, {found}, is forgiven on {where}. For those that rollouts took out there: "
+        "./tds rollout retry",
         as_json=as_json,
     )
 

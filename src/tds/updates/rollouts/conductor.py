@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, assert_never
 
 import psycopg
 
-from tds.updates.rollouts import counts, known_bad, rules, withdrawn
+from tds.updates.rollouts import counts, known_bad, rules, windows, withdrawn
 from tds.updates.rollouts import running as rollouts
 from tds.updates.rollouts.offering import Offer, Offering, Online
 from tds.updates.rollouts.rules import Decision, Does, Halt
@@ -67,9 +67,15 @@ class Conducting:
         self.wait(max(0.0, TURN_S - (self.clock() - began)))
 
     def facts(self) -> dict[str, Any]:
-        """For the heartbeat: when the last turn ended, and which rollouts were passed over in it."""
+        """For the heartbeat: when the last turn ended, and which rollouts were passed over in it; and time
+        zones of sites that this machine does not know."""
         passed_over = [pk for pk, until in self._postponed.items() if self.clock() < until]
-        return {"turned_at": self._turned_at.isoformat() if self._turned_at else None, "passed_over": passed_over}
+        turned_at = self._turned_at.isoformat() if self._turned_at else None
+        return {
+            "turned_at": turned_at,
+            "passed_over": passed_over,
+            "unknown_zones": sorted(windows.unknown_zones),
+        }
 
     def conduct_all(self, connection: Connection) -> None:
         self.settle(connection, self.now(), SETTLED_A_TURN)
@@ -119,6 +125,9 @@ class Conducting:
             signs = {str(pk): str(sign) for pk, sign in sorted(judged.bad.items())[:SIGNS_TOLD]}
             words = {"bad": len(judged.bad), "watched": watched, "signs": signs}
             rollouts.note(connection, running.id, now, Happened.GATE_FAILED, words)
+        ends_a_wave = running.opened and decision.does in (Does.OPEN, Does.COMPLETE)
+        if ends_a_wave and judged.unjudged and not judged.good:
+            rollouts.note(connection, running.id, now, Happened.GATE_BLIND, {"watched": judged.unjudged})
         goes_on = _apply(connection, running, decision, now)
         if decision.does in (Does.STAY, Does.SOAK, Does.SOAK_BROKEN):
             self._offering.turn(connection, running, now)

@@ -10,7 +10,8 @@ import psycopg
 @dataclass(frozen=True, slots=True)
 class Counts:
     """`waiting`: not offered yet. `offered`: it has said nothing yet. `lost`: silent since it began to install.
-    `accepted`: failures in spite of which a person went on."""
+    `accepted`: in spite of which a person went on. `unknown`: canceled or removed since it began to install, and what
+    it runs is not known yet."""
 
     waiting: int = 0
     offered: int = 0
@@ -24,6 +25,7 @@ class Counts:
     accepted: int = 0
     removed: int = 0
     canceled: int = 0
+    unknown: int = 0
 
     @property
     def total(self) -> int:
@@ -49,8 +51,8 @@ class Counts:
 
     @property
     def judged(self) -> int:
-        """Of whom success is asked: not of those that were taken out, nor of failures that were accepted."""
-        return self.open + self.finished
+        """Of whom success is asked: not of those that were taken out, nor of what was accepted."""
+        return self.open + self.unknown + self.finished
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in KINDS})

@@ -20,12 +20,14 @@ from tds.updates.rollouts import snapshot, target, waves
 from tds.updates.rollouts.asker import Asker
 from tds.updates.rollouts.plan import Plan
 from tds.updates.rollouts.refusals import RolloutRefusedError
+from tds.updates.rollouts.rules import Halt
 from tds.updates.rollouts.snapshot import Started
 from tds.updates.rollouts.told import psycopg_connection, tell
 from tds.updates.timeline import Happened
 
 UNDER_WAY: Final = (RolloutStatus.RUNNING, RolloutStatus.PAUSED, RolloutStatus.HALTED)
 BAD: Final = (ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT, ExecutionStatus.REJECTED)
+TAKEN_OUT: Final = (ExecutionStatus.REMOVED, ExecutionStatus.CANCELED)
 
 
 @transaction.atomic
@@ -109,6 +111,10 @@ def resume(asker: Asker, rollout_id: int, *, now: datetime) -> Rollout:
     if rollout.status == RolloutStatus.HALTED:
         failed = Execution.objects.filter(rollout=rollout, status__in=BAD, accepted=False)
         words = {"accepted": failed.update(accepted=True), "after": rollout.halted_why}
+        if rollout.halted_why == Halt.NOBODY_JUDGED:
+            Execution.objects.filter(
+                rollout=rollout, wave=rollout.current_wave, status__in=TAKEN_OUT, deadline_at=None
+            ).update(accepted=True)
         rollout.accepted_until, rollout.halted_why = now, ""
         Wave.objects.filter(rollout=rollout, number=rollout.current_wave).update(soak_from=None)
     # Whoever was away while nothing was offered has lost no time by it.

@@ -18,6 +18,8 @@ QUARANTINE_ENOUGH: Final = 3  # messages; one may be a gateway's bad day
 RESTARTS_MOST: Final = 2  # after it succeeded; a power cut is one
 OBSERVED_S: Final = 900  # at least, or the soak if that is shorter
 PATIENCE_S: Final = 86_400  # who sends less often is not waited for
+# For the first message of one that has sent readings, and of which nobody knows how often; then nobody can judge it.
+FIRST_MESSAGE_PATIENCE_S: Final = 6 * 3_600
 
 
 class Sign(StrEnum):
@@ -33,7 +35,8 @@ class Sign(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """In the week before the update: hours with readings, and what there was in each of them on average."""
+    """In the week before the update: hours with readings, messages an hour from the first of them to the last, and
+    readings in each of them on average."""
 
     hours: int = 0
     messages_an_hour: float = 0.0
@@ -45,7 +48,8 @@ class Before:
 @dataclass(frozen=True, slots=True)
 class GatewayHealth:
     """Of one gateway since it succeeded. `ever`: it has sent readings, whenever. `interval_s`: how often it sends, by
-    its own word. `alerts`: open ones."""
+    its own word. `alerts`: open ones. `counted_s`: of the time observed, the last part, in which messages are
+    counted; None: all of it."""
 
     gateway_id: int
     observed_s: float
@@ -57,13 +61,14 @@ class GatewayHealth:
     ever: bool = True
     interval_s: float | None = None
     alerts: int = 0
+    counted_s: float | None = None
 
     @property
     def expected(self) -> float | None:
         """Messages that it would have sent by now; None: nobody knows."""
-        if self.before.hours >= HISTORY_ENOUGH_H:
-            return self.before.messages_an_hour * self.observed_s / 3_600
-        return self.observed_s / self.interval_s if self.interval_s else None
+        an_hour = an_hour_of(self.before.hours, self.before.messages_an_hour, self.interval_s)
+        counted_s = self.observed_s if self.counted_s is None else self.counted_s
+        return None if an_hour is None else an_hour * counted_s / 3_600
 
     @property
     def measured(self) -> bool:
@@ -78,6 +83,13 @@ class Judged:
     waiting: int = 0
     good: int = 0
     unjudged: int = 0  # nothing to compare with
+
+
+def an_hour_of(hours: int, messages_an_hour: float, interval_s: float | None) -> float | None:
+    """Messages that a gateway sends an hour, by its history or else by its own word; None: nobody knows."""
+    if hours >= HISTORY_ENOUGH_H:
+        return messages_an_hour
+    return 3_600 / interval_s if interval_s else None
 
 
 NOTHING: Final = Judged(Verdict.PASSED, {})
@@ -138,12 +150,16 @@ def _quarantined(health: GatewayHealth) -> float:
 
 
 def _long_enough(health: GatewayHealth, limits: Limits) -> bool:
-    return health.observed_s >= min(OBSERVED_S, limits.soak_s)
+    return health.observed_s >= min(OBSERVED_S, limits.soak_s or OBSERVED_S)
 
 
 def _observed(health: GatewayHealth, limits: Limits) -> bool:
     if health.observed_s >= PATIENCE_S:
         return True
-    return _long_enough(health, limits) and (
-        health.expected is None or health.expected >= EXPECTED_ENOUGH or not health.measured
-    )
+    if not _long_enough(health, limits):
+        return False
+    if not health.measured:
+        return True
+    if health.expected is None:
+        return health.messages > 0 or health.observed_s >= FIRST_MESSAGE_PATIENCE_S
+    return health.expected >= EXPECTED_ENOUGH

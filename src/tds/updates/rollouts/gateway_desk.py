@@ -31,8 +31,8 @@ def retry(asker: Asker, execution_id: int, *, now: datetime) -> Execution:
     if known_bad.unforgiven(psycopg_connection(), execution.rollout.release_id, [execution.pk]):
         raise RolloutRefusedError(
             _(
-                "%(release)s was rolled back on hardware like that of %(gateway)s more than once: the platform's operator"
-                " has to forgive it there first."
+                "%(release)s was rolled back on hardware like that of %(gateway)s more than once: the platform's"
+                " operator has to forgive it there first."
             )
             % {"release": str(execution.rollout.release), "gateway": execution.gateway.code}
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 
+from tds.updates.executions.rolled_back import MAX_PLACES
 from tds.updates.executions.transitions import Kind, end_of_waiting
 from tds.updates.rollouts import eligibility
 from tds.updates.rollouts import running as rollouts
@@ -19,8 +20,9 @@ Connection = psycopg.Connection[Any]
 def pairs(connection: Connection, release_id: int) -> frozenset[tuple[str, str]]:
     """Families with hardware revisions on which a release is known to be bad."""
     rows = connection.execute(
-        "SELECT family, hardware, rolled_back, last_at, forgiven_at FROM tds_new_knownbad WHERE release_id = %s",
-        (release_id,),
+        """SELECT family, hardware, rolled_back, last_at, forgiven_at FROM tds_new_knownbad
+           WHERE release_id = %s AND rolled_back >= %s ORDER BY family, hardware LIMIT %s""",
+        (release_id, eligibility.KNOWN_BAD_AFTER, MAX_PLACES),
     )
     return eligibility.bad_on({(family, hardware): Rollbacks(*told) for family, hardware, *told in rows})
 
@@ -29,10 +31,8 @@ def unforgiven(connection: Connection, release_id: int, execution_ids: Sequence[
     """Those of them that were taken out, and whose hardware it is still known to be bad on."""
     bad, (status, reason) = pairs(connection, release_id), end_of_waiting(Kind.TAKE_OUT)
     rows = connection.execute(
-        """SELECT e.id, coalesce(nullif(f.family, ''), g.family), coalesce(nullif(f.hardware, ''), g.hardware)
-           FROM tds_new_execution e JOIN tds_new_gateway g ON g.id = e.gateway_id
-               LEFT JOIN tds_new_runningfirmware f ON f.gateway_id = g.id
-           WHERE e.id = ANY(%s) AND e.status = %s AND e.reason = %s""",
+        """SELECT id, family, hardware FROM tds_new_execution
+           WHERE id = ANY(%s) AND status = %s AND reason = %s""",
         (list(execution_ids), status, reason),
     )
     return {pk for pk, family, hardware in rows if (family, hardware) in bad}
@@ -46,11 +46,9 @@ def take_out(connection: Connection, running: Running, family: str, hardware: st
     status, reason = end_of_waiting(Kind.TAKE_OUT)
     row = connection.execute(
         """WITH alike AS (
-               SELECT e.id FROM tds_new_execution e JOIN tds_new_gateway g ON g.id = e.gateway_id
-                   LEFT JOIN tds_new_runningfirmware f ON f.gateway_id = g.id
+               SELECT e.id FROM tds_new_execution e
                WHERE e.rollout_id = %(id)s AND e.status = 'QUEUED' AND e.offered_at IS NULL
-                 AND coalesce(nullif(f.family, ''), g.family) = %(family)s
-                 AND coalesce(nullif(f.hardware, ''), g.hardware) = %(hardware)s
+                 AND e.family = %(family)s AND e.hardware = %(hardware)s
                ORDER BY e.id FOR UPDATE OF e
            ), gone AS (
                UPDATE tds_new_execution e

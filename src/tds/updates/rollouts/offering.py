@@ -4,18 +4,16 @@ A turn looks at a bounded number of those that wait, and the next one goes on fr
 no turn more than a few that are not.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
-from zoneinfo import ZoneInfo
 
 import psycopg
 
 from tds.updates.executions.transitions import Kind, end_of_waiting
 from tds.updates.rollouts import running as rollouts
-from tds.updates.rollouts import windows
+from tds.updates.rollouts import sides, windows
 from tds.updates.rollouts.running import Running
 from tds.updates.timeline import Happened
 
@@ -24,6 +22,7 @@ OFFERS_A_TURN: Final = 500  # made, a rollout
 OFFERS_LOCK: Final = 0x7D5_0031  # whoever offers looks first who is under way at a site; a lock for a few milliseconds
 # Who was there when it was offered, and says nothing. Or the rest of the wave's time, if that is longer.
 ANSWER_LIMIT_S: Final = 3_600
+NEXT_WINDOW_S: Final = 86_400  # besides: nothing is given after the window that it was offered it in
 
 Connection = psycopg.Connection[Any]
 
@@ -44,7 +43,6 @@ class Waiting(NamedTuple):
     wave: int
     place: int
     gateway_id: int
-    site_group: str
     time_zone: str
 
 
@@ -104,7 +102,7 @@ class Offering:
                 return False
             found = _waiting(
                 connection,
-                """SELECT id, wave, place, gateway_id, site_group, time_zone FROM tds_new_execution
+                """SELECT id, wave, place, gateway_id, time_zone FROM tds_new_execution
                    WHERE id = %s AND status = 'QUEUED' AND offered_at IS NULL""",
                 (execution_id,),
             )
@@ -117,11 +115,11 @@ class Offering:
         wave, place = self._after.get(rollout_id, (0, 0))
         found = _waiting(
             connection,
-            """SELECT id, waiting.wave, place, gateway_id, site_group, time_zone FROM (
+            """SELECT id, waiting.wave, place, gateway_id, time_zone FROM (
                    SELECT number AS wave FROM tds_new_wave
                    WHERE rollout_id = %(id)s AND number BETWEEN GREATEST(%(wave)s, 1) AND %(last)s
                ) AS opened CROSS JOIN LATERAL (
-                   SELECT e.id, e.wave, e.place, e.gateway_id, e.site_group, e.time_zone FROM tds_new_execution e
+                   SELECT e.id, e.wave, e.place, e.gateway_id, e.time_zone FROM tds_new_execution e
                    WHERE e.rollout_id = %(id)s AND e.wave = opened.wave AND e.status = 'QUEUED'
                      AND e.offered_at IS NULL
                      AND e.place > CASE WHEN e.wave = %(wave)s THEN %(place)s ELSE -1 END
@@ -140,19 +138,19 @@ def _chosen(
 ) -> list[Waiting]:
     """Of those that are there, in their order."""
     window = running.limits.window
-    found = [each for each in found if windows.is_open(window, _zone(each.time_zone), now)]
+    found = [each for each in found if windows.is_open(window, windows.zone(each.time_zone), now)]
     if not found or room <= 0:
         return []
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (OFFERS_LOCK,))
-    busy = _busy(connection, {each.site_group for each in found if each.site_group})
+    of_all = sides.look(connection, [each.gateway_id for each in found], now)
+    one_per_site = running.limits.one_per_site
     chosen: list[Waiting] = []
     for each in found:
         if len(chosen) == room:
             break
-        if each.site_group and each.site_group in busy:
-            continue
-        busy.add(each.site_group)
-        chosen.append(each)
+        if of_all.is_free(each.gateway_id, one_per_site=one_per_site):
+            of_all.take(each.gateway_id, one_per_site=one_per_site)
+            chosen.append(each)
     return chosen
 
 
@@ -176,6 +174,8 @@ def _offer(connection: Connection, running: Running, chosen: Sequence[Waiting], 
         return
     _lock(connection, [each.id for each in chosen])
     limit_s = min(running.limits.offer_limit_s, ANSWER_LIMIT_S) + running.limits.spread_s
+    if running.limits.window is not None:
+        limit_s += NEXT_WINDOW_S
     connection.execute(
         """UPDATE tds_new_execution e SET deadline_at = GREATEST(w.offers_until, %(least)s)
            FROM tds_new_wave w
@@ -192,24 +192,9 @@ def _lock(connection: Connection, execution_ids: Sequence[int]) -> None:
     )
 
 
-def _busy(connection: Connection, groups: Iterable[str]) -> set[str]:
-    """Groups of sites in which one is under way, of whatever rollout."""
-    rows = connection.execute(
-        """SELECT DISTINCT site_group FROM tds_new_execution
-           WHERE site_group = ANY(%s) AND offered_at IS NOT NULL AND status IN ('QUEUED', 'IN_PROGRESS')""",
-        (sorted(groups),),
-    )
-    return {group for (group,) in rows}
-
-
 def _waiting(connection: Connection, query: str, parameters: Any) -> list[Waiting]:
     return [Waiting(*row) for row in connection.execute(query, parameters)]
 
 
 def _is_over(until: datetime | None, now: datetime) -> bool:
     return until is not None and now >= until
-
-
-@lru_cache(maxsize=600)  # there are no more
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)

@@ -16,6 +16,9 @@ rollout_app = typer.Typer(no_args_is_help=True, help="A release on its way to ga
 
 MAX_LISTED: Final = 200
 Number = Annotated[int, typer.Argument(metavar="ROLLOUT", help="Its number, as in ./tds rollout list.")]
+NumberOrNewest = Annotated[
+    int | None, typer.Argument(metavar="ROLLOUT", help="Its number, as in ./tds rollout list; the newest without one.")
+]
 
 
 @rollout_app.command("start")
@@ -114,7 +117,7 @@ def list_rollouts(
 
 
 @rollout_app.command("show")
-def show(number: Number, *, as_json: Json = False) -> None:
+def show(number: NumberOrNewest = None, *, as_json: Json = False) -> None:
     """How it stands: its waves, and what happened."""
     from tds.updates.rollouts import showing
 
@@ -123,7 +126,7 @@ def show(number: Number, *, as_json: Json = False) -> None:
 
 
 @rollout_app.command("watch")
-def watch(number: Number, *, as_json: Json = False) -> None:
+def watch(number: NumberOrNewest = None, *, as_json: Json = False) -> None:
     """Follow it until it is over; with --json a document a line, whenever something changed. Ctrl-C ends the watching,
     not the rollout. Exit 0: completed, 1: halted or canceled."""
     from tds.updates.models import RolloutStatus
@@ -178,7 +181,8 @@ def retry(
             again = gateway_desk.retry_failed(COMMAND_LINE, number, now=timezone.now())
     rollout.refresh_from_db()
     then = "" if rollout.status == "running" else f" The rollout is {rollout.status}: ./tds rollout resume {number}"
-    say(described(rollout) | {"retried": again}, f"{again} gateways try again.{then}", as_json=as_json)
+    tries = "1 gateway tries" if again == 1 else f"{again} gateways try"
+    say(described(rollout) | {"retried": again}, f"{tries} again.{then}", as_json=as_json)
 
 
 @rollout_app.command("replace")
@@ -255,10 +259,14 @@ def found_release(text: str) -> "Release":
         fail(str(error))
 
 
-def found_rollout(number: int) -> "Rollout":
+def found_rollout(number: int | None) -> "Rollout":
+    """The newest one without a number."""
     from tds.updates.models import Rollout
 
-    rollout = Rollout.objects.select_related("release", "tenant").filter(pk=number).first()
+    rollouts = Rollout.objects.select_related("release", "tenant").order_by("-pk")
+    rollout = (rollouts if number is None else rollouts.filter(pk=number)).first()
+    if rollout is None and number is None:
+        fail("There is no rollout yet; ./tds rollout start begins one.")
     if rollout is None:
         fail(f"There is no rollout #{number}; ./tds rollout list shows all.")
     return rollout

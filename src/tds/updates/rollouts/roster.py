@@ -77,6 +77,7 @@ class Candidate:
     site_id: int | None
     redundancy_group: str
     time_zone: str
+    family: str
     hardware: str
     version: str
     sha256: str
@@ -148,6 +149,7 @@ def _judged(row: Row, release: ReleaseFacts) -> Candidate:
         row.site_id,
         row.group or "",
         row.site_zone or row.tenant_zone,
+        facts.true_family,
         facts.true_hardware,
         row.version or "",
         row.sha256 or "",

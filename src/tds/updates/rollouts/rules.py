@@ -16,6 +16,7 @@ class Halt(StrEnum):
     LOST = "lost"  # a gateway that had begun to install never came back
     FAILURES = "failures"
     TOO_FEW_SUCCEEDED = "too_few_succeeded"  # so many can't succeed any more
+    NOBODY_JUDGED = "nobody_judged"  # all of a wave were canceled or removed: nothing was tried
     TELEMETRY = "telemetry"  # they run it, and deliver less than before
     WITHDRAWN = "withdrawn"
 
@@ -73,14 +74,17 @@ def decide(  # noqa: PLR0911, PLR0913  # a list of facts, and one of what may fo
     enough = wave.counts.succeeded >= needed(limits, wave.counts)
     if not enough:
         return Decision(Does.SOAK_BROKEN, wave=wave.number) if wave.soak_from else STAY
-    if wave.counts.judged:  # where all were taken out, there is nothing to wait for
+    if wave.counts.judged:
         if wave.soak_from is None:
             return Decision(Does.SOAK, wave=wave.number)
         if now - wave.soak_from < timedelta(seconds=limits.soak_s) or gate is Verdict.WAITING:
             return STAY
+    elif wave.number < waves and wave.counts.accepted < max(wave.counts.total, 1):
+        return Decision(Does.HALT, Halt.NOBODY_JUDGED, wave.number)  # a person may accept it
     if wave.number < waves:
         return Decision(Does.OPEN, wave=wave.number + 1)
-    return STAY if any(each.counts.open for each in opened) else Decision(Does.COMPLETE, wave=wave.number)
+    going_on = any(each.counts.open or each.counts.unknown for each in opened)
+    return STAY if going_on else Decision(Does.COMPLETE, wave=wave.number)
 
 
 def needed(limits: Limits, counts: Counts) -> int:
@@ -99,7 +103,7 @@ def _halt(limits: Limits, opened: Sequence[OpenWave], gate: Verdict, *, withdraw
             return Decision(Does.HALT, Halt.FAILURES, wave.number)
     for wave in opened:
         counts = wave.counts
-        if counts.succeeded + counts.open < needed(limits, counts):
+        if counts.succeeded + counts.open + counts.unknown < needed(limits, counts):
             return Decision(Does.HALT, Halt.TOO_FEW_SUCCEEDED, wave.number)
     return Decision(Does.HALT, Halt.TELEMETRY, opened[-1].number) if opened and gate is Verdict.FAILED else None
 

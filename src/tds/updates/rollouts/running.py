@@ -21,7 +21,8 @@ RULE: Final = "rule"  # who did it, in the audit trail
 NUMBERS: Final = tuple(BOUNDS)  # in the order of the query below
 # Also one that stands still, until its release's withdrawal has ended it.
 _CONDUCTED: Final = (
-    "r.status = 'running' OR r.status IN ('paused', 'halted') AND p.status = 'withdrawn' AND r.halted_why <> 'withdrawn'"
+    "r.status = 'running' OR"
+    " r.status IN ('paused', 'halted') AND p.status = 'withdrawn' AND r.halted_why <> 'withdrawn'"
 )
 
 Connection = psycopg.Connection[Any]
@@ -63,11 +64,11 @@ class Running:
 
 
 def ids(connection: Connection) -> list[int]:
-    query = (
-        "SELECT r.id FROM tds_new_rollout r JOIN tds_new_release p ON p.id = r.release_id"
-        f" WHERE {_CONDUCTED} ORDER BY r.id"  # noqa: S608  # our own words
+    rows = connection.execute(
+        f"""SELECT r.id FROM tds_new_rollout r JOIN tds_new_release p ON p.id = r.release_id
+           WHERE {_CONDUCTED} ORDER BY r.id"""  # noqa: S608  # our own words
     )
-    return [pk for (pk,) in connection.execute(query)]
+    return [pk for (pk,) in rows]
 
 
 def lock(connection: Connection, rollout_id: int) -> Running | None:

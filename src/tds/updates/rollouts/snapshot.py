@@ -24,7 +24,7 @@ STARTS_LOCK: Final = 0x7D5_0030
 UUID_BYTES: Final = 16
 COLUMNS: Final = (
     "public_id, rollout_id, wave, place, gateway_id, site_group, time_zone, status, phase, reason, detail, ticket,"
-    " from_version, from_sha256, bytes_done, attempt, queued_at, changed_at, accepted"
+    " from_version, from_sha256, bytes_done, attempt, queued_at, changed_at, accepted, family, hardware"
 )
 
 Connection = psycopg.Connection[Any]
@@ -119,6 +119,8 @@ def _executions(
                 now,
                 now,
                 False,
+                each.family,
+                each.hardware,
             )
 
 

@@ -36,20 +36,22 @@ Health = Callable[[Connection, Sequence[Watched], datetime], list[GatewayHealth]
 @dataclass(slots=True)
 class Watching:
     health: Health
-    _looked: dict[int, tuple[datetime, int, Judged]] = field(default_factory=dict)  # by rollout: when, of which wave
+    _looked: dict[int, tuple[datetime, object, Judged]] = field(default_factory=dict)  # by rollout: when, of what
 
     def judged(self, connection: Connection, running: Running, now: datetime) -> Judged:
         """What was found at the last look, which is not long ago."""
         if not running.limits.gate or not running.opened:
             return gate.NOTHING
-        wave = running.opened[-1].number
+        newest = running.opened[-1]
+        # What was seen before a soak is not enough to end it.
+        wave, of = newest.number, (newest.number, newest.soak_from)
         every_s = max(LEAST_EVERY_S, min(LOOK_EVERY_S, running.limits.soak_s / LOOKS_A_SOAK))
         looked = self._looked.get(running.id)
-        if looked is not None and looked[1] == wave and now < looked[0] + timedelta(seconds=every_s):
+        if looked is not None and looked[1] == of and now < looked[0] + timedelta(seconds=every_s):
             return looked[2]
         watched = _sample(connection, running, wave)
         found = gate.judge(self.health(connection, watched, now), running.limits) if watched else gate.NOTHING
-        self._looked[running.id] = (now, wave, found)
+        self._looked[running.id] = (now, of, found)
         return found
 
     def verdict(self, connection: Connection, running: Running, now: datetime) -> Verdict:

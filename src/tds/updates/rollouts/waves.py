@@ -56,6 +56,8 @@ def parse(text: str) -> tuple[Step, ...]:
             % {"label": steps[-1].label}
         )
     for before, after in pairwise(steps):
+        if before.percent == 100:  # all are in by then, whatever comes after it
+            raise _not_rising(before, after)
         if bool(before.percent) == bool(after.percent) and (before.percent, before.count) >= (
             after.percent,
             after.count,

@@ -1,15 +1,20 @@
 """The maintenance window: from one time of the day to another, in the time zone of each gateway's site. Pure."""
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.utils.translation import gettext as _
 
 from tds.updates.rollouts.refusals import RolloutRefusedError
+
+logger = logging.getLogger("tds.updates")
+unknown_zones: Final[set[str]] = set()  # of sites, that were met since the start
 
 DAY: Final = timedelta(days=1)
 MINUTE: Final = timedelta(minutes=1)
@@ -60,6 +65,27 @@ def between(start: time, end: time) -> Window:
 def is_open(window: Window | None, zone: ZoneInfo, now: datetime) -> bool:
     """By what the clock on the wall shows: an hour that comes twice is open twice, one that is left out never."""
     return window is None or window.has(now.astimezone(zone).time())
+
+
+def closing(window: Window, zone: ZoneInfo, now: datetime) -> datetime:
+    """The first instant after `now`, in UTC, at which the wall shows its end."""
+    today = now.astimezone(zone).date()
+    for days in range(DAYS_AHEAD):
+        for ends in _openings(window.end, today + days * DAY, zone):
+            if ends > now:
+                return ends
+    raise AssertionError("A window ends within a week.")
+
+
+@lru_cache(maxsize=600)  # there are no more
+def zone(name: str) -> ZoneInfo:
+    """UTC of a name that this machine does not know; `unknown_zones` has them."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        unknown_zones.add(name)
+        logger.warning("This machine knows no time zone %r: UTC is taken. Correct the site, or install tzdata.", name)
+        return ZoneInfo("UTC")
 
 
 def next_opening(window: Window | None, zone: ZoneInfo, now: datetime) -> datetime:

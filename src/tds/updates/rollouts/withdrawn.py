@@ -1,5 +1,8 @@
-"""What becomes of a rollout's gateways when its release is withdrawn: whoever has not begun does not begin any more, and
-is free for another rollout. Whoever is at it goes on, or is told by the firmware server that the image is gone."""
+"""What becomes of a rollout's gateways when its release is withdrawn.
+
+Whoever has not begun does not begin any more, and is free for another rollout. Whoever is at it goes on, or is told by
+the firmware server that the image is gone.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -16,7 +19,7 @@ Connection = psycopg.Connection[Any]
 
 
 def end(connection: Connection, rollout_id: int, now: datetime) -> int:
-    """Of those that were never heard of since they were offered it, too; how many."""
+    """Those that wait, and those that were offered it and have said nothing since; how many."""
     offered = connection.execute(
         """WITH queued AS (
                SELECT id, offered_at FROM tds_new_execution WHERE rollout_id = %s AND status = 'QUEUED'

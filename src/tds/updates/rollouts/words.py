@@ -17,7 +17,8 @@ REASONS: Final[dict[str, Promise]] = {
     Reason.DISABLED: gettext_lazy("It is disabled: enable it first."),
     Reason.IN_ANOTHER_ROLLOUT: gettext_lazy("An update of another rollout is open there: wait for it, or cancel it."),
     Reason.NO_TRUST: gettext_lazy(
-        "It has not said yet which keys it trusts: it asks for them within 5 minutes of its start; older firmware never does."
+        "It has not said yet which keys it trusts: it asks for them within 5 minutes of its start;"
+        " older firmware never does."
     ),
     Reason.WRONG_FAMILY: gettext_lazy("The release is not for its family."),
     Reason.WRONG_CHIP: gettext_lazy("The release is for another chip."),
@@ -34,6 +35,9 @@ HALTS: Final[dict[str, Promise]] = {
     Halt.LOST: gettext_lazy("A gateway began to install it and was not heard of again."),
     Halt.FAILURES: gettext_lazy("Too many of those that finished have failed."),
     Halt.TOO_FEW_SUCCEEDED: gettext_lazy("So many have not taken it that not enough can succeed any more."),
+    Halt.NOBODY_JUDGED: gettext_lazy(
+        "Nothing was tried: all updates of the wave were canceled, or their gateways removed."
+    ),
     Halt.TELEMETRY: gettext_lazy("Gateways that run it deliver less than they did before."),
     Halt.WITHDRAWN: gettext_lazy("The release was withdrawn."),
 }
