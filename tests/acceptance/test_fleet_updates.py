@@ -66,6 +66,7 @@ def slots_of(on: Started, code: str) -> Path:
     return on.home / "fleet" / code / "slots"
 
 
+@pytest.mark.soak  # `make test` walks the tour, which has the same but for the restarts
 def test_a_fleet_is_updated_goes_back_from_a_bad_image_and_keeps_what_it_has_until_it_is_flashed_anew(
     on: Started, tmp_path: Path
 ) -> None:

@@ -169,6 +169,7 @@ def test_a_name_server_that_answers_garbage_is_told_apart_and_tried_with_pauses_
             assert "The broker acknowledges again, after dns." in one.log
 
 
+@pytest.mark.soak
 def test_look_ups_of_garbage_one_after_the_other_take_no_memory(
     world: World, maker: Maker, programs: Path, tmp_path: Path
 ) -> None:
@@ -194,6 +195,7 @@ def test_look_ups_of_garbage_one_after_the_other_take_no_memory(
         assert one.report()["outbox_depth"] > 0
 
 
+@pytest.mark.soak
 def test_look_ups_that_take_minutes_are_given_up_and_no_more_than_three_are_under_way(
     world: World, maker: Maker, guarded: Path, tmp_path: Path
 ) -> None:

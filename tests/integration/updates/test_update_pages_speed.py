@@ -15,7 +15,7 @@ from tests import rolling_out, seeding
 from tests.refusing import signed_in, text_of
 from tests.rolling_out import T0
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]  # making the fleet takes minutes
 
 FLEET: Final = 100_000
 LOOKS: Final = 20
