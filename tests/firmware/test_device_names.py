@@ -169,7 +169,6 @@ def test_a_name_server_that_answers_garbage_is_told_apart_and_tried_with_pauses_
             assert "The broker acknowledges again, after dns." in one.log
 
 
-@pytest.mark.soak
 def test_look_ups_of_garbage_one_after_the_other_take_no_memory(
     world: World, maker: Maker, programs: Path, tmp_path: Path
 ) -> None:
@@ -186,12 +185,13 @@ def test_look_ups_of_garbage_one_after_the_other_take_no_memory(
             wait_until(lambda: one.threads == 1, "the end of late look-ups")
             return one.own_kib
 
+        at_rest_kib: list[int] = []
         for turn in range(ROUNDS):
             for label in GARBAGE:
                 look_up(f"{label}.{turn}.{ZONE}")
-            if turn == ROUNDS_BEFORE:
-                before_kib = kib_at_rest()
-        assert kib_at_rest() - before_kib <= MAX_GROWTH_KIB
+            # At rest after each round: how many of glibc's arenas late look-ups opened side by side is chance.
+            at_rest_kib.append(kib_at_rest())
+        assert at_rest_kib[-1] - at_rest_kib[ROUNDS_BEFORE] <= MAX_GROWTH_KIB, at_rest_kib
         assert one.report()["outbox_depth"] > 0
 
 
