@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 EARLIER: Final = NOW - timedelta(hours=3)
-AMPLE: Final = Bounds(per_gateway=1_000, messages=100_000, total_bytes=1024**3)
+AMPLE: Final = Bounds(per_gateway=10_000, messages=100_000, total_bytes=1024**3)
 APP: Final = Typer()
 APP.add_typer(quarantine_app, name="quarantine")
 NOTHING: Final[dict[str, Any]] = {

@@ -140,6 +140,7 @@ def test_without_a_soak_a_wave_waits_for_the_gate_all_the_same(stage: Stage, ten
     assert "gate_blind" not in kinds(rollout)
 
 
+@pytest.mark.usefixtures("english")
 def test_that_the_gate_had_nothing_to_compare_with_is_told(stage: Stage, tenant: Tenant) -> None:
     for gateway in rolling_out.gateways(tenant, 4):
         stage.healths[gateway.pk] = GatewayHealth(gateway.pk, 3_600, 0, 0, 0, 0, Before(hours=3))
