@@ -1,12 +1,15 @@
 """What a chip image is made with: partition tables and settings of the four families, which no compiler here checks."""
 
 import re
+import subprocess
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+import pack_image
 
 FIRMWARE: Final = Path(__file__).resolve().parents[2] / "firmware"
 FAMILIES: Final = ("dcu-0080", "dcu-8000-sim", "dcu-all", "relay-mfr")
@@ -135,3 +138,36 @@ def test_no_component_is_read_with_what_esp_idf_refuses() -> None:
         on_the_chip = lines.split("else()")[0] if "if(ESP_PLATFORM)" in lines else lines
         assert "file(GLOB sources ${CMAKE_CURRENT_LIST_DIR}/*.c)" in on_the_chip, component
         assert "GLOB sources CONFIGURE_DEPENDS" not in on_the_chip, component
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_counter_of_an_image_is_put_into_every_family(family: str) -> None:
+    cmake = (FIRMWARE / "devices" / family / "CMakeLists.txt").read_text()
+    assert re.search(r"project\(\S+\)\s+include\(\S+/port/esp_idf/counter\.cmake\)", cmake)
+
+
+@pytest.mark.parametrize(
+    ("said", "counter"),
+    [
+        *(
+            ((f"-DPROJECT_VER={version}",), pack_image.counter_of(version))
+            for version in ("0.1.0", "1.2.3", "2100.0.999")
+        ),
+        (("-DPROJECT_VER=1.2.3-rc.1",), None),
+        (("-DPROJECT_VER=1.2.3-rc.1", "-DCOUNTER=7"), 7),
+        (("-DPROJECT_VER=1.2.3", "-DCONFIG_BOOTLOADER_APP_ANTI_ROLLBACK=y"), None),
+    ],
+)
+def test_the_counter_of_an_image_is_that_of_its_version(
+    tmp_path: Path, said: tuple[str, ...], counter: int | None
+) -> None:
+    """With stand-ins for the two commands that only a build of ESP-IDF has."""
+    script = tmp_path / "counter.cmake"
+    script.write_text(
+        "function(idf_component_get_property)\nendfunction()\n"
+        "function(target_compile_definitions)\n  message(${ARGN})\nendfunction()\n"
+        f"include({FIRMWARE}/common/port/esp_idf/counter.cmake)\n"
+    )
+    done = subprocess.run(["cmake", *said, "-P", script], capture_output=True, text=True, check=True)
+    found = re.findall(r"CONFIG_BOOTLOADER_APP_SECURE_VERSION=(.*)", done.stderr)
+    assert found == ([] if counter is None else [str(counter)])

@@ -183,9 +183,9 @@ def test_an_entry_costs_at_most_360_bytes_whatever_names_and_forms_there_are(
             made.append(of)
         return made
 
-    # Python's own table of shared texts grows in large steps: in one of these at most.
-    costs = []
-    for _ in range(3):
+    def cost() -> float:
         made.clear()
-        costs.append(bytes_of(worst) / sum(of.entries for of in made))
-    assert min(costs) < 360
+        return bytes_of(worst) / sum(of.entries for of in made)
+
+    # Python's own table of shared texts grows in large steps: in one of these at most.
+    assert any(cost() < 360 for _ in range(3))

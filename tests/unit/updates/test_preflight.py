@@ -63,6 +63,15 @@ def test_a_lower_secure_version_is_refused() -> None:
     assert reasons(earlier=[replace(LAST, secure_version=4)]) == [Objection.SECURE_VERSION_LOWER]
 
 
+def test_a_secure_version_above_the_counter_is_refused() -> None:
+    """Gateways take the secure version of what runs for their floor: they would refuse what is released between."""
+    data = imaging.packed(version="1.2.0", secure_version=13)
+    facts = image.read(io.BytesIO(data))
+    found = preflight.objections(facts, manifest_of(data, **FINE), [LAST])
+    assert [each.reason for each in found] == [Objection.SECURE_VERSION_ABOVE_COUNTER]
+    assert preflight.objections(facts, manifest_of(data, counter=13), [LAST]) == []
+
+
 def test_a_counter_is_judged_among_releases_that_share_a_family() -> None:
     other = replace(LAST, counter=12, secure_version=9, families=("dcu-8000-sim",))
     assert reasons(earlier=[other]) == []
@@ -95,7 +104,7 @@ def test_the_refusal_of_a_counter_names_whose_release_has_it() -> None:
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    assert len(reasons(product="toaster", chip="esp32", version="9.9.9", counter=1)) == 4
+    assert len(reasons(product="toaster", chip="esp32", version="9.9.9", counter=1)) == 5
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ class Objection(StrEnum):
     COUNTER_NOT_GREATER = "counter_not_greater"
     DEBUG_BUILD = "debug_build"
     SECURE_VERSION_LOWER = "secure_version_lower"
+    SECURE_VERSION_ABOVE_COUNTER = "secure_version_above_counter"
     SOURCE_TOO_NEW = "source_too_new"
 
 
@@ -149,6 +150,15 @@ def _of_the_order(image: ImageFacts, manifest: Manifest, earlier: Sequence[Befor
                 "%(counter)d: nobody could ever take it."
             )
             % {"least": manifest.min_source_counter, "counter": manifest.counter},
+        )
+    if image.secure_version > manifest.counter:
+        yield Objected(
+            Objection.SECURE_VERSION_ABOVE_COUNTER,
+            _(
+                "Its secure version is %(secure)d, and the manifest's counter %(counter)d: a gateway that runs it "
+                "would refuse the releases between. Build the manifest with --counter %(secure)d or higher."
+            )
+            % {"secure": image.secure_version, "counter": manifest.counter},
         )
     # A gateway is of one family: what was released for others says nothing about what it may take.
     shared = [before for before in earlier if not set(manifest.families).isdisjoint(before.families)]

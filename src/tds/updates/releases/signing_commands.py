@@ -70,7 +70,8 @@ def build_manifest(  # noqa: PLR0913  # one option each
         int | None,
         typer.Option(
             min=1,
-            help="Grows with each release: a gateway never goes below it again [default: 1002003 for version 1.2.3].",
+            help="Grows with each release: a gateway never goes below it again [default: 1002003 for version 1.2.3, "
+            "or the image's own secure version where that is higher].",
         ),
     ] = None,
     min_source_counter: Annotated[
@@ -96,7 +97,7 @@ def build_manifest(  # noqa: PLR0913  # one option each
         "chip": facts.chip,
         "hardware": hardware or ["*"],
         "version": facts.version,
-        "counter": counter or counter_of(facts.version),
+        "counter": counter or max(counter_of(facts.version), facts.secure_version),
         "size": facts.size,
         "sha256": facts.sha256,
         "min_source_counter": min_source_counter,
