@@ -24,7 +24,7 @@ from tds.updates.models import (
 )
 from tds.updates.releases import desk as releases
 from tds.updates.releases import forgiving
-from tds.updates.rollouts import counts, desk, gateway_desk, words
+from tds.updates.rollouts import counts, desk, gateway_desk, showing, words
 from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.conductor import Connection
 from tds.updates.rollouts.gate import Before, GatewayHealth
@@ -113,6 +113,7 @@ def test_a_bad_release_halts_in_the_first_wave_within_one_turn(
     assert AuditEntry.objects.filter(action="rollout.halted", detail={"why": why, "wave": 1}).count() == 1
 
 
+@pytest.mark.usefixtures("english")
 def test_a_build_that_stops_measuring_halts_in_the_first_wave(stage: Stage, tenant: Tenant) -> None:
     for gateway in rolling_out.gateways(tenant, 20):
         stage.healths[gateway.pk] = GatewayHealth(gateway.pk, 600, 0, 0, 0, 0, Before(168, 60, 5))
@@ -123,7 +124,13 @@ def test_a_build_that_stops_measuring_halts_in_the_first_wave(stage: Stage, tena
     assert status(rollout) == ("halted", 1, "telemetry")
     assert kinds(rollout)[-2:] == ["gate_failed", "halted"]
     told = RolloutEvent.objects.get(rollout=rollout, kind="gate_failed").words
-    assert (told["bad"], list(told["signs"].values())) == (1, ["silent"])
+    first = Execution.objects.get(rollout=rollout, wave=1).gateway.code
+    assert (told["bad"], told["signs"]) == (1, {first: "silent"})
+    assert words.signs(told) == [(first, "It sends no readings any more.")]
+    assert f"\n    {first}: It sends no readings any more.\n" in showing.text(rollout)
+    assert [event["signs"] for event in showing.document(rollout)["events"] if event["kind"] == "gate_failed"] == [
+        [{"gateway_code": first, "text": "It sends no readings any more."}]
+    ]
 
 
 def test_without_a_soak_a_wave_waits_for_the_gate_all_the_same(stage: Stage, tenant: Tenant) -> None:

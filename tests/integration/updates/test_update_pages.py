@@ -1,13 +1,17 @@
 """The pages of rollouts: who sees what, what people do to one, and that what gateways say is shown as text."""
 
 import re
+from datetime import time, timedelta
 from html import unescape
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from tds.fleet.models import AuditEntry, Gateway, Role, Site, Tenant, User
 from tds.updates.executions.statuses import REASON_SENTENCES
@@ -236,6 +240,46 @@ def test_why_it_halted_is_on_top_and_in_the_list(rollout: Rollout, operator: Cli
     for page in (shown(operator, rollout), text_of(operator.get(LIST))):
         assert "Gateways that run it deliver less than they did before." in page
     assert "Go on in spite of it" in shown(operator, rollout)
+
+
+def test_which_gateways_deliver_less_and_how_is_on_the_timeline(rollout: Rollout, operator: Client) -> None:
+    told = {"bad": 2, "watched": 5, "signs": {"GW-000000": "silent", "GW-000001": "of_a_later_version"}}
+    RolloutEvent.objects.create(rollout=rollout, at=T0, kind="gate_failed", words=told)
+    page = words(shown(operator, rollout))
+    assert "2 of 5 watched gateways deliver less than before. GW-000000 It sends no readings any more. GW-0" in page
+    assert "GW-000001 of_a_later_version" in page
+
+
+def test_what_a_rollout_keeps_to_is_said(rollout: Rollout, operator: Client) -> None:
+    Rollout.objects.update(failure_percent=2.5, soak_s=5_400, window_start=time(22), window_end=time(5, 30), gate=True)
+    page = words(shown(operator, rollout))
+    assert "watched for 90 min." in page
+    assert "It halts at 2.5% failures" in page
+    assert "deliver less than in the week before" in page
+    assert "From 22:00 until 05:30, by the clock of each site." in page
+    Rollout.objects.update(window_start=None, window_end=None, gate=False, one_per_site=False)
+    page = words(shown(operator, rollout))
+    assert "the telemetry gate is off" in page
+    assert "by the clock" not in page
+    assert "Never two" not in page
+
+
+@pytest.mark.usefixtures("english")
+def test_a_gateway_whose_window_is_closed_says_when_it_opens_by_the_clock_of_its_site(
+    rollout: Rollout, operator: Client
+) -> None:
+    now = timezone.now().astimezone(ZoneInfo("America/Manaus"))
+    opens = (now + timedelta(hours=2)).replace(second=0, microsecond=0)
+    Rollout.objects.update(window_start=opens.time(), window_end=(opens + timedelta(hours=1)).time())
+    Execution.objects.update(time_zone="America/Manaus")
+    waits = f"waits for its window, {date_format(opens, 'SHORT_DATE_FORMAT')} {opens:%H:%M}"
+    page = words(shown(operator, rollout))
+    assert page.count(waits) == 1  # the first wave's one: the others wait for their waves
+    be(rollout, "QUEUED", offered_at=T0)
+    assert waits not in words(shown(operator, rollout))
+    be(rollout, "QUEUED", offered_at=None)
+    Rollout.objects.update(status="paused")
+    assert waits not in words(shown(operator, rollout))
 
 
 def test_a_reason_or_an_event_of_a_later_version_is_shown_as_it_is(rollout: Rollout, operator: Client) -> None:

@@ -1,5 +1,6 @@
 """One rollout, live: a bar a wave, a row a gateway, and what happened."""
 
+from datetime import datetime
 from typing import Any, Final
 
 from django.contrib.auth.decorators import login_required
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_GET
 
 from tds import wiring
 from tds.dashboard import gateway_page, gateways, selection
-from tds.dashboard.updates import bars, choice, execution_texts, visible
+from tds.dashboard.updates import bars, choice, execution_texts, limit_texts, visible
 from tds.dashboard.updates.choice import Choice
 from tds.fleet import access
 from tds.fleet.access import Scope
@@ -50,25 +51,29 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
     pages.count = _count(chosen, waves, found)
     turned = pages.get_page(chosen.page)
     executions = visible.executions(rollout).filter(pk__in=list(turned.object_list)).order_by("wave", "place")
-    moves = rollout.status == RolloutStatus.RUNNING
+    moves, now = rollout.status == RolloutStatus.RUNNING, timezone.now()
     return {
         "scope": scope,
         "tenant": rollout.tenant or scope.tenant,
         "zone": selection.zone(scope).key,
-        "now": timezone.now(),
+        "now": now,
         "rollout": rollout,
         "level": execution_texts.ROLLOUT_LEVELS[rollout.status],  # type: ignore[index]  # its own values
+        "limits": limit_texts.sentences(rollout),
         "halted": words.halt(rollout.halted_why) if rollout.halted_why else "",
         "address": f"{reverse('rollout', args=[rollout.pk])}?{choice.query(chosen, turned.number)}",
         "counts": whole,
         "waves": [_wave(wave, waves.get(wave.number, Counts())) for wave in rollout.waves.all()],
         "choice": chosen,
         "states": choice.state_labels(),
-        "rows": [_row(execution, rollout, scope) for execution in executions],
+        "rows": [_row(execution, rollout, scope, now) for execution in executions],
         "shown": turned,
         "previous": choice.query(chosen, turned.number - 1) if turned.has_previous() else None,
         "next": choice.query(chosen, turned.number + 1) if turned.has_next() else None,
-        "events": [(event, words.event(event.kind, event.words)) for event in rollout.events.all()[:MAX_EVENTS]],
+        "events": [
+            (event, words.event(event.kind, event.words), words.signs(event.words))
+            for event in rollout.events.all()[:MAX_EVENTS]
+        ],
         "left_out": [(each, words.reason(each.reason)) for each in visible.left_out(rollout)[:MAX_LEFT_OUT]],
         "left_out_total": visible.left_out(rollout).count(),
         "forgiven": whole.removed > 0 and shown.is_forgiven_somewhere(rollout.release),
@@ -89,7 +94,7 @@ def _wave(wave: Wave, of: Counts) -> dict[str, Any]:
     return {"wave": wave, "counts": of, "parts": bars.parts(of) if of.total else []}
 
 
-def _row(execution: Execution, rollout: Rollout, scope: Scope) -> dict[str, Any]:
+def _row(execution: Execution, rollout: Rollout, scope: Scope, now: datetime) -> dict[str, Any]:
     """A gateway's own page is one of the company that is picked; another's is named by its company."""
     own = scope.tenant is not None and execution.gateway.tenant_id == scope.tenant.pk
     return {
@@ -98,4 +103,5 @@ def _row(execution: Execution, rollout: Rollout, scope: Scope) -> dict[str, Any]
         "address": gateway_page.address(execution.gateway) if own else "",
         "running": getattr(execution.gateway, "running", None),
         "told": execution_texts.told(execution, rollout.release.size),
+        "held_up": limit_texts.held_up(execution, rollout, now),
     }

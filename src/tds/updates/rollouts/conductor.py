@@ -6,7 +6,7 @@ trigger, and those that wait are looked at a bounded number at a time.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
@@ -16,6 +16,7 @@ import psycopg
 
 from tds.updates.rollouts import counts, known_bad, rules, windows, withdrawn
 from tds.updates.rollouts import running as rollouts
+from tds.updates.rollouts.gate import Sign
 from tds.updates.rollouts.offering import Offer, Offering, Online
 from tds.updates.rollouts.rules import Decision, Does, Halt
 from tds.updates.rollouts.running import Running
@@ -122,8 +123,7 @@ class Conducting:
         )
         if decision.why is Halt.TELEMETRY:
             watched = len(judged.bad) + judged.good + judged.waiting + judged.unjudged
-            signs = {str(pk): str(sign) for pk, sign in sorted(judged.bad.items())[:SIGNS_TOLD]}
-            words = {"bad": len(judged.bad), "watched": watched, "signs": signs}
+            words = {"bad": len(judged.bad), "watched": watched, "signs": _signs(connection, judged.bad)}
             rollouts.note(connection, running.id, now, Happened.GATE_FAILED, words)
         ends_a_wave = running.opened and decision.does in (Does.OPEN, Does.COMPLETE)
         if ends_a_wave and judged.unjudged and not judged.good:
@@ -140,6 +140,13 @@ class Conducting:
             taken_out += known_bad.take_out(connection, running, family, hardware, now)
         self._known_bad[running.id] = bad
         return taken_out > 0
+
+
+def _signs(connection: Connection, bad: Mapping[int, Sign]) -> dict[str, str]:
+    """By codes, for the timeline: the first of them."""
+    some = sorted(bad)[:SIGNS_TOLD]
+    rows = connection.execute("SELECT code, id FROM tds_new_gateway WHERE id = ANY(%s) ORDER BY code", (some,))
+    return {code: str(bad[pk]) for code, pk in rows.fetchall()}
 
 
 def _apply(connection: Connection, running: Running, decision: Decision, now: datetime) -> bool:

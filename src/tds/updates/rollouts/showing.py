@@ -50,6 +50,7 @@ def document(rollout: Rollout) -> dict[str, Any]:
                 "kind": event.kind,
                 "actor": event.actor,
                 "text": words.event(event.kind, event.words),
+                "signs": [{"gateway_code": code, "text": sentence} for code, sentence in words.signs(event.words)],
             }
             for event in rollout.events.all()[:EVENTS_SHOWN]
         ],
@@ -117,11 +118,12 @@ def _figures(found: Counts, wave: Wave) -> str:
 
 def _events(rollout: Rollout) -> list[str]:
     newest = list(rollout.events.all()[:EVENTS_SHOWN])
-    return [
-        f"  {event.at:%Y-%m-%d %H:%M:%S}Z  {words.event(event.kind, event.words)}"
-        + (f" ({event.actor})" if event.actor else "")
-        for event in reversed(newest)
-    ]
+    lines = []
+    for event in reversed(newest):
+        actor = f" ({event.actor})" if event.actor else ""
+        lines.append(f"  {event.at:%Y-%m-%d %H:%M:%S}Z  {words.event(event.kind, event.words)}{actor}")
+        lines += [f"    {code}: {sentence}" for code, sentence in words.signs(event.words)]
+    return lines
 
 
 def _why(rollout: Rollout) -> str:

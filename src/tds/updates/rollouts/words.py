@@ -52,6 +52,14 @@ SIGNS: Final[dict[str, Promise]] = {
 }
 
 
+def signs(words: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of a line of the timeline: the gateways that it names, each with what is worse there."""
+    told = words.get("signs")
+    if not isinstance(told, dict):
+        return []
+    return [(str(code), str(SIGNS.get(sign, sign))) for code, sign in told.items()]
+
+
 def reason(word: str) -> str:
     """Of a gateway that was left out. A word of a later version is shown as it is."""
     return str(REASONS.get(word, word))
