@@ -29,10 +29,6 @@ class Asking:
     now: datetime
     must_prove: bool  # in production
 
-    @property
-    def is_nobody(self) -> bool:
-        return self.certificate is None and not self.code
-
 
 @dataclass(frozen=True, slots=True)
 class Who:

@@ -1,6 +1,6 @@
 """How many executions of a wave stand where. The words are those of counts.sql, which keeps the counts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -120,6 +120,3 @@ def _gathered(rows: Iterable[tuple[Any, ...]]) -> dict[int, dict[int, Counts]]:
         rollout_id: {wave: Counts(**kinds) for wave, kinds in sorted(waves.items())}
         for rollout_id, waves in found.items()
     }
-
-
-NONE: Mapping[int, Counts] = {}

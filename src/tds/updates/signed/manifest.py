@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -12,8 +12,6 @@ from tds.updates.signed.claims import Counter, Hash, Moment, Name, Revision, Ver
 from tds.updates.signed.jws import Kind
 from tds.updates.signed.keys import PrivateKey
 from tds.updates.signed.trust import TrustSet, Use
-
-ANY: Final = "*"  # hardware: whichever
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -31,9 +29,6 @@ class Manifest(msgspec.Struct, frozen=True):
     @property
     def released(self) -> datetime:
         return datetime.fromtimestamp(self.released_at, UTC)
-
-    def is_for(self, family: str, hardware: str) -> bool:
-        return family in self.families and (ANY in self.hardware or hardware in self.hardware)
 
 
 def make(manifest: Manifest, key: PrivateKey) -> str:
