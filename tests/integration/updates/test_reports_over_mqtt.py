@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.utils import timezone
+from typer.testing import CliRunner
 
 from tds import wiring, worker
 from tds.devicelink import link, whereabouts
@@ -31,6 +32,7 @@ from tds.updates.executions import delivery
 from tds.updates.executions.keeper import Reports
 from tds.updates.executions.pushing import Pushing
 from tds.updates.models import Execution, RunningFirmware
+from tds.updates.rollouts.rollout_commands import rollout_app
 from tests import executing, seeding
 from tests.boards import Board, boards, retain
 from tests.consuming import STOP_LIMIT_S
@@ -296,4 +298,6 @@ def test_check_now_reaches_all_that_are_connected(broker: RunningBroker, gateway
             wait_until(lambda: pushing._heard, "the lane")
             delivery.check_now_all(own)
             wait_until(lambda: connected["GW-001"].got, "the command", 10)
-    assert connected["GW-001"].got == [("ota/update", b"{}")]
+            CliRunner().invoke(rollout_app, ["check-now"], catch_exceptions=False)
+            wait_until(lambda: len(connected["GW-001"].got) == 2, "the command of the command line", 10)
+    assert connected["GW-001"].got == [("ota/update", b"{}")] * 2

@@ -1,4 +1,4 @@
-"""`tds rollout start | list | show | watch | pause | resume | cancel | retry | replace`."""
+"""`tds rollout start | list | show | watch | pause | resume | cancel | retry | replace | check-now`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -206,6 +206,18 @@ def replace(
         f"Rollout #{new.pk} of {new.release} takes the place of #{number}: {started.gateways} gateways.",
         as_json=as_json,
     )
+
+
+@rollout_app.command("check-now")
+def check_now(*, as_json: Json = False) -> None:
+    """Have all gateways that are connected ask now for their updates and for newer keys, each after a random while.
+
+    They ask by themselves too: this is for when nobody wants to wait. Nothing goes out that would not go anyway."""
+    from tds.updates.executions import delivery
+    from tds.updates.rollouts.told import psycopg_connection
+
+    delivery.check_now_all(psycopg_connection())
+    say({"told": True}, "The worker tells all gateways that are connected to ask now.", as_json=as_json)
 
 
 def deed(name: str, number: int, became: str, *, as_json: bool) -> None:
