@@ -16,11 +16,13 @@ up: ## run the platform until Ctrl-C; options as in make up ARGS="--no-demo"
 	@scripts/setup run
 	@exec ./tds up $(ARGS)
 
+# Three at a time: tests wait for processes more than they compute. In their order: files of few and long tests come first,
+# so that none of them is what the end waits for.
 test: ## set-up, lint, types, and all tests on a real broker, database and browser
 	@scripts/setup test
 	@$(MAKE) --no-print-directory check
 	@scripts/firmware test
-	$(python) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: ## lint, format, types, import rules
 	$(python) -m ruff check
