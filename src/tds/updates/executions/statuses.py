@@ -107,7 +107,10 @@ REASON_SENTENCES: Final[dict[Reason, str | Promise]] = {
     Reason.SOURCE_TOO_OLD: _("The gateway runs a version from which this release can't be reached directly."),
     Reason.REPLAYED: _("The ticket is one that the gateway has had before, or older than one that it had."),
     Reason.EXPIRED: _("The ticket had expired when the gateway read it."),
-    Reason.FOREIGN_URL: _("The image is on a host that the gateway is not configured for."),
+    Reason.FOREIGN_URL: _(
+        "The image is on a host or port that the gateway does not know: TDS_UPDATE_URL must say the one that it is set"
+        " to, which is its broker's host and port 8070 unless it was told otherwise."
+    ),
     Reason.TOO_LARGE: _("The image does not fit into the gateway's slot."),
     Reason.KNOWN_BAD: _("The version has failed on this gateway before; it does not try it again."),
     Reason.ALREADY_RUNNING: _("The gateway runs it already."),
