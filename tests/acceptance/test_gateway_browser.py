@@ -144,7 +144,7 @@ def test_a_claim_code_is_shown_once(page: Page) -> None:
     page.get_by_role("button", name="Novo código de ativação").click()
     code = page.locator("#claim-code").inner_text()
     assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){4}", code)
-    assert page.url.endswith(f"{LIST}{IDLE}/")
+    expect(page).to_have_url(re.compile(f"{re.escape(f'{LIST}{IDLE}/')}$"))
     assert_accessible(page)
     refresh(page)
     expect(page.locator("#claim-code")).to_have_text(code)  # until the person goes on

@@ -96,12 +96,12 @@ def linked(broker: RunningBroker, *, fails: int = 0) -> Iterator[tuple[DeviceLin
     handlers[Report] = (reports.reported, cut)
     url = broker.service_url(DEVICELINK)
     made = DeviceLink(LinkConfig(NAME, url, handlers, unheeded, reports.facts), now=timezone.now)
-    with lane(made.name, made.turn):
-        try:
+    try:
+        with lane(made.name, made.turn):
             wait_until(lambda: made.facts()["caught"], "the subscription")
             yield made, reports
-        finally:
-            made.close()
+    finally:
+        made.close()  # behind the lane's last turn, which would open it again
 
 
 @contextmanager
