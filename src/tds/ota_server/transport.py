@@ -155,9 +155,8 @@ class TlsTransport(asyncio.Transport):
             self._over(error)
             return
         self._watch_writing(False)
-        self._may_read = True
-        self._watch_reading(False)
-        self._watch_reading(True)
+        self._may_read = self._is_reading = True
+        self._loop.add_reader(self._descriptor, self._on_readable)  # in the place of the handshake
         self._protocol.connection_made(self)
         self._on_readable()
 
