@@ -116,6 +116,14 @@ def test_without_a_soak_the_gate_observes_for_its_own_time() -> None:
         assert gate.judge([replace(WELL, observed_s=observed_s)], hasty).verdict is verdict
 
 
+def test_who_sends_more_often_than_before_is_not_waited_for_as_long_as_it_would_have_taken_before() -> None:
+    slow = replace(WEEK, messages_an_hour=12)
+    soon = replace(WELL, observed_s=900.0, before=slow)
+    assert gate.judge([replace(soon, messages=4)], STANDARD).verdict is Verdict.WAITING
+    assert gate.judge([replace(soon, messages=180)], STANDARD).good == 1
+    assert gate.judge([replace(soon, observed_s=899.0, messages=180)], STANDARD).verdict is Verdict.WAITING
+
+
 def test_who_sends_once_a_day_does_not_hold_a_rollout_up_for_days() -> None:
     daily = replace(NEW, interval_s=86_400.0, messages=1)
     assert gate.judge([replace(daily, observed_s=86_399.0)], STANDARD).verdict is Verdict.WAITING
