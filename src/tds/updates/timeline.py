@@ -20,6 +20,7 @@ class Happened(StrEnum):
     ACCEPTED = "accepted"  # resumed after a halt
     CANCELED = "canceled"
     HALTED = "halted"
+    GATE_WAITS = "gate_waits"
     GATE_FAILED = "gate_failed"
     GATE_BLIND = "gate_blind"
     COMPLETED = "completed"
@@ -72,6 +73,13 @@ SENTENCES: Final[dict[str, str | Promise]] = {
     Happened.HALTED: gettext_lazy(
         "Halted in wave %(wave)s: of %(finished)s finished %(bad)s failed, %(succeeded)s succeeded, %(rejected)s"
         " refused."
+    ),
+    Happened.GATE_WAITS: ngettext_lazy(
+        "Wave %(wave)s was watched for so long, and %(waiting)s gateway has not had the time to send enough to be"
+        " compared: it goes on when that has come.",
+        "Wave %(wave)s was watched for so long, and %(waiting)s gateways have not had the time to send enough to be"
+        " compared: it goes on when that has come.",
+        "waiting",
     ),
     Happened.GATE_FAILED: ngettext_lazy(
         "%(bad)s of %(watched)s watched gateways delivers less than before.",

@@ -113,7 +113,8 @@ def test_what_a_rollout_of_three_waves_does_next(opened: list[OpenWave], decisio
     ("soak_from", "gate", "decision"),
     [
         (None, Verdict.WAITING, Decision(Does.SOAK, wave=1)),
-        (SOAKED, Verdict.WAITING, STAY),
+        (SOAKING, Verdict.WAITING, STAY),
+        (SOAKED, Verdict.WAITING, Decision(Does.GATE_WAITS, wave=1)),
         (SOAKED, Verdict.PASSED, Decision(Does.OPEN, wave=2)),
         (None, Verdict.FAILED, halt(Halt.TELEMETRY)),
         (SOAKING, Verdict.FAILED, halt(Halt.TELEMETRY)),

@@ -55,6 +55,7 @@ class Conducting:
     _watching: Watching = field(init=False)
     _known_bad: dict[int, frozenset[tuple[str, str]]] = field(default_factory=dict)  # by rollout: taken out
     _postponed: dict[int, float] = field(default_factory=dict)
+    _gate_waits: dict[int, int] = field(default_factory=dict)  # by rollout: the wave of which that was told
     _turned_at: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -84,6 +85,7 @@ class Conducting:
         running = rollouts.ids(connection)
         self._watching.forget(running)
         self._known_bad = {pk: taken for pk, taken in self._known_bad.items() if pk in running}
+        self._gate_waits = {pk: wave for pk, wave in self._gate_waits.items() if pk in running}
         self._postponed = {pk: until for pk, until in self._postponed.items() if pk in running}
         for rollout_id in running:
             if self.clock() >= self._postponed.get(rollout_id, 0):
@@ -128,8 +130,11 @@ class Conducting:
         ends_a_wave = running.opened and decision.does in (Does.OPEN, Does.COMPLETE)
         if ends_a_wave and judged.unjudged and not judged.good:
             rollouts.note(connection, running.id, now, Happened.GATE_BLIND, {"watched": judged.unjudged})
+        if decision.does is Does.GATE_WAITS and self._gate_waits.get(running.id) != decision.wave:
+            rollouts.gate_waits(connection, running, decision.wave, judged.waiting, now)
+            self._gate_waits[running.id] = decision.wave
         goes_on = _apply(connection, running, decision, now)
-        if decision.does in (Does.STAY, Does.SOAK, Does.SOAK_BROKEN):
+        if decision.does in (Does.STAY, Does.SOAK, Does.SOAK_BROKEN, Does.GATE_WAITS):
             self._offering.turn(connection, running, now)
         return goes_on
 
@@ -152,7 +157,7 @@ def _signs(connection: Connection, bad: Mapping[int, Sign]) -> dict[str, str]:
 def _apply(connection: Connection, running: Running, decision: Decision, now: datetime) -> bool:
     """Whether the rollout has changed, so that more may be to do at once."""
     match decision.does:
-        case Does.STAY:
+        case Does.STAY | Does.GATE_WAITS:
             return False
         case Does.SOAK:
             rollouts.soak(connection, running, decision.wave, now, now)

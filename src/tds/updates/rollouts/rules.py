@@ -33,6 +33,7 @@ class Does(StrEnum):
     STAY = "stay"
     SOAK = "soak"  # enough have succeeded, from now on
     SOAK_BROKEN = "soak_broken"  # they have not any more
+    GATE_WAITS = "gate_waits"  # they have for long enough, and the gate can't tell yet
     OPEN = "open"  # the next wave
     HALT = "halt"
     COMPLETE = "complete"
@@ -77,8 +78,10 @@ def decide(  # noqa: PLR0911, PLR0913  # a list of facts, and one of what may fo
     if wave.counts.judged:
         if wave.soak_from is None:
             return Decision(Does.SOAK, wave=wave.number)
-        if now - wave.soak_from < timedelta(seconds=limits.soak_s) or gate is Verdict.WAITING:
+        if now - wave.soak_from < timedelta(seconds=limits.soak_s):
             return STAY
+        if gate is Verdict.WAITING:
+            return Decision(Does.GATE_WAITS, wave=wave.number)
     elif wave.number < waves and wave.counts.accepted < max(wave.counts.total, 1):
         return Decision(Does.HALT, Halt.NOBODY_JUDGED, wave.number)  # a person may accept it
     if wave.number < waves:

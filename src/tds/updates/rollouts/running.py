@@ -121,6 +121,16 @@ def soak(connection: Connection, running: Running, number: int, since: datetime 
     note(connection, running.id, now, kind, {"wave": number, "soak_s": running.limits.soak_s})
 
 
+def gate_waits(connection: Connection, running: Running, number: int, waiting: int, now: datetime) -> None:
+    """Told once of a wave, for the page would look as if nothing went on."""
+    told = connection.execute(
+        """SELECT FROM tds_new_rolloutevent WHERE rollout_id = %s AND kind = %s AND words @> %s LIMIT 1""",
+        (running.id, Happened.GATE_WAITS.value, Jsonb({"wave": number})),
+    )
+    if not told.rowcount:
+        note(connection, running.id, now, Happened.GATE_WAITS, {"wave": number, "waiting": waiting})
+
+
 def halt(connection: Connection, running: Running, why: str, wave: int, now: datetime) -> None:
     connection.execute(
         "UPDATE tds_new_rollout SET status = 'halted', halted_why = %s, stopped_at = %s WHERE id = %s",
