@@ -27,7 +27,7 @@ from tests.running import free_port, wait_until
 
 SIZE: Final = 8 * 1024**2
 STALL_S: Final = 1.2
-LIMITS: Final = SendLimits(downloads=4, bytes_s=4 * 1024**2, burst_bytes=1024**2, stall_s=STALL_S, whole_s=6.0)
+LIMITS: Final = SendLimits(downloads=4, bytes_s=4 * 1024**2, burst_bytes=1024**2, stall_s=STALL_S, whole_s=8.0)
 
 
 @dataclass
@@ -132,15 +132,15 @@ def test_a_client_that_drips_is_ended_when_its_time_is_over(server: Served) -> N
 def test_a_client_that_takes_little_at_a_time_is_not_taken_for_one_that_takes_nothing(server: Served) -> None:
     with server.ask() as slow:
         began = time.monotonic()
-        while time.monotonic() - began < 2.5 * STALL_S:
+        while time.monotonic() - began < 4 * STALL_S:
             assert slow.recv(16_384)
             time.sleep(STALL_S / 5)
-        assert len(server.downloads) == 1
+        assert len(server.downloads) == 1, server.downloads.counts
         assert server.downloads.counts["slow"] == 0
 
 
 def test_who_reads_the_last_of_it_slowly_gets_it_although_the_connection_closes_then(server: Served) -> None:
-    size = 2 * PIECE_BYTES  # more than the kernel takes at once, and no more than is written without waiting
+    size = 4 * PIECE_BYTES  # more than the kernel takes at once, and no more than is written without waiting
     with server.ask(size=size, head="Connection: close\r\n") as slow:
         came = b""
         while piece := slow.recv(8_192):
