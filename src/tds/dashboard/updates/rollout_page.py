@@ -1,6 +1,5 @@
 """One rollout, live: a bar a wave, a row a gateway, and what happened."""
 
-from datetime import datetime
 from typing import Any, Final
 
 from django.contrib.auth.decorators import login_required
@@ -21,7 +20,7 @@ from tds.fleet import access
 from tds.fleet.access import Scope
 from tds.updates import shown
 from tds.updates.models import Execution, Rollout, RolloutStatus, Wave
-from tds.updates.rollouts import counts, words
+from tds.updates.rollouts import counts, plan, words
 from tds.updates.rollouts.counts import Counts
 
 EXECUTIONS_A_PAGE: Final = 50
@@ -51,7 +50,7 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
     pages.count = _count(chosen, waves, found)
     turned = pages.get_page(chosen.page)
     executions = visible.executions(rollout).filter(pk__in=list(turned.object_list)).order_by("wave", "place")
-    moves, now = rollout.status == RolloutStatus.RUNNING, timezone.now()
+    moves, limits, now = rollout.status == RolloutStatus.RUNNING, plan.limits_of(rollout), timezone.now()
     return {
         "scope": scope,
         "tenant": rollout.tenant or scope.tenant,
@@ -59,14 +58,17 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
         "now": now,
         "rollout": rollout,
         "level": execution_texts.ROLLOUT_LEVELS[rollout.status],  # type: ignore[index]  # its own values
-        "limits": limit_texts.sentences(rollout),
+        "limits": limit_texts.sentences(limits),
         "halted": words.halt(rollout.halted_why) if rollout.halted_why else "",
         "address": f"{reverse('rollout', args=[rollout.pk])}?{choice.query(chosen, turned.number)}",
         "counts": whole,
         "waves": [_wave(wave, waves.get(wave.number, Counts())) for wave in rollout.waves.all()],
         "choice": chosen,
         "states": choice.state_labels(),
-        "rows": [_row(execution, rollout, scope, now) for execution in executions],
+        "rows": [
+            _row(execution, rollout, scope, limit_texts.held_up(execution, rollout, limits, now))
+            for execution in executions
+        ],
         "shown": turned,
         "previous": choice.query(chosen, turned.number - 1) if turned.has_previous() else None,
         "next": choice.query(chosen, turned.number + 1) if turned.has_next() else None,
@@ -94,7 +96,7 @@ def _wave(wave: Wave, of: Counts) -> dict[str, Any]:
     return {"wave": wave, "counts": of, "parts": bars.parts(of) if of.total else []}
 
 
-def _row(execution: Execution, rollout: Rollout, scope: Scope, now: datetime) -> dict[str, Any]:
+def _row(execution: Execution, rollout: Rollout, scope: Scope, held_up: str) -> dict[str, Any]:
     """A gateway's own page is one of the company that is picked; another's is named by its company."""
     own = scope.tenant is not None and execution.gateway.tenant_id == scope.tenant.pk
     return {
@@ -103,5 +105,5 @@ def _row(execution: Execution, rollout: Rollout, scope: Scope, now: datetime) ->
         "address": gateway_page.address(execution.gateway) if own else "",
         "running": getattr(execution.gateway, "running", None),
         "told": execution_texts.told(execution, rollout.release.size),
-        "held_up": limit_texts.held_up(execution, rollout, now),
+        "held_up": held_up,
     }

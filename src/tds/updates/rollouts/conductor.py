@@ -98,14 +98,19 @@ class Conducting:
                     if not self.step(connection, rollout_id, self.now()):
                         break
         except psycopg.OperationalError as error:  # in each other's way; or the database is gone
-            self._known_bad.pop(rollout_id, None)
+            self._forget(rollout_id)
             if connection.broken or connection.closed:
                 raise
             logger.info("Rollout %d waits for its next turn: %s", rollout_id, str(error).strip())
         except Exception:  # a fault of ours in one rollout must not hold up the others
-            self._known_bad.pop(rollout_id, None)
+            self._forget(rollout_id)
             self._postponed[rollout_id] = self.clock() + POSTPONED_S
             logger.exception("Rollout %d failed; it is tried again in %.0f s", rollout_id, POSTPONED_S)
+
+    def _forget(self, rollout_id: int) -> None:
+        """What was noted as done in a transaction that is gone."""
+        self._known_bad.pop(rollout_id, None)
+        self._gate_waits.pop(rollout_id, None)
 
     def step(self, connection: Connection, rollout_id: int, now: datetime) -> bool:
         """In a transaction: what is to do now; whether it may be that more is."""
