@@ -127,11 +127,11 @@ class Connection(asyncio.Protocol):
 
     def _watch_its_taking(self) -> None:
         if self._transport is not None:
-            seen = self._transport.progress()
+            seen = self._transport.acknowledged_bytes()
             self._stall_clock = asyncio.get_running_loop().call_later(self._stall_s, self._look, seen)
 
-    def _look(self, seen: tuple[int, int]) -> None:
-        if self._transport is not None and self._transport.progress() == seen:
+    def _look(self, seen: int) -> None:
+        if self._transport is not None and self._transport.acknowledged_bytes() == seen:
             self.is_stalled = True
             self.drop()
         else:

@@ -8,17 +8,16 @@ one record of OpenSSL's.
 
 import asyncio
 import contextlib
-import fcntl
 import socket
 import ssl
 import sys
-import termios
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 RECORD_BYTES: Final = 16_384  # TLS's most (RFC 8446, 5.1): read at a time
 UNSENT_BYTES: Final = 131_072  # that the kernel may hold beside what is on its way; by default 4 MiB
+BYTES_ACKED_AT: Final = 120  # tcpi_bytes_acked of struct tcp_info, 8 bytes (linux/tcp.h, since Linux 4.1)
 REFUSED_S: Final = 1.0  # for the peer to read why its handshake failed, before the connection ends
 
 Buffer = bytes | bytearray | memoryview
@@ -55,7 +54,6 @@ class TlsTransport(asyncio.Transport):
         self._is_closing = self._is_over = False
         self._is_reading = self._is_writing = self._may_read = False
         self._end: asyncio.TimerHandle | None = None
-        self._taken_bytes = 0  # by the kernel
 
     def begin(self) -> None:
         self._shake_hands()
@@ -90,15 +88,16 @@ class TlsTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return self._unsent_bytes
 
-    def progress(self) -> tuple[int, int]:
-        """Another one whenever the peer has taken something since: what the kernel took of us, and holds for the peer.
+    def acknowledged_bytes(self) -> int:
+        """How many the peer has taken since the connection began, handshake and all; 0 once it is over.
 
-        The first alone would not do: the kernel takes more once half of UNSENT_BYTES is gone, minutes on a slow link.
+        What was written tells less. The kernel takes more only when half of UNSENT_BYTES is gone, minutes on a slow
+        link, and OpenSSL says of a whole piece alone that it is taken.
         """
         if self._is_over:
-            return self._taken_bytes, 0
-        waiting = fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, bytes(4))
-        return self._taken_bytes, int.from_bytes(waiting, sys.byteorder)
+            return 0
+        facts = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED_AT + 8)
+        return int.from_bytes(facts[BYTES_ACKED_AT:], sys.byteorder)
 
     def can_write_eof(self) -> bool:
         return False
@@ -220,7 +219,6 @@ class TlsTransport(asyncio.Transport):
             except OSError as error:
                 self._over(error)
                 return
-            self._taken_bytes += taken
             self._unsent_bytes -= taken
             if taken < len(piece):
                 self._unsent[0] = piece[taken:]
