@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-PIECE_BYTES: Final = 131_072
-MAX_PIECES: Final = 64  # 8 MiB: the images of all families, or the one that a rollout sends
+PIECE_BYTES: Final = 262_144
+MAX_PIECES: Final = 32  # 8 MiB: the images of all families, or the one that a rollout sends
 READERS: Final = 2  # threads for what is not in the page cache; a disk does little better with more
 
 

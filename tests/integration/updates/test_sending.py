@@ -140,7 +140,7 @@ def test_a_client_that_takes_little_at_a_time_is_not_taken_for_one_that_takes_no
 
 
 def test_who_reads_the_last_of_it_slowly_gets_it_although_the_connection_closes_then(server: Served) -> None:
-    size = 2 * PIECE_BYTES  # more than the kernel takes at once, and no more than is written without waiting
+    size = PIECE_BYTES  # more than the kernel takes at once, and no more than is written without waiting
     with server.ask(size=size, head="Connection: close\r\n") as slow:
         came = b""
         while piece := slow.recv(8_192):
