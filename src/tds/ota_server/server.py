@@ -27,7 +27,6 @@ logger = logging.getLogger("tds.ota")
 LOOK_EVERY_S: Final = 1.0  # at the files: so long a rotation, or the end of an overlap, may take to count
 BEAT_EVERY_S: Final = 2.0
 SPARE_DESCRIPTORS: Final = 500  # a connection that is given up goes a moment later
-COLLECT_AFTER: Final = (700, 5, 2)  # objects, young collections, middle ones: a full one each 200 connections
 
 Facts = dict[str, Any]
 
@@ -66,7 +65,7 @@ async def serve(config: Config) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    _collect_often()
+    _keep_what_is_loaded()
     await run(config, stopping)
 
 
@@ -121,15 +120,10 @@ def facts(service: Service, listener: Listener, connections: Connections, update
     }
 
 
-def _collect_often() -> None:
-    """A connection that ended is a cycle of some 70 KiB, which the collector sees as a few small objects.
-
-    By its own thresholds it lets 2,300 of them gather in a flood. What is loaded stays for ever: out of its sight, a
-    full collection takes milliseconds.
-    """
+def _keep_what_is_loaded() -> None:
+    """It stays for ever: out of the collector's sight, a full collection takes a few milliseconds."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _first_of(stopping: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:
