@@ -13,6 +13,7 @@ import ssl
 import sys
 from collections import deque
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Any, Final
 
 RECORD_BYTES: Final = 16_384  # TLS's most (RFC 8446, 5.1): read at a time
@@ -21,6 +22,12 @@ BYTES_ACKED_AT: Final = 120  # tcpi_bytes_acked of struct tcp_info, 8 bytes (lin
 REFUSED_S: Final = 1.0  # for the peer to read why its handshake failed, before the connection ends
 
 Buffer = bytes | bytearray | memoryview
+
+
+class Phase(Enum):
+    HANDSHAKE = auto()
+    OPEN = auto()
+    FAREWELL = auto()  # ours is said: what still comes is thrown away
 
 
 class TlsTransport(asyncio.Transport):
@@ -53,6 +60,7 @@ class TlsTransport(asyncio.Transport):
         self._unsent_bytes = 0
         self._is_closing = self._is_over = False
         self._is_reading = self._is_writing = self._may_read = False
+        self._phase = Phase.HANDSHAKE
         self._end: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
@@ -76,14 +84,15 @@ class TlsTransport(asyncio.Transport):
 
     def pause_reading(self) -> None:
         self._may_read = False
-        self._watch_reading(False)
+        if not self._is_closing:
+            self._watch_reading(False)
 
     def resume_reading(self) -> None:
         if self._is_closing or self._may_read:
             return
         self._may_read = True
         self._watch_reading(True)
-        self._loop.call_soon(self._on_readable)  # OpenSSL may hold some, of which the loop knows nothing
+        self._loop.call_soon(self._receive)  # OpenSSL may hold some, of which the loop knows nothing
 
     def get_write_buffer_size(self) -> int:
         return self._unsent_bytes
@@ -118,10 +127,11 @@ class TlsTransport(asyncio.Transport):
         if self._is_closing:
             return
         self._is_closing = True
-        self._watch_reading(False)
         if self._end is None:
             self._end = self._loop.call_later(self._closing_s, self._over, None)
-        if not self._unsent:
+        if self._unsent:
+            self._watch_reading(False)
+        else:
             self._say_farewell()
 
     def abort(self) -> None:
@@ -134,13 +144,11 @@ class TlsTransport(asyncio.Transport):
             self._socket.do_handshake()
         except ssl.SSLWantReadError:
             self._watch_writing(False)
-            self._loop.add_reader(self._descriptor, self._shake_hands)
-            self._is_reading = True
+            self._watch_reading(True)
             return
         except ssl.SSLWantWriteError:
             self._watch_reading(False)
-            self._loop.add_writer(self._descriptor, self._shake_hands)
-            self._is_writing = True
+            self._watch_writing(True)
             return
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:  # the peer has gone: nothing of it is refused
             self._over(error)
@@ -154,12 +162,26 @@ class TlsTransport(asyncio.Transport):
             self._over(error)
             return
         self._watch_writing(False)
-        self._may_read = self._is_reading = True
-        self._loop.add_reader(self._descriptor, self._on_readable)  # in the place of the handshake
+        self._watch_reading(True)
+        self._phase, self._may_read = Phase.OPEN, True
         self._protocol.connection_made(self)
-        self._on_readable()
+        self._receive()
 
     def _on_readable(self) -> None:
+        if self._phase is Phase.OPEN:
+            self._receive()
+        elif self._phase is Phase.HANDSHAKE:
+            self._shake_hands()
+        else:
+            self._throw_away()
+
+    def _on_writable(self) -> None:
+        if self._phase is Phase.OPEN:
+            self._send_more()
+        elif self._phase is Phase.HANDSHAKE:
+            self._shake_hands()
+
+    def _receive(self) -> None:
         while self._may_read and not self._is_closing:
             try:
                 data = self._socket.recv(RECORD_BYTES)
@@ -167,22 +189,22 @@ class TlsTransport(asyncio.Transport):
                 return
             except ssl.SSLWantWriteError:  # its own answer to the peer, as to a new key: first that
                 self._watch_reading(False)
-                self._loop.add_writer(self._descriptor, self._on_writable)
-                self._is_writing = True
+                self._watch_writing(True)
                 return
             except OSError as error:
                 self._over(error)
                 return
             if not data:
-                self._watch_reading(False)
-                if not self._protocol.eof_received():
+                if self._protocol.eof_received():
+                    self._watch_reading(False)
+                else:
                     self.close()
                 return
             self._protocol.data_received(data)
             if not self._is_over and not self._socket.pending():
                 return
 
-    def _on_writable(self) -> None:
+    def _send_more(self) -> None:
         if not self._is_reading and self._may_read and not self._is_closing:
             self._watch_reading(True)
         self._flush()
@@ -233,8 +255,9 @@ class TlsTransport(asyncio.Transport):
 
     def _linger(self, limit_s: float) -> None:
         """Until the peer ends it too."""
+        self._phase = Phase.FAREWELL
         self._watch_writing(False)
-        self._watch_reading(False)
+        self._watch_reading(True)
         try:
             socket.socket.shutdown(self._socket, socket.SHUT_WR)
         except OSError as error:
@@ -243,8 +266,6 @@ class TlsTransport(asyncio.Transport):
         if self._end is not None:
             self._end.cancel()
         self._end = self._loop.call_later(limit_s, self._over, None)
-        self._loop.add_reader(self._descriptor, self._throw_away)
-        self._is_reading = True
         self._throw_away()
 
     def _throw_away(self) -> None:
