@@ -58,7 +58,7 @@ class TlsTransport(asyncio.Transport):
         self._descriptor = self._socket.fileno()
         self._unsent: deque[memoryview] = deque()
         self._unsent_bytes = 0
-        self._is_closing = self._is_over = False
+        self._is_closing = self._is_over = self._is_held_back = False
         self._is_reading = self._is_writing = self._may_read = False
         self._phase = Phase.HANDSHAKE
         self._end: asyncio.TimerHandle | None = None
@@ -217,18 +217,21 @@ class TlsTransport(asyncio.Transport):
             self._protocol.resume_writing()
 
     def _flush(self) -> None:
-        if self._unsent_bytes <= RECORD_BYTES:
-            self._send()
-            return
-        self._hold_back(1)
+        if self._unsent_bytes > RECORD_BYTES and not self._is_held_back:
+            self._hold_back(True)
         self._send()
-        if not self._is_over:
-            self._hold_back(0)
+        if self._is_held_back and not self._unsent and not self._is_over:
+            self._loop.call_soon(self._let_go)  # of what is written until then, too
 
-    def _hold_back(self, value: int) -> None:
+    def _let_go(self) -> None:
+        if self._is_held_back and not self._unsent and not self._is_over:
+            self._hold_back(False)
+
+    def _hold_back(self, held: bool) -> None:
         """Several records become few large segments, which costs the kernel less: OpenSSL writes one at a time."""
+        self._is_held_back = held
         with contextlib.suppress(OSError):  # the next write says it
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, value)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, held)
 
     def _send(self) -> None:
         while self._unsent:
