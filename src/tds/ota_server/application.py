@@ -78,10 +78,11 @@ async def _each_request(request: web.Request, handler: Handler) -> web.StreamRes
     connection = connections.of(request)
     if connection is None:
         raise ConnectionResetError("The peer has gone.")
-    connection.waits_for_body()
     try:
         try:
-            await _read_body(request)
+            if request.can_read_body:
+                connection.waits_for_body()
+                await _read_body(request)
             connection.works()
             return await handler(request)
         except RefusedError as refusal:

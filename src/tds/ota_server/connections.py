@@ -15,7 +15,6 @@ from typing import Final
 
 from aiohttp import web
 
-from tds.identity.enrolment.attempts import source_of
 from tds.ota_server.transport import TlsTransport
 
 MAX_CONNECTIONS: Final = 1_000
@@ -93,8 +92,6 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if peer := transport.get_extra_info("peername"):
-            self._owner.comes_from(self, source_of(str(peer[0])))
         self._http = self._owner.new_handler()
         self._http.connection_made(transport)
         self.waits_for_head()
@@ -195,12 +192,6 @@ class Connections:
     def drop_all(self) -> None:
         for connection in list(self._open):
             connection.drop()
-
-    def comes_from(self, connection: Connection, source: str) -> None:
-        if connection in self._open:
-            self._leave(connection.source)
-            self._places[source] += 1
-        connection.source = source
 
     def waits(self, connection: Connection) -> None:
         if connection in self._open:
