@@ -174,8 +174,8 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    def admit(self, source: str = "") -> Connection | None:
-        """A place for one more; None when all are at work. `source` is empty while the handshake has not told it.
+    def admit(self, source: str) -> Connection | None:
+        """A place for one more, of `source` (see `source_of`); None when all are at work.
 
         When there is none, one of the source with the most places goes: the one of them that has waited longest.
         """
