@@ -151,3 +151,21 @@ def test_what_waits_longest_is_next_with_what_waits_beside_it(
 ) -> None:
     start = NOW.replace(minute=0)
     assert next_to_mend([start + n * HOUR for n in waiting], at_most) == [start + n * HOUR for n in expected]
+
+
+def test_a_flood_into_a_log_that_was_empty_when_it_was_last_counted_is_mended_in_seconds(
+    connection: Connection,
+) -> None:
+    entries, devices = 20_000, 300
+    with store_of(PartitionStore, connection, RETENTION, now=NOW, until=NOW + 60 * timedelta(days=1)) as store:
+        store.roll_up(connection, now=NOW)
+        flood = """INSERT INTO tds_new_horasuja (device_id, hour)
+                   SELECT 5000 + n %% %s, %s FROM generate_series(1, %s) AS n"""
+        # One is left, at the end of the file: the planner believes that there is one in all of its pages.
+        connection.execute(flood, (devices, ago(5), entries))
+        connection.execute("DELETE FROM tds_new_horasuja WHERE id < (SELECT max(id) FROM tds_new_horasuja)")
+        connection.execute("VACUUM ANALYZE tds_new_horasuja")
+        connection.execute(flood, (devices, ago(5), entries))
+        connection.execute("SET statement_timeout = '5s'")
+        store.roll_up(connection, now=NOW)
+        assert dirty() == []

@@ -170,13 +170,20 @@ class RollupTable:
             with connection.transaction():
                 cursor = psycopg.Cursor(connection)
                 cursor.execute(
-                    # All entries of an hour at once: a device that catches up writes one in every batch.
-                    """DELETE FROM tds_new_horasuja AS late USING (
-                           SELECT device_id, hour FROM tds_new_horasuja WHERE id <= %(newest)s
-                           GROUP BY device_id, hour LIMIT %(limit)s) AS due
-                       WHERE late.device_id = due.device_id AND late.hour = due.hour AND late.id <= %(newest)s
-                       RETURNING late.device_id, late.hour""",
+                    # All entries of an hour at once: a device that catches up writes one in every batch. Entry by
+                    # entry through the index (OFFSET 0 keeps it so): of a log that is empty most of the time the
+                    # planner believes that it is, and would read all of it again for each of its entries.
+                    """DELETE FROM tds_new_horasuja WHERE ctid = ANY (ARRAY (
+                           SELECT late.ctid FROM (
+                               SELECT device_id, hour FROM tds_new_horasuja WHERE id <= %(newest)s
+                               GROUP BY device_id, hour LIMIT %(limit)s) AS due
+                           CROSS JOIN LATERAL (
+                               SELECT entry.ctid FROM tds_new_horasuja AS entry
+                               WHERE entry.device_id = due.device_id AND entry.hour = due.hour
+                                   AND entry.id <= %(newest)s OFFSET 0) AS late))
+                       RETURNING device_id, hour""",
                     {"newest": newest, "limit": DIRTY_A_STEP},
+                    prepare=False,  # planned for the log as large as it is now
                 )
                 late = cursor.fetchall()
                 if not late:
