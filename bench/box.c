@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #define PATH_MAX_BYTES 4096
 #define TLS_1_2 12U
@@ -122,8 +123,32 @@ SSL_CTX *box_context(const box_t *box, const char *folder, const char *host, uns
     return NULL;
 }
 
-bool box_show(const box_identity_t *identity, SSL *ssl)
+SSL *box_connection(const box_identity_t *identity, SSL_CTX *context, const char *host, int fd)
 {
-    return SSL_use_certificate(ssl, identity->leaf) == 1 && SSL_use_PrivateKey(ssl, identity->key) == 1 &&
-           (!identity->issuer || SSL_add1_chain_cert(ssl, identity->issuer) == 1);
+    SSL *ssl = SSL_new(context);
+    if (ssl && SSL_use_certificate(ssl, identity->leaf) == 1 && SSL_use_PrivateKey(ssl, identity->key) == 1 &&
+        (!identity->issuer || SSL_add1_chain_cert(ssl, identity->issuer) == 1) &&
+        SSL_set_tlsext_host_name(ssl, host) == 1 && SSL_set_fd(ssl, fd) == 1) {
+        return ssl;
+    }
+    SSL_free(ssl);
+    return NULL;
+}
+
+io_result_t box_shake_hands(SSL *ssl, uint32_t *events)
+{
+    int rc = SSL_connect(ssl);
+    if (rc == 1) {
+        return IO_OK;
+    }
+    switch (SSL_get_error(ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+        *events = EPOLLIN;
+        return IO_WOULD_BLOCK;
+    case SSL_ERROR_WANT_WRITE:
+        *events = EPOLLOUT;
+        return IO_WOULD_BLOCK;
+    default:
+        return IO_CLOSED;
+    }
 }

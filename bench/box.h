@@ -1,10 +1,13 @@
-/* Keys and certificates of gateways, as `tds provision` writes them: a folder for each, read before anything is timed. */
+/* Keys and certificates of gateways, as `tds provision` writes them: a folder for each, read before anything is timed.
+ */
 #pragma once
 
+#include "loopback.h"
 #include "message.h"
 
 #include <openssl/ssl.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct {
     char code[CODE_MAX_BYTES];
@@ -29,5 +32,8 @@ void box_free(box_t *box);
  * 12 or 13, the only one that is spoken. Every handshake is a whole one. NULL after a sentence on standard error. */
 SSL_CTX *box_context(const box_t *box, const char *folder, const char *host, unsigned version);
 
-/* False when OpenSSL takes them not. */
-bool box_show(const box_identity_t *identity, SSL *ssl);
+/* Over a socket that stays the caller's, and that is not blocking. NULL: OpenSSL's queue of errors says why. */
+SSL *box_connection(const box_identity_t *identity, SSL_CTX *context, const char *host, int fd);
+
+/* One step of the handshake: IO_OK when it is done, IO_WOULD_BLOCK when it goes on at `events`, as epoll has them. */
+io_result_t box_shake_hands(SSL *ssl, uint32_t *events);

@@ -22,7 +22,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,7 +30,6 @@
 #define MAX_FILE_BYTES (1ULL << 32)
 #define MAX_CONNECTIONS_EACH 100U
 #define MAX_HANDSHAKES 64U /* a listener's backlog is some hundreds; beyond it a connect() waits for a second */
-#define SPARE_FILES 32U
 #define EVENTS_AT_ONCE 64
 #define WAIT_MS 100
 #define HEAD_BYTES 2048U
@@ -121,25 +119,6 @@ static uint64_t random_below(uint64_t bound)
     return s_random % bound;
 }
 
-/* The soft limit is often 1,024 where the hard one is much more. */
-static bool allow_files(size_t wanted)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
-        return false;
-    }
-    if (files.rlim_cur < wanted) {
-        files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-    if (files.rlim_cur < wanted) {
-        fprintf(stderr, "%zu open files are needed, and %ju are allowed; raise `ulimit -n`.\n", wanted,
-                (uintmax_t)files.rlim_max);
-        return false;
-    }
-    return true;
-}
-
 static bool prepare(void)
 {
     s_random = s_options.seed;
@@ -152,7 +131,7 @@ static bool prepare(void)
         fprintf(stderr, "Out of memory.\n");
         return false;
     }
-    if (!allow_files(s_options.at_once + SPARE_FILES) ||
+    if (!allow_sockets(s_options.at_once) ||
         !code_format_read(&s_codes, s_options.gateway_format, s_options.gateways) ||
         !box_read(&s_box, s_options.box, &s_codes, s_options.gateways)) {
         return false;
@@ -221,10 +200,10 @@ static void call(download_t *download)
     }
     s_connections++;
     download->fd = loopback_connect(s_options.host, (uint16_t)s_options.port, (int)s_options.buffer);
-    download->ssl = SSL_new(s_context);
-    if (download->fd < 0 || !download->ssl || !watch(download, EPOLL_CTL_ADD, EPOLLIN) ||
-        !box_show(&s_box.identities[download->number], download->ssl) ||
-        SSL_set_tlsext_host_name(download->ssl, s_options.host) != 1 || SSL_set_fd(download->ssl, download->fd) != 1) {
+    if (download->fd >= 0 && watch(download, EPOLL_CTL_ADD, EPOLLIN)) {
+        download->ssl = box_connection(&s_box.identities[download->number], s_context, s_options.host, download->fd);
+    }
+    if (!download->ssl) {
         fail(download, "connecting");
         return;
     }
@@ -253,18 +232,22 @@ static void ask(download_t *download)
 
 static void shake_hands(download_t *download)
 {
-    int rc = SSL_connect(download->ssl);
-    if (rc == 1) {
+    uint32_t events;
+    switch (box_shake_hands(download->ssl, &events)) {
+    case IO_OK:
         s_shaking--;
         download->state = STATE_HEAD;
         ask(download);
         return;
+    case IO_WOULD_BLOCK:
+        if (watch(download, EPOLL_CTL_MOD, events)) {
+            return;
+        }
+        break;
+    case IO_CLOSED:
+        break;
     }
-    int error = SSL_get_error(download->ssl, rc);
-    bool goes_on = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
-    if (!goes_on || !watch(download, EPOLL_CTL_MOD, error == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT)) {
-        fail(download, "the TLS handshake");
-    }
+    fail(download, "the TLS handshake");
 }
 
 /* The value of a field, or NULL. The head ends with a zero. */

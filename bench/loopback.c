@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SPARE_FILES 32U
+
 uint64_t now_ns(void)
 {
     struct timespec now;
@@ -74,6 +76,25 @@ static socklen_t loopback_address(const char *host, uint16_t port, struct sockad
         return sizeof(*v6);
     }
     return 0;
+}
+
+bool allow_sockets(size_t sockets)
+{
+    const size_t wanted = sockets + SPARE_FILES;
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        return false;
+    }
+    if (files.rlim_cur < wanted) {
+        files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (files.rlim_cur < wanted) {
+        fprintf(stderr, "%zu open files are needed, and %ju are allowed; raise `ulimit -n`.\n", wanted,
+                (uintmax_t)files.rlim_max);
+        return false;
+    }
+    return true;
 }
 
 int loopback_connect(const char *host, uint16_t port, int buffer_bytes)

@@ -21,14 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define MAX_CONNECTIONS 1000000U
 #define MAX_HELD 60000U
 #define MAX_AT_ONCE 64U /* mosquitto listens with a backlog of 100; beyond it a connect() waits for a second */
 #define MAX_TIMEOUT_S 86400U
-#define SPARE_FILES 32U
 #define EVENTS_AT_ONCE 64
 #define WAIT_MS 100
 #define IN_BYTES 64U /* a CONNACK of mosquitto has 11 */
@@ -87,8 +85,8 @@ static bool read_options(int argc, char **argv, int *exit_status)
     const option_t options[] = {
         {"--host", "a loopback address, or localhost", NULL, &s_options.host, 0, 0},
         {"--port", "of the broker", &s_options.port, NULL, 1, 65535},
-        {"--box", "a folder with a gateway's key and certificate in each folder; none: no TLS", NULL, &s_options.box,
-         0, 0},
+        {"--box", "a folder with a gateway's key and certificate in each folder; none: no TLS", NULL, &s_options.box, 0,
+         0},
         {"--gateways", "of the box, numbered from 0", &s_options.gateways, NULL, 1, MAX_CONNECTIONS},
         {"--gateway-format", "their codes", NULL, &s_options.gateway_format, 0, 0},
         {"--connections", "in all", &s_options.connections, NULL, 1, MAX_CONNECTIONS},
@@ -100,25 +98,6 @@ static bool read_options(int argc, char **argv, int *exit_status)
     return options_read(options, sizeof(options) / sizeof(options[0]), argc, argv,
                         "Opens MQTT connections, with certificates or without, and prints one line of JSON about it.",
                         exit_status);
-}
-
-/* The soft limit is often 1,024 where the hard one is much more. */
-static bool allow_files(size_t wanted)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
-        return false;
-    }
-    if (files.rlim_cur < wanted) {
-        files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-    if (files.rlim_cur < wanted) {
-        fprintf(stderr, "%zu open files are needed, and %ju are allowed; raise `ulimit -n`.\n", wanted,
-                (uintmax_t)files.rlim_max);
-        return false;
-    }
-    return true;
 }
 
 static bool prepare(void)
@@ -140,8 +119,7 @@ static bool prepare(void)
         fprintf(stderr, "Out of memory.\n");
         return false;
     }
-    if (!allow_files(s_places + SPARE_FILES) ||
-        !code_format_read(&s_codes, s_options.gateway_format, s_options.gateways)) {
+    if (!allow_sockets(s_places) || !code_format_read(&s_codes, s_options.gateway_format, s_options.gateways)) {
         return false;
     }
     if (s_options.box[0] == '\0') {
@@ -200,8 +178,9 @@ static io_result_t get(connection_t *connection)
     if (connection->ssl) {
         int rc = SSL_read_ex(connection->ssl, to, room_bytes, &got_bytes);
         int error = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(connection->ssl, rc);
-        result = rc == 1 ? IO_OK : error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? IO_WOULD_BLOCK
-                                                                                                 : IO_CLOSED;
+        result = rc == 1                                                         ? IO_OK
+                 : error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? IO_WOULD_BLOCK
+                                                                                 : IO_CLOSED;
     } else {
         result = read_some(connection->fd, to, room_bytes, &got_bytes);
     }
@@ -221,16 +200,20 @@ static void say_connect(connection_t *connection)
 
 static void shake_hands(connection_t *connection)
 {
-    int rc = SSL_connect(connection->ssl);
-    if (rc == 1) {
+    uint32_t events;
+    switch (box_shake_hands(connection->ssl, &events)) {
+    case IO_OK:
         say_connect(connection);
         return;
+    case IO_WOULD_BLOCK:
+        if (watch(connection, EPOLL_CTL_MOD, events)) {
+            return;
+        }
+        break;
+    case IO_CLOSED:
+        break;
     }
-    int error = SSL_get_error(connection->ssl, rc);
-    bool goes_on = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
-    if (!goes_on || !watch(connection, EPOLL_CTL_MOD, error == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT)) {
-        fail(connection, "the TLS handshake");
-    }
+    fail(connection, "the TLS handshake");
 }
 
 static void take_connack(connection_t *connection)
@@ -292,29 +275,25 @@ static void step(connection_t *connection)
     }
 }
 
-static bool begin_tls(connection_t *connection, const box_identity_t *identity)
-{
-    connection->ssl = SSL_new(s_context);
-    return connection->ssl && box_show(identity, connection->ssl) &&
-           SSL_set_tlsext_host_name(connection->ssl, s_options.host) == 1 &&
-           SSL_set_fd(connection->ssl, connection->fd) == 1;
-}
-
 static void open_next(connection_t *connection)
 {
     uint64_t number = s_opened++ % s_options.gateways;
     connection->began_ns = now_ns();
     connection->fd = loopback_connect(s_options.host, (uint16_t)s_options.port, SOCKET_BUFFER_BYTES);
     s_under_way++;
-    if (!box_code(connection->code, &s_codes, number) || connection->fd < 0 || !watch(connection, EPOLL_CTL_ADD, EPOLLIN)) {
+    if (!box_code(connection->code, &s_codes, number) || connection->fd < 0 ||
+        !watch(connection, EPOLL_CTL_ADD, EPOLLIN)) {
         fail(connection, "connecting");
     } else if (!s_context) {
         say_connect(connection);
-    } else if (begin_tls(connection, &s_box.identities[number])) {
+    } else {
+        connection->ssl = box_connection(&s_box.identities[number], s_context, s_options.host, connection->fd);
+        if (!connection->ssl) {
+            fail(connection, "setting up TLS");
+            return;
+        }
         connection->state = STATE_HANDSHAKE;
         shake_hands(connection);
-    } else {
-        fail(connection, "setting up TLS");
     }
 }
 
@@ -347,8 +326,7 @@ static void handle_events(int wait_ms)
 static void print_report(void)
 {
     double seconds = s_last_ns > s_began_ns ? (double)(s_last_ns - s_began_ns) / 1e9 : 0;
-    printf("{\"seconds\":%.6f,\"accepted\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"failed\":%" PRIu64
-           ",\"per_s\":%.1f,",
+    printf("{\"seconds\":%.6f,\"accepted\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"per_s\":%.1f,",
            seconds, s_accepted, s_refused, s_failed, seconds > 0 ? (double)s_accepted / seconds : 0);
     printf("\"connack_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f},\"cpu_s\":%.3f,\"peak_mb\":%.1f,\"complete\":%s}\n",
            latency_percentile_ms(&s_latency, 0.5), latency_percentile_ms(&s_latency, 0.99),
