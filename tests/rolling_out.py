@@ -9,7 +9,7 @@ from django.db import connection as django_connection
 
 from tds.fleet.models import Gateway, Tenant
 from tds.updates.executions import keeper, tickets
-from tds.updates.models import Execution, Release, Rollout, RunningFirmware
+from tds.updates.models import Execution, Release, Rollout, RolloutEvent, RunningFirmware
 from tds.updates.rollouts import desk
 from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.conductor import Conducting, Connection
@@ -138,6 +138,23 @@ def statuses(rollout: Rollout) -> dict[int, dict[str, int]]:
         of_wave = found.setdefault(wave, {})
         of_wave[status] = of_wave.get(status, 0) + 1
     return found
+
+
+def events(rollout: Rollout) -> list[str]:
+    """The kinds of its timeline, in their order."""
+    return list(RolloutEvent.objects.filter(rollout=rollout).order_by("id").values_list("kind", flat=True))
+
+
+def standing(rollout: Rollout) -> tuple[str, int, str]:
+    """Its status, the wave that it is at, and why it was halted."""
+    rollout.refresh_from_db()
+    return rollout.status, rollout.current_wave, rollout.halted_why
+
+
+def offered_to() -> set[int]:
+    """Gateways that have an update in their hands."""
+    found = Execution.objects.filter(offered_at__isnull=False, status__in=("QUEUED", "IN_PROGRESS"))
+    return set(found.values_list("gateway_id", flat=True))
 
 
 def analyzed() -> None:

@@ -56,11 +56,6 @@ def release(maker: Maker) -> Release:
     return maker.released(counter=next(_numbers), program=os.urandom(20_000))
 
 
-@pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
 def started(of: Release, waves: str = "100 %", limits: Limits = QUICK) -> Rollout:
     """Its first wave is open; nobody is connected, so nobody was offered anything."""
     rollout = rolling_out.launched(of, waves=waves, limits=limits, now=timezone.now())

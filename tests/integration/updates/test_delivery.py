@@ -60,11 +60,6 @@ def document_for(
 
 
 @pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
 def gateway(tenant: Tenant) -> Gateway:
     made = seeding.gateway(tenant, "GW-001")
     executing.runs(made)

@@ -40,11 +40,6 @@ def connection() -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
 def gateway(tenant: Tenant) -> Gateway:
     return seeding.gateway(tenant, "GW-001", family="dcu-0080", hardware="A")
 

@@ -26,11 +26,6 @@ PAGE: Final = "/tds_new/gateways/GW-000000/"
 
 
 @pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
 def gateway(tenant: Tenant) -> Gateway:
     [made] = rolling_out.gateways(tenant, 1)
     return made

@@ -27,12 +27,6 @@ FLEET = 100_000
 LIMITS = Limits(soak_s=0, gate=False, concurrency=500)
 
 
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    with seeding.own_connection() as connection:
-        yield Stage(connection)
-
-
 def test_a_hundred_thousand_gateways(stage: Stage) -> None:
     """One test, because the fleet takes longer to make than all that is done with it."""
     tenant = seeding.tenant("acme")

@@ -51,11 +51,6 @@ def chief() -> Client:
     return signed_in(User.objects.create_superuser("chefe", password="correct horse"))
 
 
-@pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
 def admin_of(tenant: Tenant, **client: Any) -> Client:
     return signed_in(seeding.person("ana", tenant, role=Role.ADMIN), **client)
 

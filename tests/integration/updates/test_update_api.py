@@ -35,11 +35,6 @@ SCHEMA: Final = schemathesis.openapi.from_dict(api.get_openapi_schema())
 
 
 @pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
 def fleet(tenant: Tenant) -> list[Gateway]:
     return rolling_out.gateways(tenant, 4)
 
@@ -87,6 +82,7 @@ def test_a_rollout_is_previewed_started_followed_and_ended(
         "deixados_de_fora": [{"motivo": "wrong_family", "detalhe": "The release is not for its family.", "total": 2}],
         "codigos_desconhecidos": [],
         "primeiros": [gateway.code for gateway in fleet],
+        "primeiros_de_fora": {"wrong_family": ["RELAY-000000", "RELAY-000001"]},
     }
     assert not Rollout.objects.exists()
     started = post(operator, LIST, body, 201)

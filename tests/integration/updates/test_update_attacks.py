@@ -36,11 +36,6 @@ def connection() -> Iterator[psycopg.Connection[Any]]:
         yield made
 
 
-@pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
 def certified(server: RunningServer, gateway: Gateway, folder: Path) -> Board:
     board = Board(server, folder / gateway.code, gateway.code)
     board.given(server.authorities.device(), gateway)

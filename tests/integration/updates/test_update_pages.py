@@ -30,11 +30,6 @@ HARM: Final = "<script>alert(1)</script>"
 
 
 @pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
 def fleet(tenant: Tenant) -> list[Gateway]:
     return rolling_out.gateways(tenant, 5)
 

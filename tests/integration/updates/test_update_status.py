@@ -36,11 +36,6 @@ def _nothing_counted() -> None:
 
 
 @pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
 def home(tmp_path: Path) -> Path:
     """Of a desk, as `tds up` makes it."""
     folder = UpdatesFolder(tmp_path / "updates")

@@ -19,11 +19,6 @@ NEW: Final = "/tds_new/atualizacoes/nova/"
 
 
 @pytest.fixture
-def tenant() -> Tenant:
-    return seeding.tenant("acme")
-
-
-@pytest.fixture
 def fleet(tenant: Tenant) -> list[Gateway]:
     return rolling_out.gateways(tenant, 4)
 
