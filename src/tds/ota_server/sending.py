@@ -28,7 +28,7 @@ class SendLimits:
     of_a_gateway: int = 2  # beyond that its oldest one ends: a connection that its router forgot
     bytes_s: int = 8 * 1024**2  # a download
     burst_bytes: int = 1024**2
-    stall_s: float = 120.0  # for a piece: slower than NB-IoT at its worst, some 2 kbit/s
+    stall_s: float = 120.0  # in which its peer acknowledges nothing at all: the link is dead, and not slow
     whole_s: float = 3_600.0
     retry_s: tuple[int, int] = (10, 30)  # at random, so that those who are sent away do not come back together
 
