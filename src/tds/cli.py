@@ -14,8 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
 from tds.environment import MAX_BROKERS
-from tds.fleet.commands import database_failure, tenant_app, token_app, user_app
+from tds.fleet.commands import database_failure, tenant_app, user_app
 from tds.fleet.metric_commands import metric_app
+from tds.fleet.token_commands import token_app
 from tds.gateway_commands import gateway_app
 from tds.identity.access.password_commands import password_app
 from tds.identity.authorities.ca_commands import ca_app

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from tds.environment import ROOT
 from tds.fleet import tokens
-from tds.fleet.commands import tenant_app, token_app, user_app
-from tds.fleet.models import ApiToken, Gateway, Membership, Tenant, User
+from tds.fleet.commands import tenant_app, user_app
+from tds.fleet.models import ApiToken, AuditEntry, Gateway, Membership, Tenant, User
+from tds.fleet.token_commands import token_app
 from tds.gateway_commands import gateway_app
 from tests import seeding
 from tests.running import free_port
@@ -157,6 +158,7 @@ def test_a_user_name_of_another_form_is_refused(acme: Tenant, name: str) -> None
         ("gateway", "add", "GW-1", "--tenant", "nenhum"),
         ("gateway", "list", "--tenant", "nenhum"),
         ("token", "add", "--tenant", "nenhum"),
+        ("token", "list", "--tenant", "nenhum"),
     ],
     ids=" ".join,
 )
@@ -268,12 +270,53 @@ def test_a_token_ends_after_a_year_unless_told_otherwise(acme: Tenant) -> None:
     now = timezone.now()
     for words, days in (((), 365), (("--days", "1"), 1), (("--days", "3650"), 3650)):
         document = done("token", "add", "--tenant", "acme", *words)
-        assert sorted(document) == ["expires_at", "gateway", "tenant", "token"]
+        assert sorted(document) == ["expires_at", "gateway", "number", "tenant", "token"]
         ends = datetime.fromisoformat(document["expires_at"])
         assert abs(ends - now - timedelta(days=days)) < timedelta(minutes=1)
         assert tokens.find(document["token"], now=ends - timedelta(seconds=1))
         assert not tokens.find(document["token"], now=ends)
     assert done("token", "add", "--tenant", "acme", "--days", "0")["expires_at"] is None
+
+
+def test_a_token_is_revoked_at_once_and_once(acme: Tenant) -> None:
+    made = done("token", "add", "--tenant", "acme", "--name", "forno")
+    other = done("token", "add", "--tenant", "acme")
+    revoked = done("token", "revoke", str(made["number"]))
+    assert (revoked["number"], revoked["status"]) == (made["number"], "revoked")
+    now = timezone.now()
+    assert tokens.find(made["token"], now=now) is None
+    assert tokens.find(other["token"], now=now)
+    again = done("token", "revoke", str(made["number"]))
+    assert again == revoked
+    [entry] = AuditEntry.objects.filter(action="token.revoked")
+    assert (entry.object_id, entry.actor) == (made["number"], "command line")
+
+
+def test_a_token_that_does_not_exist_can_not_be_revoked(acme: Tenant) -> None:
+    done("token", "add", "--tenant", "acme")
+    assert refused("token", "revoke", "999999999") == "There is no token 999999999; ./tds token list shows all.\n"
+    assert "Invalid value" in refused("token", "revoke", "0", code=2)
+    assert "Invalid value" in refused("token", "revoke", "tds_abcd", code=2)
+
+
+def test_tokens_are_listed_without_their_secrets(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "No token yet" in tds("token", "list").stdout
+    seeding.gateway(acme, "GW-1")
+    first = done("token", "add", "--gateway", "GW-1", "--name", "[bold]forno")
+    second = done("token", "add", "--tenant", "acme", "--days", "1")
+    ApiToken.objects.filter(pk=second["number"]).update(expires_at=timezone.now() - timedelta(seconds=1))
+    seeding.tenant("other")
+    done("token", "add", "--tenant", "other")
+    rows = done("token", "list", "--tenant", "acme")
+    assert [(row["number"], row["gateway"], row["status"]) for row in rows] == [
+        (second["number"], None, "expired"),
+        (first["number"], "GW-1", "valid"),
+    ]
+    assert len(done("token", "list")) == 3
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = tds("token", "list", "--tenant", "acme").stdout
+    assert "[bold]forno" in shown
+    assert first["token"] not in shown + json.dumps(rows)
 
 
 @pytest.mark.parametrize("words", [(), ("--tenant", "acme", "--gateway", "GW-1")], ids=["neither", "both"])

@@ -1,4 +1,4 @@
-"""`tds tenant|user|gateway|token`: the fleet from the command line. Each command takes --json for scripts."""
+"""`tds tenant|user|gateway`: the fleet from the command line. Each command takes --json for scripts."""
 
 import json
 import sys
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 tenant_app = typer.Typer(no_args_is_help=True, help="Companies whose people see their own gateways and nobody else's.")
 user_app = typer.Typer(no_args_is_help=True, help="People, and what they may do in a tenant.")
 gateway_app = typer.Typer(no_args_is_help=True, help="Gateways: register, list, disable, enable, retire.")
-token_app = typer.Typer(no_args_is_help=True, help="Bearer tokens for readings over HTTP.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a sentence.")]
 TenantSlug = Annotated[str, typer.Option("--tenant", metavar="SLUG", help="The tenant's slug.")]
@@ -115,37 +114,6 @@ def enable_gateway(context: typer.Context, code: Code, *, wait: Wait = True, as_
 def retire_gateway(context: typer.Context, code: Code, *, wait: Wait = True, as_json: Json = False) -> None:
     """End a gateway for good: certificates are revoked, its history stays with its tenant, its code becomes free."""
     set_status(context, code, "retired", wait=wait, as_json=as_json)
-
-
-@token_app.command("add")
-def add_token(
-    *,
-    gateway: Annotated[str, typer.Option(metavar="CODE", help="For this gateway alone.")] = "",
-    tenant: Annotated[str, typer.Option(metavar="SLUG", help="For every gateway of this tenant.")] = "",
-    name: Annotated[str, typer.Option(help="What it is for.")] = "",
-    days: Annotated[int, typer.Option(min=0, max=3650, help="Valid for so many days; 0: until revoked.")] = 365,
-    as_json: Json = False,
-) -> None:
-    """Make a token and print it, this once."""
-    from datetime import timedelta
-
-    from django.utils import timezone
-
-    from tds.fleet import tokens
-
-    if bool(gateway) == bool(tenant):
-        fail("Say whom the token is for: either --gateway CODE or --tenant SLUG.")
-    of_gateway = find_gateway(gateway) if gateway else None
-    of_tenant = of_gateway.tenant if of_gateway else find_tenant(tenant)
-    expires_at = timezone.now() + timedelta(days=days) if days else None
-    token, secret = tokens.create(of_tenant, gateway=of_gateway, name=name, expires_at=expires_at)
-    say(
-        {"token": secret, "tenant": of_tenant.slug, "gateway": gateway or None, "expires_at": iso(token.expires_at)},
-        secret,
-        as_json=as_json,
-    )
-    if not as_json:  # beside what a script reads
-        typer.echo(f"It is not shown again. Use it as: Authorization: Bearer {secret[:8]}…", err=True)
 
 
 def set_status(context: typer.Context, code: str, status: str, *, wait: bool, as_json: bool) -> None:

@@ -39,6 +39,21 @@ def create(
     return token, secret
 
 
+@transaction.atomic
+def revoke(number: int, *, by: "User | str", now: datetime) -> ApiToken | None:
+    """The token with that primary key, which nothing comes in with any more; None when there is none.
+
+    One that is revoked already stays as it is.
+    """
+    tokens = ApiToken.objects.select_related("tenant", "gateway").select_for_update(of=("self",))
+    found = tokens.filter(pk=number).first()
+    if found is not None and found.revoked_at is None:
+        found.revoked_at = now
+        found.save(update_fields=("revoked_at",))
+        audit.note(AuditAction.TOKEN_REVOKED, found, by=by, detail=described(found))
+    return found
+
+
 def described(token: ApiToken) -> audit.Detail:
     """What the audit trail says of a token."""
     return {
