@@ -1,4 +1,3 @@
-#include "port/posix/posix_mqtt_failure.h"
 #include "port/posix/posix_mqtt_queue.h"
 
 #include <setjmp.h>
@@ -9,8 +8,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#include <mqtt_protocol.h>
 
 static posix_mqtt_queue_t s_queue;
 
@@ -25,19 +22,6 @@ static int end(void **state)
 static void add_ack(uint16_t token)
 {
     posix_mqtt_queue_add(&s_queue, (event_t){.type = EVENT_MQTT_ACKED, .ack = {.token = token}});
-}
-
-static void a_broker_that_is_busy_is_told_from_one_that_refuses(void **state)
-{
-    (void)state;
-    const int unavailable[] = {0x80, 0x83, 0x88, 0x89, 0x8B, 0x97, 0x9C, 0x9D, 0x9F, 3};
-    const int refused[] = {0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x90, 0x95, 0x99, 1, 2, 4, 5, 0xFF};
-    for (size_t i = 0; i < sizeof(unavailable) / sizeof(unavailable[0]); i++) {
-        assert_int_equal(posix_mqtt_failure_of_connack(unavailable[i]), FAILURE_MQTT_UNAVAILABLE);
-    }
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        assert_int_equal(posix_mqtt_failure_of_connack(refused[i]), FAILURE_MQTT_REFUSED);
-    }
 }
 
 static void events_come_out_in_their_order(void **state)
@@ -122,7 +106,6 @@ static void a_full_queue_takes_no_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(a_broker_that_is_busy_is_told_from_one_that_refuses, end),
         cmocka_unit_test_teardown(events_come_out_in_their_order, end),
         cmocka_unit_test_teardown(a_message_is_a_copy_that_stays_until_the_next_is_taken, end),
         cmocka_unit_test_teardown(of_a_megabyte_no_more_is_kept_than_that_it_is_too_long, end),

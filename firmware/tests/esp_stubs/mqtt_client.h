@@ -25,21 +25,13 @@ typedef enum {
     MQTT_ERROR_TYPE_CONNECTION_REFUSED,
 } esp_mqtt_error_type_t;
 
-typedef enum { MQTT_CONNECTION_ACCEPTED, MQTT_CONNECTION_REFUSE_SERVER_UNAVAILABLE = 3 } esp_mqtt_connect_return_code_t;
+typedef enum { MQTT_CONNECTION_ACCEPTED } esp_mqtt_connect_return_code_t;
 typedef enum { MQTT_TRANSPORT_UNKNOWN, MQTT_TRANSPORT_OVER_TCP, MQTT_TRANSPORT_OVER_SSL } esp_mqtt_transport_t;
 typedef enum { MQTT_PROTOCOL_UNDEFINED, MQTT_PROTOCOL_V_5 } esp_mqtt_protocol_ver_t;
 
 /* MQTT 5, 2.4 */
 enum {
     MQTT5_UNSPECIFIED_ERROR = 0x80,
-    MQTT5_IMPLEMENT_SPECIFIC_ERROR = 0x83,
-    MQTT5_SERVER_UNAVAILABLE = 0x88,
-    MQTT5_SERVER_BUSY = 0x89,
-    MQTT5_SERVER_SHUTTING_DOWN = 0x8B,
-    MQTT5_QUOTA_EXCEEDED = 0x97,
-    MQTT5_USE_ANOTHER_SERVER = 0x9C,
-    MQTT5_SERVER_MOVED = 0x9D,
-    MQTT5_CONNECTION_RATE_EXCEEDED = 0x9F,
 };
 
 typedef struct {

@@ -1,5 +1,6 @@
 #include "chip_mqtt_failure.h"
 
+#include "../../core/connack.h"
 #include "esp_tls_errors.h"
 #include "mbedtls/x509.h"
 
@@ -34,29 +35,10 @@ static failure_t failure_on_the_way(const chip_mqtt_way_t *way, esp_err_t error)
     }
 }
 
-static failure_t failure_of_connack(int reason)
-{
-    switch (reason) {
-    case MQTT5_UNSPECIFIED_ERROR:
-    case MQTT5_IMPLEMENT_SPECIFIC_ERROR:
-    case MQTT5_SERVER_UNAVAILABLE:
-    case MQTT5_SERVER_BUSY:
-    case MQTT5_SERVER_SHUTTING_DOWN:
-    case MQTT5_QUOTA_EXCEEDED:
-    case MQTT5_USE_ANOTHER_SERVER:
-    case MQTT5_SERVER_MOVED:
-    case MQTT5_CONNECTION_RATE_EXCEEDED:
-    case MQTT_CONNECTION_REFUSE_SERVER_UNAVAILABLE: /* a broker of MQTT 3.1.1 that answers in its own words */
-        return FAILURE_MQTT_UNAVAILABLE;
-    default: /* a byte from the wire */
-        return FAILURE_MQTT_REFUSED;
-    }
-}
-
 failure_t chip_mqtt_failure(const chip_mqtt_way_t *way, const esp_mqtt_error_codes_t *error)
 {
     if (error->error_type == MQTT_ERROR_TYPE_CONNECTION_REFUSED) {
-        return failure_of_connack((int)error->connect_return_code);
+        return connack_failure((int)error->connect_return_code);
     }
     if (way->connected) {
         return FAILURE_CLOSED;

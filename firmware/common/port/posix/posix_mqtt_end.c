@@ -1,8 +1,8 @@
 #include <mqtt_protocol.h>
 #include <string.h>
 
+#include "../../core/connack.h"
 #include "posix_log.h"
-#include "posix_mqtt_failure.h"
 #include "posix_mqtt_parts.h"
 
 static const char *TAG = "mqtt";
@@ -42,7 +42,7 @@ static void lost(posix_mqtt_t *mqtt)
 void posix_mqtt_ended_before_online(posix_mqtt_t *mqtt, int error)
 {
     if (mqtt->refused != 0) {
-        posix_mqtt_fail(mqtt, posix_mqtt_failure_of_connack(mqtt->refused), mosquitto_reason_string(mqtt->refused));
+        posix_mqtt_fail(mqtt, connack_failure(mqtt->refused), mosquitto_reason_string(mqtt->refused));
     } else if (mqtt->context != NULL && posix_tls_failure(&mqtt->tls) != FAILURE_NONE) {
         posix_mqtt_fail(mqtt, posix_tls_failure(&mqtt->tls), posix_tls_why(&mqtt->tls));
     } else if (mqtt->state == POSIX_MQTT_HANDSHAKE) {

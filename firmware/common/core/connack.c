@@ -1,0 +1,31 @@
+#include "connack.h"
+
+#define MQTT_5_UNSPECIFIED_ERROR 0x80
+#define MQTT_5_IMPLEMENTATION_SPECIFIC_ERROR 0x83
+#define MQTT_5_SERVER_UNAVAILABLE 0x88
+#define MQTT_5_SERVER_BUSY 0x89
+#define MQTT_5_SERVER_SHUTTING_DOWN 0x8B
+#define MQTT_5_QUOTA_EXCEEDED 0x97
+#define MQTT_5_USE_ANOTHER_SERVER 0x9C
+#define MQTT_5_SERVER_MOVED 0x9D
+#define MQTT_5_CONNECTION_RATE_EXCEEDED 0x9F
+#define MQTT_3_SERVER_UNAVAILABLE 3 /* a broker of MQTT 3.1.1 answers in its own words */
+
+failure_t connack_failure(int reason)
+{
+    switch (reason) {
+    case MQTT_5_UNSPECIFIED_ERROR:
+    case MQTT_5_IMPLEMENTATION_SPECIFIC_ERROR:
+    case MQTT_5_SERVER_UNAVAILABLE:
+    case MQTT_5_SERVER_BUSY:
+    case MQTT_5_SERVER_SHUTTING_DOWN:
+    case MQTT_5_QUOTA_EXCEEDED:
+    case MQTT_5_USE_ANOTHER_SERVER:
+    case MQTT_5_SERVER_MOVED:
+    case MQTT_5_CONNECTION_RATE_EXCEEDED:
+    case MQTT_3_SERVER_UNAVAILABLE:
+        return FAILURE_MQTT_UNAVAILABLE;
+    default: /* any byte may come */
+        return FAILURE_MQTT_REFUSED;
+    }
+}
