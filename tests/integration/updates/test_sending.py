@@ -23,6 +23,7 @@ from tds.ota_server.pieces import PIECE_BYTES
 from tds.ota_server.ranges import Span
 from tds.ota_server.sending import Downloads, SendLimits
 from tds.ota_server.server import Config, run
+from tds.ota_server.transport import TlsTransport
 from tests.running import free_port, wait_until
 
 SIZE: Final = 8 * 1024**2
@@ -36,6 +37,7 @@ class Served:
     context: ssl.SSLContext
     downloads: Downloads
     data: bytes
+    transport: TlsTransport | None = None  # of the last that asked
 
     def ask(self, who: str = "", buffer_bytes: int = 4_096, size: int = SIZE, head: str = "") -> ssl.SSLSocket:
         plain = socket.socket()
@@ -81,6 +83,8 @@ def server(tmp_path: Path) -> Iterator[Served]:
         response.content_length = size = int(request.query["size"])
         connection = connections.of(request)
         assert connection
+        assert isinstance(request.transport, TlsTransport)
+        served.transport = request.transport
         with served.downloads.place(request.query["who"], connection):
             await served.downloads.send(request, response, "file", descriptor, Span(SIZE - size, SIZE))
         return response
@@ -131,10 +135,13 @@ def test_a_client_that_drips_is_ended_when_its_time_is_over(server: Served) -> N
 
 def test_a_client_that_takes_little_at_a_time_is_not_taken_for_one_that_takes_nothing(server: Served) -> None:
     with server.ask() as slow:
-        began = time.monotonic()
+        began, acknowledged = time.monotonic(), []
         while time.monotonic() - began < 4 * STALL_S:
             assert slow.recv(16_384)
+            assert server.transport
+            acknowledged.append(server.transport.acknowledged_bytes())
             time.sleep(STALL_S / 5)
+        assert acknowledged == sorted(set(acknowledged))  # it grows each time, whatever the kernel still holds
         assert len(server.downloads) == 1, server.downloads.counts
         assert server.downloads.counts["slow"] == 0
 
