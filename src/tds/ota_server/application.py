@@ -78,6 +78,9 @@ async def _each_request(request: web.Request, handler: Handler) -> web.StreamRes
     connection = connections.of(request)
     if connection is None:
         raise ConnectionResetError("The peer has gone.")
+    # aiohttp itself does not wait behind an answer that a handler sent without a body: whoever asks on and on for heads
+    # of images, and reads none, would have them all held in memory. Its peer is waited for, within that deadline.
+    await connection.all_taken()
     try:
         try:
             if request.can_read_body:

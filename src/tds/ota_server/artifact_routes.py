@@ -35,7 +35,7 @@ async def answer(request: web.Request, opened: Opened, *, cache: str) -> web.Str
         etag = f'"{opened.sha256}"'
         headers: dict[str, str] = {hdrs.ETAG: etag, hdrs.CACHE_CONTROL: cache, hdrs.ACCEPT_RANGES: "bytes"}
         try:
-            span = ranges.wanted(request.headers, etag, opened.size)
+            span = ranges.wanted(request.headers, etag, opened.size, parts=request.method == hdrs.METH_GET)
         except NotModifiedError:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         except UnsatisfiableError:

@@ -31,13 +31,16 @@ class UnsatisfiableError(Exception):
     """416: there is nothing in the file where the client wants something."""
 
 
-def wanted(headers: Mapping[str, str], etag: str, size: int) -> Span:
-    """`etag` is strong, with its quotes. Raises NotModifiedError, UnsatisfiableError."""
+def wanted(headers: Mapping[str, str], etag: str, size: int, *, parts: bool = True) -> Span:
+    """`etag` is strong, with its quotes; `parts`: the method is GET, of which alone there are some (RFC 9110, 14.2).
+
+    Raises NotModifiedError, UnsatisfiableError.
+    """
     if (known := headers.get("If-None-Match")) is not None and _knows(known, etag):
         raise NotModifiedError
     asked = headers.get("Range")
     # A weak tag, or a date, says too little to put two parts together (RFC 9110, 13.1.5).
-    if asked is None or headers.get("If-Range", etag).strip() != etag:
+    if not parts or asked is None or headers.get("If-Range", etag).strip() != etag:
         return Span(0, size)
     return _span(asked, size)
 
