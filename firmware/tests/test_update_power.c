@@ -1,11 +1,44 @@
 /* Power goes at every write of a whole update: of slots, otadata, settings and outbox, in the one order in which they
  * happen, from the command until the platform knows how it ended. After each a valid image boots, and the update ends
- * in the truth: on the new image, confirmed, or back on the former one, with a failure that is told. */
+ * in the truth: on the new image, confirmed, or back on the former one, with a failure that is told.
+ *
+ * With UPDATE_STORIES all reports of all stories go into that file, for the platform's own rules to judge
+ * (tests/firmware/test_power_cuts_told_to_the_server.py). */
 #include "update_bench.h"
 
 typedef struct {
     uint32_t cuts, ended_new, ended_old, restarts;
 } count_t;
+
+static FILE *s_stories; /* NULL: nobody wants them */
+
+static void print_hash(const fake_image_t *image)
+{
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        (void)fprintf(s_stories, "%02x", image->sha256[i]);
+    }
+}
+
+static void tell_begin(bench_t *bench, const fake_image_t *image, uint32_t cut_at, fake_flash_tear_t tear)
+{
+    if (s_stories != NULL) {
+        (void)fprintf(s_stories, "story %s, write %u, torn %d ", image->version, (unsigned)cut_at, (int)tear);
+        print_hash(&bench->factory);
+        (void)fprintf(s_stories, " ");
+        print_hash(image);
+        (void)fprintf(s_stories, "\n");
+        bench->updates.told = s_stories;
+    }
+}
+
+static void tell_end(const fake_image_t *runs)
+{
+    if (s_stories != NULL) {
+        (void)fprintf(s_stories, "runs ");
+        print_hash(runs);
+        (void)fprintf(s_stories, "\n");
+    }
+}
 
 /* Everything that one story writes, counted; `cut_at` 0: none goes. */
 static uint32_t story(uint64_t seed, const fake_program_t *bad, uint32_t cut_at, fake_flash_tear_t tear, count_t *count)
@@ -19,6 +52,7 @@ static uint32_t story(uint64_t seed, const fake_program_t *bad, uint32_t cut_at,
         bench_bad(bench, *bad);
         image = &bench->bad;
     }
+    tell_begin(bench, image, cut_at, tear);
     fake_world_power_up(world, BOOT_POWER_ON);
     assert_true(fake_world_run_until(world, 5 * MINUTE, bench_is_online));
     bench->updates.otadata.tear = bench->updates.slot_flash[0].tear = bench->updates.slot_flash[1].tear = tear;
@@ -45,6 +79,7 @@ static uint32_t story(uint64_t seed, const fake_program_t *bad, uint32_t cut_at,
     assert_false(bad != NULL && is_new);
     assert_int_equal(bench_update(world)->memory.floor, is_new ? 7 : 0);
     assert_int_equal(world->power_cuts, cut_at > 0 && cut_at <= operations ? 1 : 0);
+    tell_end(is_new ? image : &bench->factory);
     if (count != NULL) {
         count->cuts += world->power_cuts;
         count->ended_new += is_new ? 1 : 0;
@@ -99,5 +134,8 @@ int main(void)
         cmocka_unit_test(a_power_cut_at_every_write_of_an_update_to_an_image_that_crashes_does_too),
         cmocka_unit_test(a_power_cut_at_every_write_of_an_update_to_an_image_that_gives_itself_up_does_too),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const char *stories = getenv("UPDATE_STORIES");
+    s_stories = stories != NULL ? fopen(stories, "w") : NULL;
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return s_stories != NULL && fclose(s_stories) != 0 ? 1 : failed;
 }

@@ -483,6 +483,9 @@ bool fake_updates_publish(fake_updates_t *updates, const char *topic, const char
     }
     (void)snprintf(updates->report, sizeof(updates->report), "%s", payload);
     updates->reports++;
+    if (updates->told != NULL) {
+        (void)fprintf(updates->told, "%s\n", payload);
+    }
     note_end(updates, payload);
     const char *phase = strstr(payload, "\"phase\":\"");
     if (phase != NULL) {

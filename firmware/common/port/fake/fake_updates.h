@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include "../posix/slots.h"
 #include "fake_crypto.h"
 #include "fake_flash.h"
@@ -73,6 +75,7 @@ typedef struct fake_updates {
     uint32_t refuse_reports; /* so many are not acknowledged */
     char phases[1024];       /* each that was told, once, with a space behind it */
     char ends[2048];         /* "execution STATUS reason;" of each that is over, once */
+    FILE *told;              /* each report, a line; NULL: nobody wants them */
 
     port_http_t http_port;
 } fake_updates_t;
