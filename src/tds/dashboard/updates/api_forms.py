@@ -28,9 +28,11 @@ class Strict(Schema):
 
 
 class WantedGateways(Strict):
-    """All criteria that are given must hold; without any, `todos` must be true. `locais` are ids of sites."""
+    """All criteria that are given must hold; without any, `todos` must be true. `locais` are ids of sites, `cliente` is
+    a company: for the platform operator, who sees several."""
 
     todos: bool = False
+    cliente: Text = ""
     familias: tuple[Text, ...] = ()
     locais: tuple[Id, ...] = ()
     codigos: tuple[Text, ...] = ()
@@ -39,6 +41,7 @@ class WantedGateways(Strict):
         """Raises RolloutRefusedError."""
         return targets.checked(
             Target(
+                tenant=self.cliente,
                 families=tuple(dict.fromkeys(self.familias)),
                 sites=tuple(dict.fromkeys(self.locais)),
                 codes=tuple(dict.fromkeys(self.codigos)),

@@ -1,5 +1,7 @@
 """The form of a new rollout: what a person typed, and the plan that it means. Typed in minutes, kept in seconds."""
 
+import hashlib
+import json
 import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
@@ -22,6 +24,8 @@ HOUR_S: Final = 3_600
 MAX_CODES_CHARS: Final = 700_000  # 10,000 codes of 64 characters, and what stands between
 NUMBER: Final = re.compile(r"[0-9]{1,9}([.,][0-9]{1,3})?")
 STANDARD: Final = bounds.STANDARD
+WHO_AND_WHEN: Final = ("versao", "quem", "cliente", "familias", "locais", "codigos", "ondas", "plataforma")
+SEEN_DIGITS: Final = 16
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class PlanForm:
     versao: str = ""
     nome: str = ""
     quem: str = "todos"  # all of the company, or by what follows
+    cliente: str = ""  # a company: the platform operator's alone
     familias: str = ""
     locais: tuple[str, ...] = ()
     codigos: str = ""
@@ -51,6 +56,12 @@ class PlanForm:
     @property
     def shown(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def seen(self) -> str:
+        """Of all that says who is in and when, in a short word: whoever starts it has looked at just that."""
+        chosen = [self.shown[name] for name in WHO_AND_WHEN]
+        return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:SEEN_DIGITS]
 
 
 def read(posted: QueryDict) -> PlanForm:
@@ -85,11 +96,12 @@ def plan(form: PlanForm, release: Release) -> Plan:
 
 def _target(form: PlanForm) -> Target:
     if form.quem == "todos":
-        return Target(everything=True)
+        return targets.checked(Target(tenant=form.cliente, everything=not form.cliente))
     if len(form.codigos) > MAX_CODES_CHARS:
         raise RolloutRefusedError(_("The list of codes is too long; use at most 10,000."))
     return targets.checked(
         Target(
+            tenant=form.cliente,
             families=tuple(dict.fromkeys(form.familias.replace(",", " ").split())),
             sites=tuple(dict.fromkeys(_site(text) for text in form.locais)),
             codes=tuple(dict.fromkeys(form.codigos.replace(",", " ").replace(";", " ").split())),

@@ -44,8 +44,10 @@ def page(request: HttpRequest) -> HttpResponse:
     form = plan_form.read(request.POST)
     try:
         plan = plan_form.plan(form, _release(form.versao))
-        asker = visible.asker(request, over_all=form.plataforma)
-        if request.POST.get("acao") == START:
+        asker = visible.asker(request, over_all=form.plataforma or bool(form.cliente))
+        starts = request.POST.get("acao") == START
+        changed = starts and request.POST.get("visto", form.seen) != form.seen
+        if starts and not changed:
             rollout, started = desk.launch(asker, plan, now=timezone.now())
             told = _("Started for %(gateways)d gateways in %(waves)d waves.")
             messages.success(request, told % {"gateways": started.gateways, "waves": len(started.waves)})
@@ -53,7 +55,7 @@ def page(request: HttpRequest) -> HttpResponse:
         preview = plans.preview(asker, plan, now=timezone.now())
     except RolloutRefusedError as error:
         return _page(request, form, refusal=str(error))
-    return _page(request, form, preview=preview)
+    return _page(request, form, preview=preview, changed=changed)
 
 
 def _release(number: str) -> Release:
@@ -65,7 +67,14 @@ def _release(number: str) -> Release:
     return release
 
 
-def _page(request: HttpRequest, form: PlanForm, *, refusal: str = "", preview: Preview | None = None) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    form: PlanForm,
+    *,
+    refusal: str = "",
+    preview: Preview | None = None,
+    changed: bool = False,
+) -> HttpResponse:
     scope = access.of(request)
     left_out = (
         [(words.reason(reason), count, preview.named.get(reason, ())) for reason, count in preview.left_out.items()]
@@ -82,6 +91,8 @@ def _page(request: HttpRequest, form: PlanForm, *, refusal: str = "", preview: P
         "operates": access.operates(request),
         "refusal": refusal,
         "preview": preview,
+        "seen": form.seen,
+        "changed": changed,
         "left_out": left_out,
         "left_out_total": sum(preview.left_out.values()) if preview else 0,
     }
