@@ -106,13 +106,15 @@ class PreviewedWave(Schema):
 
 
 class Previewed(Schema):
-    """`primeiros`: codes of the first gateways that would get it."""
+    """`primeiros`: codes of the first gateways that would get it; `primeiros_de_fora`: by `motivo`, of those that
+    would not."""
 
     gateways: int
     ondas: list[PreviewedWave]
     deixados_de_fora: list[LeftOutOnes]
     codigos_desconhecidos: list[str]
     primeiros: list[str]
+    primeiros_de_fora: dict[str, list[str]]
 
 
 class Acted(Schema):
@@ -197,6 +199,7 @@ def previewed(found: Preview) -> dict[str, Any]:
         "deixados_de_fora": [left_out(reason, total) for reason, total in found.left_out.items()],
         "codigos_desconhecidos": list(found.unknown_codes),
         "primeiros": [candidate.code for candidate in found.page],
+        "primeiros_de_fora": {str(reason): [each.code for each in some] for reason, some in found.named.items()},
     }
 
 

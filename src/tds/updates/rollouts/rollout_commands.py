@@ -10,7 +10,6 @@ from tds.fleet.commands import Json, fail, find_tenant, say
 
 if TYPE_CHECKING:
     from tds.updates.models import Release, Rollout
-    from tds.updates.rollouts.plan import Plan
 
 rollout_app = typer.Typer(no_args_is_help=True, help="A release on its way to gateways, in waves that stop themselves.")
 
@@ -56,7 +55,7 @@ def start(  # noqa: PLR0913  # one option each
     """Start a rollout; or, with --preview, say what would happen."""
     from django.utils import timezone
 
-    from tds.updates.rollouts import desk
+    from tds.updates.rollouts import desk, showing
     from tds.updates.rollouts.asker import COMMAND_LINE
     from tds.updates.rollouts.limits import Limits
     from tds.updates.rollouts.plan import Plan
@@ -83,7 +82,8 @@ def start(  # noqa: PLR0913  # one option each
         plan = Plan(found_release(release), target, waves, limits, name)
         now = timezone.now()
         if preview:
-            say_preview(plan, look(COMMAND_LINE, plan, now=now), as_json=as_json)
+            found = look(COMMAND_LINE, plan, now=now)
+            say(showing.preview_document(found), showing.preview_text(plan, found), as_json=as_json)
             return
         rollout, started = desk.launch(COMMAND_LINE, plan, now=now)
     sizes = ", ".join(f"{wave.label}: {wave.size}" for wave in started.waves)
@@ -150,9 +150,24 @@ def resume(number: Number, *, as_json: Json = False) -> None:
 
 
 @rollout_app.command("cancel")
-def cancel(number: Number, *, as_json: Json = False) -> None:
+def cancel(
+    number: Number,
+    *,
+    gateway: Annotated[str, typer.Option(metavar="CODE", help="Only this one's update [default: all of it].")] = "",
+    as_json: Json = False,
+) -> None:
     """End it for good, also for gateways that are away."""
-    deed("cancel", number, "is canceled", as_json=as_json)
+    if not gateway:
+        deed("cancel", number, "is canceled", as_json=as_json)
+        return
+    from django.utils import timezone
+
+    from tds.updates.rollouts import gateway_desk
+    from tds.updates.rollouts.asker import COMMAND_LINE
+
+    with refused():
+        gateway_desk.cancel(COMMAND_LINE, execution_of(found_rollout(number), gateway), now=timezone.now())
+    say(described(found_rollout(number)), f"The update of {gateway} is canceled.", as_json=as_json)
 
 
 @rollout_app.command("retry")
@@ -165,17 +180,13 @@ def retry(
     """Let gateways that failed try again."""
     from django.utils import timezone
 
-    from tds.updates.models import Execution
     from tds.updates.rollouts import gateway_desk
     from tds.updates.rollouts.asker import COMMAND_LINE
 
     rollout = found_rollout(number)
     with refused():
         if gateway:
-            execution = Execution.objects.filter(rollout=rollout, gateway__code=gateway).first()
-            if execution is None:
-                fail(f"{gateway} is not in rollout #{number}.")
-            gateway_desk.retry(COMMAND_LINE, execution.pk, now=timezone.now())
+            gateway_desk.retry(COMMAND_LINE, execution_of(rollout, gateway), now=timezone.now())
             again = 1
         else:
             again = gateway_desk.retry_failed(COMMAND_LINE, number, now=timezone.now())
@@ -233,24 +244,6 @@ def deed(name: str, number: int, became: str, *, as_json: bool) -> None:
     say(described(rollout), f"Rollout #{number} {became}.", as_json=as_json)
 
 
-def say_preview(plan: "Plan", found: Any, *, as_json: bool) -> None:
-    from tds.updates.rollouts import words
-
-    lines = [f"{found.gateways} gateways would get {plan.release}."]
-    lines += [f"  wave {n} ({wave.label}): {wave.size}" for n, wave in enumerate(found.waves, 1)]
-    lines += [f"  {count} left out: {words.reason(reason)}" for reason, count in found.left_out.items()]
-    if found.unknown_codes:
-        lines.append(f"  no such gateway: {', '.join(found.unknown_codes[:MAX_LISTED])}")
-    document = {
-        "gateways": found.gateways,
-        "waves": [{"label": wave.label, "size": wave.size} for wave in found.waves],
-        "left_out": {str(reason): count for reason, count in found.left_out.items()},
-        "unknown_codes": list(found.unknown_codes),
-        "first": [each.code for each in found.page],
-    }
-    say(document, "\n".join(lines), as_json=as_json)
-
-
 @contextmanager
 def refused() -> Iterator[None]:
     """The sentence of a refusal ends the command."""
@@ -282,6 +275,13 @@ def found_rollout(number: int | None) -> "Rollout":
     if rollout is None:
         fail(f"There is no rollout #{number}; ./tds rollout list shows all.")
     return rollout
+
+
+def execution_of(rollout: "Rollout", code: str) -> int:
+    found = rollout.executions.filter(gateway__code=code).first()
+    if found is None:
+        fail(f"{code} is not in rollout #{rollout.pk}.")
+    return found.pk
 
 
 def owner(rollout: "Rollout") -> str:

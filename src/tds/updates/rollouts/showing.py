@@ -3,9 +3,11 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db import close_old_connections
+from django.db.models import Count
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -13,13 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from tds.fleet.commands import iso
-from tds.updates.models import Rollout, RolloutStatus, Wave
+from tds.updates.models import LeftOut, Rollout, RolloutStatus, Wave
 from tds.updates.rollouts import counts, words
 from tds.updates.rollouts.counts import KINDS, Counts
+from tds.updates.rollouts.plan import NAMED, Plan, Preview
+from tds.updates.rollouts.roster import Candidate
 from tds.updates.rollouts.told import psycopg_connection
 
 LOOK_EVERY_S: Final = 1.0
 EVENTS_SHOWN: Final = 12
+CODES_SHOWN: Final = 200  # that nobody has
 BAR_CELLS: Final = 40
 OVER: Final = (RolloutStatus.COMPLETED, RolloutStatus.HALTED, RolloutStatus.CANCELED)
 
@@ -44,6 +49,7 @@ def document(rollout: Rollout) -> dict[str, Any]:
             }
             for wave in _waves(rollout)
         ],
+        "left_out": _left_out(rollout),
         "events": [
             {
                 "at": iso(event.at),
@@ -64,8 +70,39 @@ def text(rollout: Rollout) -> str:
         f"  wave {wave.number} ({wave.label}): {_figures(of_waves.get(wave.number, Counts()), wave)}"
         for wave in _waves(rollout)
     ]
+    lines += [f"  {count} left out: {words.reason(reason)}" for reason, count in _left_out(rollout).items()]
     lines += _events(rollout)
     return "\n".join(lines)
+
+
+def preview_document(found: Preview) -> dict[str, Any]:
+    """Of a rollout that nobody has started."""
+    return {
+        "gateways": found.gateways,
+        "waves": [{"label": wave.label, "size": wave.size} for wave in found.waves],
+        "left_out": {str(reason): count for reason, count in found.left_out.items()},
+        "first_left_out": {str(reason): [each.code for each in some] for reason, some in found.named.items()},
+        "unknown_codes": list(found.unknown_codes),
+        "first": [each.code for each in found.page],
+    }
+
+
+def preview_text(plan: Plan, found: Preview) -> str:
+    lines = [f"{found.gateways} gateways would get {plan.release}."]
+    lines += [f"  wave {n} ({wave.label}): {wave.size}" for n, wave in enumerate(found.waves, 1)]
+    if found.page:
+        lines.append(f"  in: {_named(found.page, found.gateways)}")
+    for reason, count in found.left_out.items():
+        lines.append(f"  {count} left out: {words.reason(reason)}")
+        lines.append(f"    {_named(found.named.get(reason, ()), count)}")
+    if found.unknown_codes:
+        lines.append(f"  no such gateway: {', '.join(found.unknown_codes[:CODES_SHOWN])}")
+    return "\n".join(lines)
+
+
+def _named(some: Sequence[Candidate], of: int) -> str:
+    codes = [each.code for each in some[:NAMED]]
+    return ", ".join([*codes, "…"] if len(codes) < of else codes)
 
 
 def follow(rollout: Rollout, *, as_json: bool) -> str:
@@ -128,6 +165,12 @@ def _events(rollout: Rollout) -> list[str]:
 
 def _why(rollout: Rollout) -> str:
     return words.halt(rollout.halted_why) if rollout.halted_why else ""
+
+
+def _left_out(rollout: Rollout) -> dict[str, int]:
+    """How many, by why."""
+    found = LeftOut.objects.filter(rollout=rollout).order_by("reason").values_list("reason")
+    return dict(found.annotate(total=Count("pk")))
 
 
 def _waves(rollout: Rollout) -> list[Wave]:
