@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tds.updates.executions.orders import MAX_FORMER_LIVES, Order, is_newer, leave
+from tds.updates.executions.orders import MAX_FORMER, Order, is_newer, leave
 from tds.updates.executions.reports import MAX_REPORT_BYTES, Refusal, Report, read, reason_of
 from tds.updates.executions.statuses import Reason
 from tests.executing import OLD, as_bytes, claim, report, running
@@ -196,29 +196,29 @@ A, B, C = "aaaaaaaa", "bbbbbbbb", "cccccccc"
 def test_reports_are_in_the_order_of_start_and_number() -> None:
     orders = [Order(A, 1, 2), Order(A, 1, 3), Order(A, 2, 0)]
     for earlier, later in pairwise(orders):
-        assert is_newer(later, earlier, {})
-        assert not is_newer(earlier, later, {})
-        assert not is_newer(later, later, {})
+        assert is_newer(later, earlier, ())
+        assert not is_newer(earlier, later, ())
+        assert not is_newer(later, later, ())
 
 
 def test_a_new_life_is_newer_and_a_copy_of_the_former_one_is_not() -> None:
-    former = leave({}, Order(A, 900, 7), B)
-    assert is_newer(Order(B, 1, 1), Order(A, 900, 7), {})
+    former = leave((), Order(A, 900, 7), Order(B, 1, 1))
+    assert is_newer(Order(B, 1, 1), Order(A, 900, 7), ())
     assert not is_newer(Order(A, 900, 7), Order(B, 1, 1), former)
     assert not is_newer(Order(A, 899, 99), Order(B, 1, 1), former)
 
 
 def test_a_life_that_was_taken_for_a_former_one_comes_back_with_its_next_report() -> None:
-    former = leave({}, Order(B, 1, 1), A)  # the late one of A came as the last
+    former = leave((), Order(B, 1, 1), Order(A, 900, 7))  # the late one of A came as the last
     assert is_newer(Order(B, 1, 2), Order(A, 900, 7), former)
 
 
 def test_no_more_lives_are_remembered_than_their_bound() -> None:
-    former: dict[str, tuple[int, int]] = {}
+    former: tuple[Order, ...] = ()
     for number in range(20):
-        former = leave(former, Order(f"{number:08x}", 1, 1), f"{number + 1:08x}")
-    assert len(former) == MAX_FORMER_LIVES
-    assert f"{19:08x}" in former
+        former = leave(former, Order(f"{number:08x}", 1, 1), Order(f"{number + 1:08x}", 1, 1))
+    assert len(former) == MAX_FORMER
+    assert Order(f"{19:08x}", 1, 1) in former
 
 
 @given(st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1))

@@ -33,17 +33,19 @@ class Execution:
         return replace(self, public_id=public_id, heard=None, tried=None)
 
 
-def facts_of(
-    execution: Execution, report: Report, runs: Runs, former: Former, *, news: bool
+def facts_of(  # noqa: PLR0913  # what a report is held against
+    execution: Execution, report: Report, runs: Runs, former: Former, *, news: bool, ran: bool = False
 ) -> tuple[Execution, list[Fact]]:
     """The facts in the order in which they count: what runs comes last, whatever was said.
 
     `runs` is after this report: of it, if it is `news` of what runs, else of another one, or of this one's copy.
+    `ran`: it was known to run the target, so that whatever else runs now was started since.
     """
     facts: list[Fact] = []
     claim = report.execution if report.execution and report.execution.execution_id == execution.public_id else None
-    tried = _tried(execution, report, claim, newest=runs.order == report.order)
-    is_heard = claim is not None and is_newer(report.order, execution.heard, _but_of_now(former, runs, report))
+    newest = runs.order == report.order
+    tried = _tried(execution, report, claim, newest=newest)
+    is_heard = claim is not None and _is_heard(execution, report, former, newest=newest)
     if claim and is_heard:
         execution = replace(execution, heard=report.order)
         facts += _said(claim)
@@ -52,7 +54,7 @@ def facts_of(
         if not execution.before and tried is None:
             execution = replace(execution, before=runs.sha256)
         execution = replace(execution, tried=tried)
-        facts += _running(execution, runs)
+        facts += _running(execution, runs, ran=ran)
     return execution, facts
 
 
@@ -71,10 +73,10 @@ def _said(claim: Claim) -> list[Fact]:
             return []  # SUCCEEDED is nothing that a gateway can say
 
 
-def _running(execution: Execution, runs: Runs) -> list[Fact]:
+def _running(execution: Execution, runs: Runs, *, ran: bool) -> list[Fact]:
     if runs.sha256 == execution.target:
         return [Fact(Kind.RUNS_TARGET if runs.confirmed else Kind.RUNS_TARGET_ON_TRIAL)]
-    if execution.tried is None or not runs.order.later_start_than(execution.tried):
+    if execution.tried is None or not (ran or runs.order.later_start_than(execution.tried)):
         return []
     old = not execution.before or runs.sha256 == execution.before
     if old:
@@ -98,6 +100,8 @@ def _tried(execution: Execution, report: Report, claim: Claim | None, *, newest:
     return tried
 
 
-def _but_of_now(former: Former, runs: Runs, report: Report) -> Former:
+def _is_heard(execution: Execution, report: Report, former: Former, *, newest: bool) -> bool:
     """A report that is the newest of its gateway is newer than all that was said of an execution."""
-    return former if runs.order != report.order else {}
+    if newest:
+        return report.order != execution.heard
+    return is_newer(report.order, execution.heard, former)

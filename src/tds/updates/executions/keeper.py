@@ -21,6 +21,7 @@ from tds.updates.executions.facts import facts_of
 from tds.updates.executions.reports import Refusal, Report, read
 from tds.updates.executions.rows import Loaded
 from tds.updates.executions.running import Known
+from tds.updates.executions.statuses import Status
 from tds.updates.executions.told import Change
 from tds.updates.executions.transitions import USUAL, Fact, Kind, Limits, apply
 
@@ -171,7 +172,8 @@ def _settled(
     """One gateway's executions, and what is known of it, after its reports. Pure."""
     after, known = list(executions), earlier
     for came in reports:
-        before, known = known, running.merge(known, came.report, came.at)
+        proven = known is not None and any(_was_offered_since(known, row, came.report) for row in after)
+        before, known = known, running.merge(known, came.report, came.at, is_sent_later=proven)
         for place, row in enumerate(after):
             others_open = any(each.state.is_open for each in after if each is not row)
             after[place] = _told(row, came, known, limits, news=known is not before, another_open=others_open)
@@ -180,11 +182,19 @@ def _settled(
     return after, known
 
 
+def _was_offered_since(known: Known, row: Loaded, report: Report) -> bool:
+    """Whether a report names, as the first one, an execution that was offered after the newest one came. Nobody could
+    have named it before: it is newer than that one, though its gateway's memory or a false number say otherwise."""
+    named = report.execution is not None and report.execution.execution_id == row.execution.public_id
+    offered_at = row.state.offered_at
+    return named and row.execution.heard is None and offered_at is not None and offered_at > known.reported_at
+
+
 def _told(  # noqa: PLR0913  # what a report is held against
     row: Loaded, came: Came, known: Known, limits: Limits, *, news: bool, another_open: bool
 ) -> Loaded:
-    execution, facts = facts_of(row.execution, came.report, known.runs, known.former, news=news)
-    state = row.state
+    state, ran = row.state, row.state.status is Status.SUCCEEDED
+    execution, facts = facts_of(row.execution, came.report, known.runs, known.former, news=news, ran=ran)
     for fact in facts:
         state = apply(state, fact, came.at, limits, another_open=another_open)
     if execution.heard != row.execution.heard:

@@ -9,11 +9,10 @@ from typing import Any, Final
 import psycopg
 
 from tds.updates.executions.facts import Runs
-from tds.updates.executions.orders import Order, is_newer, leave
+from tds.updates.executions.orders import Former, Order, is_newer, leave
 from tds.updates.executions.reports import Report, Running
 
 Connection = psycopg.Connection[Any]
-MAX_STARTS_AT_ONCE: Final = 1_000  # between two reports; more is no count of starts
 
 _RUNNING: Final = (
     "version, sha256, slot, counter, confirmed, boot_reason, family, hardware, chip, trust_version, trust_expired"
@@ -39,7 +38,7 @@ class Known:
 
     running: Running
     order: Order
-    former: Mapping[str, tuple[int, int]]
+    former: Former
     restarts: int
     started_at: datetime
     reported_at: datetime
@@ -49,18 +48,21 @@ class Known:
         return Runs(self.running.sha256, self.running.confirmed, self.order)
 
 
-def merge(known: Known | None, report: Report, at: datetime) -> Known:
-    """What is known after a report; the same when it is a copy or late. Pure."""
+def merge(known: Known | None, report: Report, at: datetime, *, is_sent_later: bool = False) -> Known:
+    """What is known after a report; the same when it is a copy or late. Pure. `is_sent_later`: than what is known, for
+    certain, whatever it counts."""
     order = report.order
     if known is None:
-        return Known(report.running, order, {}, 0, at, at)
-    if not is_newer(order, known.order, known.former):
-        return known
+        return Known(report.running, order, (), 0, at, at)
     before = known.order
-    if order.life != before.life:
-        former = leave(known.former, before, order.life)
+    if order == before or not (is_sent_later or is_newer(order, before, known.former)):
+        return known
+    if not order.counts_on(before) or order < before:
+        former = leave(known.former, before, order)
         return Known(report.running, order, former, known.restarts + 1, at, at)
-    starts = min(order.boot - before.boot, MAX_STARTS_AT_ONCE)
+    starts = order.boot - before.boot
+    if not starts and report.running.sha256 != known.running.sha256:
+        starts = 1  # that it could not count
     return replace(
         known,
         running=report.running,
@@ -105,7 +107,7 @@ def write(connection: Connection, changed: Mapping[int, Known]) -> None:
 
 
 def _known(row: tuple[Any, ...]) -> Known:
-    former = {life: (boot, number) for life, boot, number in json.loads(row[15])}
+    former = tuple(Order(*each) for each in json.loads(row[15]))
     return Known(Running(*row[1:12]), Order(*row[12:15]), former, *row[16:])
 
 
@@ -128,8 +130,7 @@ def _as_arrays(rows: Mapping[int, Known]) -> tuple[list[Any], ...]:
         [each.order.life for each in known],
         [each.order.boot for each in known],
         [each.order.number for each in known],
-        # An array: jsonb keeps no order of an object's members.
-        [json.dumps([[life, *last] for life, last in each.former.items()]) for each in known],
+        [json.dumps(each.former) for each in known],
         [each.restarts for each in known],
         [each.started_at for each in known],
         [each.reported_at for each in known],
