@@ -7,8 +7,9 @@ database, so that a worker that is killed leaves nothing undone.
 
 import logging
 import select
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final, Protocol
@@ -28,7 +29,8 @@ PUSHED: Final = 500  # commands a turn
 TURN_S: Final = 5.0  # of publishing; the rest is for the next turn
 AGAIN_AFTER: Final = timedelta(minutes=10)  # to a gateway that stayed, and said nothing
 EXPIRY_S: Final = 600  # for which a broker keeps a command for a gateway that went meanwhile
-TROUBLES: Final = 3  # brokers that did not take a command; then a turn ends
+TROUBLES: Final = 3  # commands that a broker did not take; then the others are pushed, and not those of it
+LEFT_ALONE_S: Final = 30.0  # … for so long
 SAY_EVERY_S: Final = 60.0
 
 Connection = psycopg.Connection[Any]
@@ -96,6 +98,7 @@ class Pushing:
     _connection: Connection | None = None
     _heard: Heard | None = None
     _behind: int = 0  # the id up to which this round has looked
+    _left_alone: dict[tuple[str, ...], float] = field(default_factory=dict)  # brokers, and until when
     _said_at: float = float("-inf")
     _turned_at: datetime | None = None
 
@@ -128,21 +131,28 @@ class Pushing:
             return
         deadline = monotonic() + TURN_S
         pushed: list[int] = []
-        troubles: list[str] = []
+        trouble, troubles, enough = "", Counter[tuple[str, ...]](), TROUBLES
         for one in assigned:
-            if monotonic() >= deadline or len(troubles) >= TROUBLES:
-                self._behind = 0
+            if monotonic() >= deadline:
+                self._behind, enough = one.id - 1, 1  # the next turn goes on here; a broker may take seconds to fail
                 break
-            if trouble := self._publish(one, due[one.id]):
-                troubles.append(trouble)
+            brokers = due[one.id].brokers
+            if troubles[brokers] >= TROUBLES:
+                continue
+            why, is_away = self._publish(one, due[one.id])
+            if why:
+                trouble = why
+                troubles[brokers] += is_away
             else:
                 pushed.append(one.id)
         self.pushed += len(pushed)
+        until = monotonic() + LEFT_ALONE_S
+        self._left_alone |= {brokers: until for brokers, times in troubles.items() if times >= enough}
         if pushed:
             connection.execute("UPDATE tds_new_execution SET pushed_at = %s WHERE id = ANY(%s)", (now, sorted(pushed)))
-        if troubles:
-            self._say(troubles[-1])
-        else:
+        if trouble:
+            self._say(trouble)
+        elif not any(map(self._is_left_alone, self._left_alone)):
             self.trouble = ""
 
     def _due(self, connection: Connection, now: datetime) -> dict[int, Place]:
@@ -158,13 +168,20 @@ class Pushing:
         due: dict[int, Place] = {}
         for id_, gateway_id, pushed_at in offered:
             place = places.get(gateway_id)
-            if place is None or (pushed_at and place.since <= pushed_at > now - AGAIN_AFTER):
+            if place is None or self._is_left_alone(place.brokers):
+                continue
+            # What was pushed after now was pushed by a clock that went back since.
+            if pushed_at and place.since <= pushed_at and now - AGAIN_AFTER < pushed_at <= now:
                 continue
             if len(due) == PUSHED:
                 self._behind = id_ - 1
                 break
             due[id_] = place
         return due
+
+    def _is_left_alone(self, brokers: tuple[str, ...]) -> bool:
+        """Their trouble is not to keep the others' commands back."""
+        return monotonic() < self._left_alone.get(brokers, 0.0)
 
     @staticmethod
     def _with_tickets(connection: Connection, assigned: list[Assigned], now: datetime) -> list[Assigned]:
@@ -175,17 +192,20 @@ class Pushing:
         delivery.offer(connection, over, now)
         return delivery.assigned_of(connection, [one.id for one in assigned], now)
 
-    def _publish(self, one: Assigned, place: Place) -> str:
-        """Why no broker has it; empty when one has, or when nobody has subscribed there: then it asks by itself."""
+    def _publish(self, one: Assigned, place: Place) -> tuple[str, bool]:
+        """Why no broker has it, and whether because they are away; empty when one has, or when nobody has subscribed
+        there: then it asks by itself."""
         try:
             document = delivery.document(one, self.base_url)
         except ValueError as error:
-            return str(error)
+            return str(error), False
         sent = self.commands.update(one.gateway_code, document, brokers=place.brokers, expiry_s=EXPIRY_S)
         if not sent:
-            return "There is no broker to publish on."
-        wrong = [each.detail for each in sent if each.outcome in ("refused", "failed")]
-        return wrong[-1] if len(wrong) == len(sent) else ""
+            return "There is no broker to publish on.", True
+        wrong = [each for each in sent if each.outcome in ("refused", "failed")]
+        if len(wrong) < len(sent):
+            return "", False
+        return wrong[-1].detail, any(each.outcome == "failed" for each in wrong)
 
     def _say(self, trouble: str) -> None:
         if trouble != self.trouble or monotonic() - self._said_at >= SAY_EVERY_S:
