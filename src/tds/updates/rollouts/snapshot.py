@@ -7,7 +7,9 @@ from os import urandom
 from typing import Any, Final
 
 import psycopg
+from django.db import transaction
 from django.utils.translation import gettext as _
+from psycopg.errors import UniqueViolation
 
 from tds.updates.executions.transitions import Kind, end_of_waiting
 from tds.updates.models import Rollout, RolloutStatus, Wave
@@ -21,6 +23,7 @@ from tds.updates.rollouts.waves import Sized
 
 # Starts come one after the other: of two at once, each would find the same gateways free.
 STARTS_LOCK: Final = 0x7D5_0030
+TRIES: Final = 3  # of a start that a report got in the way of
 UUID_BYTES: Final = 16
 COLUMNS: Final = (
     "public_id, rollout_id, wave, place, gateway_id, site_group, time_zone, status, phase, reason, detail, ticket,"
@@ -39,8 +42,22 @@ class Started:
 
 def take(asker: Asker, rollout: Rollout, plan: Plan, *, now: datetime) -> Started:
     """In the transaction of the start, which has the rollout's lock. Raises RolloutRefusedError when nobody is in."""
+    psycopg_connection().execute("SELECT pg_advisory_xact_lock(%s)", (STARTS_LOCK,))
+    for left in reversed(range(TRIES)):
+        try:
+            with transaction.atomic():
+                return _take(asker, rollout, plan, now=now)
+        except UniqueViolation:
+            # Between our look and our write a gateway reported that it goes on with what was taken for over.
+            if not left:
+                raise RolloutRefusedError(
+                    _("A gateway of it began another update meanwhile: start it again.")
+                ) from None
+    raise AssertionError("The last try returns, or raises.")
+
+
+def _take(asker: Asker, rollout: Rollout, plan: Plan, *, now: datetime) -> Started:
     connection = psycopg_connection()
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (STARTS_LOCK,))
     chosen = plan.target.select(asker.gateways())
     judged = list(roster.walk(chosen, roster.release_facts(plan.release), now=now))
     within = {each.gateway_id: each for each in judged if each.reason is None}
