@@ -110,6 +110,8 @@ def resume(asker: Asker, rollout_id: int, *, now: datetime) -> Rollout:
     words: dict[str, Any] = {}
     if rollout.status == RolloutStatus.HALTED:
         failed = Execution.objects.filter(rollout=rollout, status__in=BAD, accepted=False)
+        # In the order of their ids, as whoever keeps reports does it: two can't wait for one another.
+        list(failed.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
         words = {"accepted": failed.update(accepted=True), "after": rollout.halted_why}
         if rollout.halted_why == Halt.NOBODY_JUDGED:
             Execution.objects.filter(

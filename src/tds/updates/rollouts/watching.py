@@ -47,7 +47,8 @@ class Watching:
         wave, of = newest.number, (newest.number, newest.soak_from)
         every_s = max(LEAST_EVERY_S, min(LOOK_EVERY_S, running.limits.soak_s / LOOKS_A_SOAK))
         looked = self._looked.get(running.id)
-        if looked is not None and looked[1] == of and now < looked[0] + timedelta(seconds=every_s):
+        # By a clock that went back, the last look was later than now.
+        if looked is not None and looked[1] == of and timedelta(0) <= now - looked[0] < timedelta(seconds=every_s):
             return looked[2]
         watched = _sample(connection, running, wave)
         found = gate.judge(self.health(connection, watched, now), running.limits) if watched else gate.NOTHING
