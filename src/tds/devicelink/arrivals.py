@@ -30,7 +30,8 @@ def event_of(
     if place is None:
         return Ignored.BAD_TOPIC
     if place.kind is Kind.REPORT:
-        return Report(broker, place.code, packet.payload[: MAX_REPORT_BYTES + 1], at)
+        report = Report(broker, place.code, packet.payload[: MAX_REPORT_BYTES + 1], at)
+        return Ignored.RETAINED_REPORT if packet.retain else report
     return read(broker, place.code, packet.payload, at=at, how=How.RETAINED if packet.retain else how)
 
 

@@ -20,6 +20,7 @@ _SENTENCES: Final = {
     Ignored.CODE_MISMATCH: "with another gateway_code than the topic's",
     Ignored.BAD_STATUS: 'with a status that is neither "online" nor "offline"',
     Ignored.BAD_TOPIC: "on a topic that no gateway can have",
+    Ignored.RETAINED_REPORT: "a report that the broker had kept, of whoever had the code then",
     Ignored.UNKNOWN_GATEWAY: "of a code that no gateway in use has",
 }
 

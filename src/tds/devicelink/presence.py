@@ -26,6 +26,7 @@ class Ignored(StrEnum):
     CODE_MISMATCH = "code_mismatch"
     BAD_STATUS = "bad_status"
     BAD_TOPIC = "bad_topic"  # no gateway can have that code
+    RETAINED_REPORT = "retained_report"  # kept by the broker since whenever, of whoever had the code then
     UNKNOWN_GATEWAY = "unknown_gateway"  # nobody has that code, or a gateway that is retired
 
 

@@ -23,6 +23,7 @@ from tds.devicelink.events import Event, Report
 from tds.devicelink.ignored import Unheeded
 from tds.devicelink.keeper import Handler, Keeper
 from tds.devicelink.link import DeviceLink, LinkConfig
+from tds.devicelink.presence import Ignored
 from tds.environment import Plain
 from tds.fleet.models import Gateway, Tenant
 from tds.identity.access import broker_rules
@@ -204,6 +205,19 @@ def test_what_is_no_report_is_counted_and_holds_nothing_up(
         wait_for(execution, "IN_PROGRESS")
         assert made.facts()["reports_refused"] == {"malformed": 2, "unknown_gateway": 2}
         assert made.failed == 0
+
+
+def test_attack_a_report_that_the_broker_kept_is_not_of_whoever_has_the_code_now(
+    broker: RunningBroker, execution: Execution, unit: Unit
+) -> None:
+    former = Unit("GW-001", "e-of-another-company", sha256=OLD)
+    publish(broker.port, "ota/GW-001/status", former.says(), "-r")
+    with linked(broker) as (made, _):
+        unheeded = made.config.unheeded
+        wait_until(lambda: unheeded.counts[Ignored.RETAINED_REPORT] == 1, "what the broker had kept")
+        assert not RunningFirmware.objects.exists()
+        publish(broker.port, "ota/GW-001/status", unit.sent[-1], "-r")  # live: it is heard
+        wait_for(execution, "SUCCEEDED")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
