@@ -40,15 +40,22 @@ class UpdatesFolder:
             raise KeyUnusableError(f"{self.path / ROOTS} holds {len(found)} root keys; at most {MAX_ROOTS} are used.")
         return tuple(PublicKey.load(file) for file in found)
 
-    def add_root(self, root: PublicKey) -> None:
-        """From now on its trust sets are taken, and units that are provisioned believe it. Raises KeyUnusableError."""
+    def roots_with(self, root: PublicKey) -> tuple[PublicKey, ...]:
+        """As `roots` would be with that one too. Raises KeyUnusableError."""
         known = self.roots()
         if root in known:
-            return
+            return known
         if len(known) == MAX_ROOTS:
             raise KeyUnusableError(
-                f"There are {MAX_ROOTS} root keys already, as many as a gateway keeps: {self.path / ROOTS}."
+                f"There are {MAX_ROOTS} root keys already, as many as a gateway keeps. Remove the file of one that is "
+                f"revoked or lost from {self.path / ROOTS} first."
             )
+        return (*known, root)
+
+    def add_root(self, root: PublicKey) -> None:
+        """From now on its trust sets are taken, and units that are provisioned believe it. Raises KeyUnusableError."""
+        if self.roots_with(root) == self.roots():
+            return
         self._make()
         (self.path / ROOTS).mkdir(mode=FOLDER_MODE, exist_ok=True)
         write_public(self.path / ROOTS / f"{root.kid[:16]}.pub", root.pem())

@@ -33,6 +33,14 @@ def make(  # noqa: PLR0913  # one option each
         Path | None, typer.Option(metavar="FILE", help="The set before it: its keys stay, the version grows by one.")
     ] = None,
     revoke: Annotated[list[str] | None, typer.Option(metavar="KID", help="Never believe this key again.")] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KID",
+            help="No longer list this revoked key, to have room for others: one that signed releases or tickets, which "
+            "in no set is believed by nobody. Never a root key's: gateways would believe that again.",
+        ),
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=MAX_DAYS, help="How long set and new keys are good.")] = 365,
     as_json: Json = False,
 ) -> None:
@@ -46,7 +54,8 @@ def make(  # noqa: PLR0913  # one option each
     try:
         key = PrivateKey.load(root)
         before = _former(former, key.public) if former else None
-        made = _next(before, _keys(release or [], assignment or [], now, days), set(revoke or []), now, days)
+        named = _keys(release or [], assignment or [], now, days)
+        made = _next(before, named, set(revoke or []), now, days, forgotten=frozenset(forget or []))
         text = trust.make(made, key)
         trust.read(text, [key.public], now, former=before)
         out.write_text(f"{text}\n", encoding="ascii")
@@ -84,12 +93,15 @@ def upload(
     try:
         with file.open("rb") as opened:
             text = opened.read(Kind.TRUST.max_bytes + 2).decode("ascii", "replace")
-        if root:
-            folder.add_root(PublicKey.load(root))
-        roots = folder.roots()
+        named, roots = PublicKey.load(root) if root else None, folder.roots()
+        new_root = named if named not in roots else None
+        if new_root:
+            roots = folder.roots_with(new_root)
         if not roots:
             fail("No root key is believed here yet; name its public key with --root.")
-        taken = trust_sets.take(text, roots, by=audit.COMMAND_LINE, now=datetime.now(UTC))
+        taken = trust_sets.take(text, roots, by=audit.COMMAND_LINE, now=datetime.now(UTC), new_root=new_root)
+        if new_root:  # only with a set that was taken: a root key that was named by mistake would stay
+            folder.add_root(new_root)
     except (KeyUnusableError, DocumentRefusedError) as error:
         fail(str(error))
     except OSError as error:
@@ -112,17 +124,19 @@ def show(*, as_json: Json = False) -> None:
     keys = [
         {"kid": each.kid, "use": each.use.value, "from": _day(each.nbf), "until": _day(each.exp)} for each in found.keys
     ]
+    roots = [root.kid for root in _folder().roots()]
     document = {
         "version": found.version,
         "expires": found.expires_at.isoformat(),
         "keys": keys,
         "revoked": list(found.revoked),
-        "roots": [root.kid for root in _folder().roots()],
+        "roots": roots,
     }
     lines = [
         f"Trust set {found.version}, until {found.expires_at:%Y-%m-%d}.",
         *(f"  {each['use']:<10} {each['kid']}  {each['from']} to {each['until']}" for each in keys),
         *(f"  revoked    {kid}" for kid in found.revoked),
+        *(f"  root       {kid}" for kid in roots),
     ]
     say(document, "\n".join(lines), as_json=as_json)
 
@@ -141,19 +155,42 @@ def assignment_key(*, as_json: Json = False) -> None:
     say({"kid": key.kid, "file": str(file)}, f"{file}\nkid {key.kid}", as_json=as_json)
 
 
-def _next(
-    former: "TrustSet | None", new: "list[TrustedKey]", revoked: set[str], now: datetime, days: int
+def _next(  # noqa: PLR0913  # what it is made of
+    former: "TrustSet | None",
+    new: "list[TrustedKey]",
+    revoked: set[str],
+    now: datetime,
+    days: int,
+    *,
+    forgotten: frozenset[str] = frozenset(),
 ) -> "TrustSet":
+    """Raises ValueError with a sentence."""
+    from tds.updates.signed.claims import MAX_NAMES
     from tds.updates.signed.trust import TrustSet
 
+    if unknown := forgotten - set(former.revoked if former else ()):
+        raise ValueError(f"The former set does not revoke {', '.join(sorted(unknown))}, so there is nothing to forget.")
     named = {(key.kid, key.use) for key in new}
     kept = [
         key for key in (former.keys if former else ()) if (key.kid, key.use) not in named and key.exp > now.timestamp()
     ]
-    revoked |= set(former.revoked if former else ())
+    revoked |= set(former.revoked if former else ()) - forgotten
     believed = tuple(key for key in (*kept, *new) if key.kid not in revoked)
     if not believed:
-        raise ValueError("The set would have no key: name one with --release or --assignment, or a set with --former.")
+        raise ValueError(
+            "The set would have no key that is good: name those that go on, with --release and --assignment; what "
+            "--former has keeps the end that it had."
+        )
+    if len(revoked) > MAX_NAMES:
+        raise ValueError(
+            f"A trust set revokes at most {MAX_NAMES} keys, and this one would revoke {len(revoked)}: --forget one "
+            "that signed releases or tickets, never a root key."
+        )
+    if len(believed) > MAX_NAMES:
+        raise ValueError(
+            f"A trust set has at most {MAX_NAMES} keys, and this one would have {len(believed)}: --revoke those that "
+            "sign nothing any more."
+        )
     until = now + timedelta(days=days)
     return TrustSet(
         version=former.version + 1 if former else 1,

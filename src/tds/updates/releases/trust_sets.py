@@ -58,17 +58,43 @@ def usable(now: datetime) -> TrustSet:
 
 
 @transaction.atomic
-def take(text: str, roots: Sequence[PublicKey], *, by: "User | str", now: datetime) -> TrustSet:
-    """Keep it, and give it out from now on. Raises DocumentRefusedError."""
+def take(
+    text: str, roots: Sequence[PublicKey], *, by: "User | str", now: datetime, new_root: PublicKey | None = None
+) -> TrustSet:
+    """Keep it, and give it out from now on. Raises DocumentRefusedError.
+
+    `new_root` is the one of `roots` that is named with it, to be believed from now on: that is written down too.
+    """
     text = text.strip()
     row = models.TrustSet.objects.select_for_update().order_by("-version").first()
     found = trust.read(text, roots, now, former=current())
-    if row is not None and found.version == row.version:
+    if new_root is not None:
+        _refuse_as_root(new_root, found)
+    if row is None or found.version != row.version:
+        row = models.TrustSet.objects.create(version=found.version, document=text, expires_at=found.expires_at)
+    elif new_root is None:
         return found
-    taken = models.TrustSet.objects.create(version=found.version, document=text, expires_at=found.expires_at)
-    subject = audit.Subject(audit.TRUST_SET, str(found.version), taken.pk)
-    audit.note(AuditAction.TRUST_SET_TAKEN, subject, by=by, detail={"expires": f"{found.expires_at:%Y-%m-%d}"})
+    detail: audit.Detail = {"expires": f"{found.expires_at:%Y-%m-%d}"}
+    if new_root is not None:
+        detail["root"] = new_root.kid
+    subject = audit.Subject(audit.TRUST_SET, str(found.version), row.pk)
+    audit.note(AuditAction.TRUST_SET_TAKEN, subject, by=by, detail=detail)
     return found
+
+
+def _refuse_as_root(root: PublicKey, trust_set: TrustSet) -> None:
+    """What a root key is mistaken for: whoever has it could then say which keys are believed."""
+    use = next((key.use for key in trust_set.keys if key.kid == root.kid), None)
+    if use is not None:
+        raise DocumentRefusedError(
+            Refusal.KEY_UNKNOWN,
+            f"Key {root.kid} is the {use.value} key of trust set {trust_set.version} and no root key: name the public "
+            "half of the one that signs trust sets, root.pub.",
+        )
+    if root.kid in trust_set.revoked:
+        raise DocumentRefusedError(
+            Refusal.KEY_REVOKED, f"Root key {root.kid} is revoked by trust set {trust_set.version}: name another one."
+        )
 
 
 def ensure_desk(release_keys: Path, folder: UpdatesFolder, now: datetime) -> None:
@@ -76,6 +102,8 @@ def ensure_desk(release_keys: Path, folder: UpdatesFolder, now: datetime) -> Non
 
     Raises KeyUnusableError, DocumentRefusedError, OSError.
     """
+    if _has_a_ceremony(release_keys / ROOT_KEY, folder):
+        return
     root, release = (keys.load_or_make(release_keys / name) for name in (ROOT_KEY, RELEASE_KEY))
     folder.add_root(root.public)
     wanted = ((release.public, Use.RELEASE), (folder.assignment_key().public, Use.ASSIGNMENT))
@@ -91,6 +119,18 @@ def ensure_desk(release_keys: Path, folder: UpdatesFolder, now: datetime) -> Non
         revoked=former.revoked if former else (),
     )
     take(trust.make(made, root), folder.roots(), by=audit.COMMAND_LINE, now=now)
+
+
+def _has_a_ceremony(desk_root: Path, folder: UpdatesFolder) -> bool:
+    """Whether the trust set, or the root keys before there is one, are somebody's who holds the keys elsewhere.
+
+    Such a home may be started as a desk by mistake, without TDS_MODE: a set of a desk's root would be given out that no
+    gateway takes, in place of the one that they have, and the next one of the real root would not follow it.
+    """
+    own = keys.PrivateKey.load(desk_root).kid if desk_root.exists() else None
+    row = newest()
+    believed = {root.kid for root in folder.roots()} if row is None else {split(Kind.TRUST, row.document).kid}
+    return bool(believed) and own not in believed
 
 
 def _names(trust_set: TrustSet, wanted: Sequence[tuple[PublicKey, Use]]) -> bool:
