@@ -35,6 +35,11 @@ def keygen(
 
     from tds.updates.signed.keys import PUBLIC_SUFFIX, PrivateKey
 
+    if folder is None and settings.TDS_PRODUCTION:
+        fail(
+            "TDS_MODE is production, and this key belongs on another machine, where releases are built: make it there, "
+            "or name a FOLDER that is not the server's."
+        )
     file = (folder or settings.ENV.home / "release-keys") / KEY_FILE[root]
     if file.exists() or file.is_symlink():
         fail(
