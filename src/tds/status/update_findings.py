@@ -17,6 +17,7 @@ DAYS_FROM: Final = timedelta(days=2)  # below, hours are said
 CEREMONY: Final = "Make keys and a trust set as docs/operations.md says (Keys of updates)."
 RESTART: Final = "Restart ./tds up, which makes one."
 MAKE: Final = "Where the root key is: ./tds trust make NEW --root root.key --former THE-PRESENT-ONE"
+GO_ON: Final = "--release release.pub --assignment assignment.pub, with each key that goes on"
 LOG: Final = "Look into log/worker.log under TDS_HOME."
 WRONG: Final = {
     Refusal.KEY_REVOKED: "is revoked by",
@@ -44,6 +45,8 @@ class Keys:
     assignment: str | None = None
     assignment_trouble: str = ""
     private: Sequence[str] = ()  # files with root or release keys on this machine
+    revoked_roots: Sequence[str] = ()  # of those that are believed here, by `kid`
+    ahead: Sequence[str] = ()  # gateways, by code, that say that they have a newer trust set
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +116,25 @@ def _of_keys(keys: Keys, now: datetime, *, production: bool) -> Iterator[Finding
             "No root key is believed here: units provisioned now believe nobody.",
             "Name its public half with the next trust set: ./tds trust upload FILE --root root.pub",
         )
+    if keys.revoked_roots:
+        yield _warning(
+            f"Trust set {trust.version} revokes a root key that units provisioned now would still get: "
+            f"{_named(keys.revoked_roots)}",
+            "Remove its .pub from updates/roots, and name another root's: ./tds trust upload FILE --root root.pub",
+        )
+    if keys.ahead:
+        yield _warning(
+            f"Trust set {trust.version} is given out here, and a newer one was reported by "
+            f"{_count(len(keys.ahead), 'gateway')}: {_named(keys.ahead)}",
+            "After a restore upload the newest again (./tds trust upload FILE); it may revoke what is believed here.",
+        )
     yield from _of_trust(trust, now, production=production)
     yield from _of_assignment(keys, trust, now)
 
 
 def _of_trust(trust: TrustSet, now: datetime, *, production: bool) -> Iterator[Finding]:
-    make = f"{MAKE}; then ./tds trust upload NEW." if production else RESTART
+    # What the former set has keeps its end, which is mostly the set's own: alone it would make a set of no keys.
+    make = f"{MAKE} {GO_ON}; then ./tds trust upload NEW." if production else RESTART
     if trust.expires_at <= now:
         detail = f"Trust set {trust.version} ended on {_day(trust.expires_at)}: nothing can be released or published."
         yield Finding(urgent=True, detail=detail, action=make)

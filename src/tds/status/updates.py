@@ -1,7 +1,7 @@
 """Firmware updates: keys, files, the worker's lanes, and what waits for a person."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,10 +25,11 @@ from tds.updates.models import ReleaseStatus, RolloutStatus
 from tds.updates.releases import trust_sets
 from tds.updates.releases.files import Artifacts
 from tds.updates.rollouts import counts
-from tds.updates.signed.keys import KEY_SUFFIX, PrivateKey
+from tds.updates.signed.keys import KEY_SUFFIX, PrivateKey, PublicKey
 
 UPDATES: Final = "updates"
 MAX_LOST: Final = 1_000  # of which the page tells, the newest first
+MAX_AHEAD: Final = 1_000  # … and of these
 MAX_CHECKED: Final = 10_000  # releases whose file is looked for, the newest first
 
 
@@ -75,9 +76,11 @@ def _facts(environment: Environment, now: datetime) -> Facts:
 
 
 def _keys(environment: Environment, folder: UpdatesFolder) -> Keys:
-    roots, roots_trouble = 0, ""
+    trust = trust_sets.current()
+    roots: Sequence[PublicKey] = ()
+    roots_trouble = ""
     try:
-        roots = len(folder.roots())
+        roots = folder.roots()
     except (KeyUnusableError, OSError) as error:
         roots_trouble = str(error)
     assignment, assignment_trouble = None, ""
@@ -87,7 +90,22 @@ def _keys(environment: Environment, folder: UpdatesFolder) -> Keys:
     except (KeyUnusableError, OSError) as error:
         assignment_trouble = str(error)
     private = [*_private(environment.home / RELEASE_KEYS), *_private(folder.path)]
-    return Keys(trust_sets.current(), roots, roots_trouble, assignment, assignment_trouble, private)
+    return Keys(
+        trust,
+        len(roots),
+        roots_trouble,
+        assignment,
+        assignment_trouble,
+        private,
+        [root.kid for root in roots if trust and root.kid in trust.revoked],
+        _ahead(trust.version) if trust else [],
+    )
+
+
+def _ahead(version: int) -> list[str]:
+    """Codes of gateways in use that have a newer trust set: of a platform that was restored, or is not theirs."""
+    ahead = shown.running().filter(trust_version__gt=version, gateway__status="active").order_by("gateway__code")
+    return list(ahead.values_list("gateway__code", flat=True)[:MAX_AHEAD])
 
 
 def _private(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from django.core.cache import cache
 from django.test import Client
@@ -21,6 +22,7 @@ from tds.status.updates import examine_updates
 from tds.updates.folders import UpdatesFolder
 from tds.updates.models import Release, Rollout
 from tds.updates.releases import trust_sets
+from tds.updates.signed import trust
 from tds.updates.signed.keys import PrivateKey
 from tests import executing, seeding
 from tests.releasing import Maker
@@ -113,6 +115,35 @@ def test_the_key_that_signs_tickets_is_the_one_that_gateways_know(home: Path, pa
     file.write_bytes(b"no key")
     assert "holds no private key" in part().detail
     file.write_bytes(known)
+    assert part().state is State.HEALTHY
+
+
+def test_gateways_that_have_a_newer_trust_set_than_the_platform_are_named(
+    tenant: Tenant, part: Callable[..., Part]
+) -> None:
+    """As after a restore of a database from before it was uploaded."""
+    ahead, gone, level = (seeding.gateway(tenant, code) for code in ("GW-2", "GW-3", "GW-4"))
+    for gateway, version in ((ahead, 2), (gone, 2), (level, 1)):
+        executing.runs(gateway, trust_version=version)
+    Gateway.objects.filter(pk=gone.pk).update(status=GatewayStatus.DISABLED)
+    found = part()
+    assert (found.state, found.detail) == (
+        State.WARNING,
+        "Trust set 1 is given out here, and a newer one was reported by 1 gateway: GW-2.",
+    )
+
+
+def test_a_root_key_that_is_revoked_and_still_believed_is_told(home: Path, part: Callable[..., Part]) -> None:
+    folder, stolen = UpdatesFolder(home / "updates"), PrivateKey.new()
+    folder.add_root(stolen.public)
+    assert part().state is State.HEALTHY
+    desk, former = PrivateKey.load(home / "release-keys" / "root.key"), trust_sets.usable(timezone.now())
+    revoking = msgspec.structs.replace(former, version=2, revoked=(stolen.kid,))
+    trust_sets.take(trust.make(revoking, desk), folder.roots(), by="command line", now=timezone.now())
+    found = part()
+    assert found.state is State.WARNING
+    assert found.detail.endswith(f"would still get: {stolen.kid}.")
+    next((home / "updates" / "roots").glob(f"{stolen.kid[:16]}.pub")).unlink()
     assert part().state is State.HEALTHY
 
 

@@ -67,6 +67,8 @@ def test_while_all_is_well_it_says_what_there_is() -> None:
         (keys(trust=trust(30)), False, "Trust set 3 ends in 30 days.", "--former"),
         (keys(trust=trust(0.5)), False, "Trust set 3 ends in less than a day.", "./tds trust upload"),
         (keys(trust=trust(-1)), True, "Trust set 3 ended on 2027-02-28", "--former"),
+        # Its keys mostly end with it, and --former keeps their end: alone it would make a set of none.
+        (keys(trust=trust(-1)), True, "Trust set 3 ended", "--release release.pub --assignment assignment.pub"),
         (replace(keys(trust=trust(-1)), production=False), True, "ended on", "Restart ./tds up"),
         (keys(trust=trust(release_days=1)), False, "The last release key ends in 1 day.", "--release"),
         (keys(trust=trust(release_days=-1)), True, "No release key of trust set 3 is good", "--release"),
@@ -94,6 +96,8 @@ def test_while_all_is_well_it_says_what_there_is() -> None:
         (keys(assignment=None), True, "The key that signs tickets is missing", "from the backup"),
         (keys(assignment=None, assignment_trouble="It is a link."), True, "It is a link.", "from the backup"),
         (keys(roots=0), False, "No root key is believed here", "--root root.pub"),
+        (keys(revoked_roots=("k1",)), False, "revokes a root key that units provisioned now", "updates/roots"),
+        (keys(ahead=("GW-1", "GW-2")), False, "a newer one was reported by 2 gateways: GW-1, GW-2.", "After a restore"),
         (keys(roots=0, roots_trouble="It holds no key."), True, "It holds no key.", "from the backup"),
         (keys(private=("/tds/root.key",)), False, "lies on this server: /tds/root.key.", "shred -u"),
         (replace(WELL, lacking=("dcu 1.1.0",)), True, "The image of 1 published release is lost: dcu 1.1.0.", "upload"),
