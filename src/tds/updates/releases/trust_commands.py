@@ -84,7 +84,10 @@ def upload(
     """Take a trust set in, and give it out to gateways from now on."""
     from tds.fleet import audit
     from tds.identity.authorities.keys import KeyUnusableError
+    from tds.updates.executions import delivery
+    from tds.updates.models import Release
     from tds.updates.releases import trust_sets
+    from tds.updates.rollouts.told import psycopg_connection
     from tds.updates.signed.jws import Kind
     from tds.updates.signed.keys import PublicKey
     from tds.updates.signed.refusal import DocumentRefusedError
@@ -99,16 +102,24 @@ def upload(
             roots = folder.roots_with(new_root)
         if not roots:
             fail("No root key is believed here yet; name its public key with --root.")
-        taken = trust_sets.take(text, roots, by=audit.COMMAND_LINE, now=datetime.now(UTC), new_root=new_root)
+        now, former = datetime.now(UTC), trust_sets.current()
+        taken = trust_sets.take(text, roots, by=audit.COMMAND_LINE, now=now, new_root=new_root)
         if new_root:  # only with a set that was taken: a root key that was named by mistake would stay
             folder.add_root(new_root)
     except (KeyUnusableError, DocumentRefusedError) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or file} can't be read or written: {error.strerror}.")
+    lines = [f"Trust set {taken.version} is given out from now on, until {taken.expires_at:%Y-%m-%d}."]
+    if set(taken.revoked) - set(former.revoked if former else ()):
+        delivery.check_now_all(psycopg_connection())
+        lines.append("It revokes a key: gateways that are connected are told to ask for it now, others within a day.")
+    withdrawn = [str(each) for each in Release.objects.filter(withdrawn_at=now).order_by("pk")]
+    if withdrawn:
+        lines.append(f"Withdrawn, for a revoked key signed them: {', '.join(withdrawn)}.")
     say(
-        {"version": taken.version, "expires": taken.expires_at.isoformat()},
-        f"Trust set {taken.version} is given out from now on, until {taken.expires_at:%Y-%m-%d}.",
+        {"version": taken.version, "expires": taken.expires_at.isoformat(), "withdrawn": withdrawn},
+        "\n".join(lines),
         as_json=as_json,
     )
 

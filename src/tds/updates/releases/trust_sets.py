@@ -13,6 +13,7 @@ from tds.fleet import audit
 from tds.fleet.models import AuditAction, User
 from tds.updates import models
 from tds.updates.folders import UpdatesFolder
+from tds.updates.releases import desk
 from tds.updates.signed import keys, trust
 from tds.updates.signed.jws import Kind, split
 from tds.updates.signed.keys import PublicKey
@@ -61,7 +62,7 @@ def usable(now: datetime) -> TrustSet:
 def take(
     text: str, roots: Sequence[PublicKey], *, by: "User | str", now: datetime, new_root: PublicKey | None = None
 ) -> TrustSet:
-    """Keep it, and give it out from now on. Raises DocumentRefusedError.
+    """Keep it, and give it out from now on; what its revoked keys signed is withdrawn. Raises DocumentRefusedError.
 
     `new_root` is the one of `roots` that is named with it, to be believed from now on: that is written down too.
     """
@@ -72,6 +73,7 @@ def take(
         _refuse_as_root(new_root, found)
     if row is None or found.version != row.version:
         row = models.TrustSet.objects.create(version=found.version, document=text, expires_at=found.expires_at)
+        _withdraw_revoked(found, by=by, now=now)
     elif new_root is None:
         return found
     detail: audit.Detail = {"expires": f"{found.expires_at:%Y-%m-%d}"}
@@ -80,6 +82,14 @@ def take(
     subject = audit.Subject(audit.TRUST_SET, str(found.version), row.pk)
     audit.note(AuditAction.TRUST_SET_TAKEN, subject, by=by, detail=detail)
     return found
+
+
+def _withdraw_revoked(trust_set: TrustSet, *, by: "User | str", now: datetime) -> None:
+    """What a revoked key signed is handed out to nobody: gateways hear of the revocation up to a day later."""
+    why = _("Its key is revoked by trust set %(version)d.") % {"version": trust_set.version}
+    signed = models.Release.objects.filter(key_id__in=trust_set.revoked).exclude(status=models.ReleaseStatus.WITHDRAWN)
+    for release in signed.order_by("pk"):
+        desk.withdraw(release, why, by=by, now=now)
 
 
 def _refuse_as_root(root: PublicKey, trust_set: TrustSet) -> None:
