@@ -94,6 +94,16 @@ static void all_that_are_told_to_ask_now_do_so_within_five_minutes(void **state)
     assert_spread(NOW_MS, NOW_MS + 150 * S, NOW_MS + 300 * S, due_after_told);
 }
 
+static void who_is_told_asks_for_the_keys_too_and_before_for_a_key_may_be_revoked(void **state)
+{
+    (void)state;
+    init(0);
+    s_poll.trust.due_ms = s_poll.assignment.due_ms = NOW_MS + HOUR_S * S;
+    update_poll_told(&s_poll, NOW_MS, LAST);
+    assert_true(s_poll.trust.due_ms < NOW_MS + 301 * S);
+    assert_true(s_poll.trust.due_ms <= s_poll.assignment.due_ms);
+}
+
 static void whoever_is_told_again_and_again_does_not_ask_later_for_it(void **state)
 {
     (void)state;
@@ -200,6 +210,7 @@ int main(void)
         FACT(the_while_after_a_start_is_the_one_that_is_set),
         FACT(an_assignment_is_asked_for_each_period_give_or_take_an_eighth),
         FACT(all_that_are_told_to_ask_now_do_so_within_five_minutes),
+        FACT(who_is_told_asks_for_the_keys_too_and_before_for_a_key_may_be_revoked),
         FACT(whoever_is_told_again_and_again_does_not_ask_later_for_it),
         FACT(in_a_hurry_it_is_asked_for_now),
         FACT(a_shorter_period_counts_at_once_and_a_longer_one_from_the_next_answer_on),

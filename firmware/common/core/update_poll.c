@@ -41,6 +41,7 @@ void update_poll_set_period(update_poll_t *poll, uint64_t now_ms, uint32_t perio
 void update_poll_told(update_poll_t *poll, uint64_t now_ms, uint32_t random)
 {
     const uint64_t due_ms = within_s(now_ms, poll->spread_s, random);
+    poll->trust.due_ms = due_ms < poll->trust.due_ms ? due_ms : poll->trust.due_ms; /* a key may be revoked */
     poll->assignment.due_ms = due_ms < poll->assignment.due_ms ? due_ms : poll->assignment.due_ms;
 }
 
