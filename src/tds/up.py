@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tds.environment import BROKER_COUNT, MAX_BROKERS, Environment, broker_count, kept_secret, read
-from tds.local import broker_tls, brokers, parts, ports
+from tds.local import broker_tls, brokers, kept_mode, parts, ports
 from tds.local import demo as demos
 from tds.local.accounts import data_folder, service_account
 from tds.local.broker import PROVISIONED, Broker
@@ -44,6 +44,7 @@ def up(*, demo: bool | None, brokers: int | None, without: frozenset[str]) -> No
         free_bytes = shutil.disk_usage(home).free
         numbers = range(1, MAX_BROKERS + 1)
         earlier = [number for number in numbers if (home / broker_name(number) / PROVISIONED).exists()]
+        kept_mode.keep(environment)
     except OSError as error:
         why = denied(Path(error.filename or home)) if isinstance(error, PermissionError) else error.strerror
         raise CannotStartError(f"TDS_HOME is {str(home)!r}, which can't be used: {why}.") from error
