@@ -317,7 +317,9 @@ def firmware_url(environment: Environment) -> str:
     """Of the firmware server, by the name that commands have it under: gateways take firmware from no other."""
     if environment.update_url:
         return environment.update_url
-    host = next(iter(environment.tls_names), "localhost")
+    host = environment.tls_names[0] if environment.tls_names else environment.bind
+    if host in EVERY_ADDRESS or (is_address(host) and ip_address(host).is_loopback):
+        host = "localhost"
     return f"https://{f'[{host}]' if ':' in host else host}:{environment.ports.ota}"
 
 
