@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -25,7 +26,7 @@ from tds.updates.rollouts.counts import Counts
 
 EXECUTIONS_A_PAGE: Final = 50
 MAX_EVENTS: Final = 50  # the newest
-MAX_LEFT_OUT: Final = 50
+NAMED_LEFT_OUT: Final = 20  # of each reason
 REFRESH_S: Final = 2  # somebody watches a rollout
 STILL_REFRESH_S: Final = 30  # … that does not move
 
@@ -51,6 +52,7 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
     turned = pages.get_page(chosen.page)
     executions = visible.executions(rollout).filter(pk__in=list(turned.object_list)).order_by("wave", "place")
     moves, limits, now = rollout.status == RolloutStatus.RUNNING, plan.limits_of(rollout), timezone.now()
+    left_out = _left_out(rollout)
     return {
         "scope": scope,
         "tenant": rollout.tenant or scope.tenant,
@@ -76,8 +78,8 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
             (event, words.event(event.kind, event.words), words.signs(event.words))
             for event in rollout.events.all()[:MAX_EVENTS]
         ],
-        "left_out": [(each, words.reason(each.reason)) for each in visible.left_out(rollout)[:MAX_LEFT_OUT]],
-        "left_out_total": visible.left_out(rollout).count(),
+        "left_out": left_out,
+        "left_out_total": sum(count for _sentence, count, _codes in left_out),
         "forgiven": whole.removed > 0 and shown.is_forgiven_somewhere(rollout.release),
         "may_act": visible.may_act(request, rollout),
         "newer": shown.startable().filter(product=rollout.release.product, counter__gt=rollout.release.counter),
@@ -90,6 +92,16 @@ def _count(chosen: Choice, waves: dict[int, Counts], found: Any) -> int:
     of_chosen = [of for number, of in waves.items() if chosen.wave in (0, number)]
     kept = choice.kept(chosen.state, counts.total(of_chosen))
     return found.count() if chosen.text or kept is None else kept
+
+
+def _left_out(rollout: Rollout) -> list[tuple[str, int, list[str]]]:
+    """Why, how many, and the codes of the first; the reason of the most first."""
+    rows = visible.left_out(rollout)
+    totals = rows.order_by().values_list("reason").annotate(total=Count("pk")).order_by("-total", "reason")
+    codes = rows.order_by("pk").values_list("gateway__code", flat=True)
+    return [
+        (words.reason(reason), total, list(codes.filter(reason=reason)[:NAMED_LEFT_OUT])) for reason, total in totals
+    ]
 
 
 def _wave(wave: Wave, of: Counts) -> dict[str, Any]:
