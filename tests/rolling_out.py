@@ -9,7 +9,7 @@ from django.db import connection as django_connection
 
 from tds.fleet.models import Gateway, Tenant
 from tds.updates.executions import keeper, tickets
-from tds.updates.models import Execution, Release, Rollout, RolloutEvent, RunningFirmware
+from tds.updates.models import Execution, KnownBad, Release, RolledBack, Rollout, RolloutEvent, RunningFirmware
 from tds.updates.rollouts import desk
 from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.conductor import Conducting, Connection
@@ -75,6 +75,15 @@ def running(gateway: Gateway, **fields: Any) -> RunningFirmware:
         "reported_at": T0,
     }
     return RunningFirmware(gateway=gateway, **given | fields)
+
+
+def known_bad(of: Release, tenant: Tenant, hardware: str, *, family: str = "dcu-0080") -> KnownBad:
+    """As if two gateways of that company, which are no longer in use, had rolled it back."""
+    where: dict[str, Any] = {"release": of, "family": family, "hardware": hardware}
+    for _ in range(2):
+        gateway = Gateway.objects.create(tenant=tenant, code=uuid4().hex[:16], status="retired", retired_at=T0)
+        RolledBack.objects.create(gateway=gateway, at=T0, **where)
+    return KnownBad.objects.create(rolled_back=2, last_at=T0, **where)
 
 
 def launched(

@@ -358,8 +358,8 @@ class RolledBack(models.Model):
 
 
 class KnownBad(models.Model):
-    """A release that rolled back on a hardware, and on how many gateways: from KNOWN_BAD_AFTER on it is left out
-    there."""
+    """A release that rolled back on a hardware, and on how many gateways of all companies. On whose it is left out
+    there: rollouts/eligibility.py, by RolledBack and whether it was forgiven."""
 
     release = models.ForeignKey(Release, models.CASCADE, related_name="known_bad")
     family = models.CharField(max_length=MAX_NAME_CHARS)

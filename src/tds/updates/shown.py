@@ -1,6 +1,6 @@
 """What pages and the API show of updates: to be filtered by tenant, but for releases, which are the platform's."""
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from tds.updates.models import (
     Execution,
@@ -36,8 +36,8 @@ def known_bad(release: Release) -> "QuerySet[KnownBad]":
 
 
 def is_forgiven_somewhere(release: Release) -> bool:
-    """So that whoever was taken out there can try again."""
-    return known_bad(release).filter(forgiven_at__gte=F("last_at")).exists()
+    """So that whoever was taken out there can try again, also where it rolled back on another company's since."""
+    return known_bad(release).filter(forgiven_at__isnull=False).exists()
 
 
 def running() -> "QuerySet[RunningFirmware]":

@@ -10,6 +10,7 @@ from tds.updates.models import (
     Execution,
     KnownBad,
     LeftOut,
+    RolledBack,
     Rollout,
     RolloutEvent,
 )
@@ -19,7 +20,7 @@ from tds.updates.rollouts import desk, gateway_desk, words
 from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.refusals import RolloutRefusedError
 from tests import rolling_out
-from tests.rolling_out import QUICK, T0, Stage, events, launched, standing, statuses
+from tests.rolling_out import QUICK, Stage, events, launched, standing, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,7 +33,7 @@ def test_a_release_that_rolled_back_twice_on_some_hardware_is_not_tried_on_more_
     release = rolling_out.release()
     rollout = launched(release, waves="2, 100 %")
     stage.turn()
-    KnownBad.objects.create(release=release, family="dcu-0080", hardware="B", rolled_back=2, last_at=T0)
+    rolling_out.known_bad(release, tenant, "B")
     waiting = Execution.objects.filter(offered_at=None, gateway__hardware="B").count()
     stage.turn(1)
     removed = Execution.objects.filter(status="REMOVED", reason="known_bad")
@@ -49,7 +50,7 @@ def taken_out_on_b(stage: Stage, tenant: Tenant) -> Rollout:
     rolling_out.gateways(tenant, 4, "B", hardware="B")
     release = rolling_out.release()
     rollout = launched(release, limits=replace(QUICK, concurrency=1), waves="100 %")
-    KnownBad.objects.create(release=release, family="dcu-0080", hardware="B", rolled_back=2, last_at=T0)
+    rolling_out.known_bad(release, tenant, "B")
     stage.turn(turns=2)
     assert Execution.objects.filter(status="REMOVED", reason="known_bad").count() == 4
     return rollout
@@ -87,7 +88,9 @@ def test_a_release_that_rolls_back_once_more_after_it_was_forgiven_is_taken_out_
     forgiving.forgive(rollout.release, "A bad cable.", by="command line", now=stage.now)
     gateway_desk.retry_failed(COMMAND_LINE, rollout.pk, now=stage.now)
     stage.turn(1)
-    KnownBad.objects.update(rolled_back=3, last_at=stage.now + timedelta(seconds=1))
+    again = stage.now + timedelta(seconds=1)
+    RolledBack.objects.filter(pk=RolledBack.objects.all()[0].pk).update(at=again)
+    KnownBad.objects.update(last_at=again)
     stage.turn(2)
     assert Execution.objects.filter(status="REMOVED", reason="known_bad").count() == 4
 

@@ -183,14 +183,12 @@ def test_gateways_that_take_the_unsigned_file_alone_are_shown_with_the_release()
 
 
 def test_a_release_is_forgiven_on_one_hardware_and_the_trail_says_why() -> None:
-    release = rolling_out.release()
+    release, tenant = rolling_out.release(), seeding.tenant("acme")
     for hardware in "AB":
-        KnownBad.objects.create(
-            release=release, family="dcu-0080", hardware=hardware, rolled_back=2, last_at=rolling_out.T0
-        )
+        rolling_out.known_bad(release, tenant, hardware)
     done = said("forgive", release.pk, "--hardware", "B", "--why", "A bad cable.")
     assert done["forgiven"] == [{"family": "dcu-0080", "hardware": "B", "rolled_back": 2}]
-    assert roster.release_facts(release).bad_on == {("dcu-0080", "A")}
+    assert roster.release_facts(release).bad_on == {("dcu-0080", "A", tenant.pk)}
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.actor, entry.object_name) == ("release.forgiven", "command line", "dcu 1.1.0")
     assert entry.detail == {"family": "dcu-0080", "hardware": "B", "rolled_back": 2, "why": "A bad cable."}

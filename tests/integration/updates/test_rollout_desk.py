@@ -12,7 +12,7 @@ from django.utils import translation
 
 from tds.fleet.access import Scope
 from tds.fleet.models import AuditEntry, Gateway, Membership, Role, Site, Tenant, User
-from tds.updates.models import Execution, KnownBad, LeftOut, Rollout, RolloutEvent, Wave
+from tds.updates.models import Execution, LeftOut, Rollout, RolloutEvent, Wave
 from tds.updates.rollouts import desk, gateway_desk, plan, target
 from tds.updates.rollouts.asker import COMMAND_LINE, Asker
 from tds.updates.rollouts.eligibility import Reason
@@ -161,7 +161,7 @@ def test_a_start_writes_down_who_is_in_and_who_is_not_and_why(acme: Tenant) -> N
     rolling_out.running(Gateway.objects.get(code="GW-000003"), sha256=rolling_out.NEW, counter=2).save()
     asker = member(acme)
     of = release(hardware=["", "A"])
-    KnownBad.objects.create(release=of, family="dcu-0080", hardware="A", rolled_back=2, last_at=T0)
+    rolling_out.known_bad(of, acme, "A")
     rolling_out.running(Gateway.objects.get(code="GW-000004"), hardware="A").save()
     rollout, started = desk.launch(asker, Plan(of, EVERYBODY, "1, 100 %", QUICK, "Spring"), now=T0)
     left_out = dict(LeftOut.objects.filter(rollout=rollout).values_list("gateway__code", "reason"))

@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,25 @@ import pytest
 from tds.fleet.models import Gateway, Tenant, User
 from tds.updates.executions import keeper, told
 from tds.updates.executions import rolled_back as rolled_back_memory
-from tds.updates.models import KnownBad, Release, ReleaseStatus, RolloutEvent, RunningFirmware
+from tds.updates.models import (
+    Execution,
+    KnownBad,
+    LeftOut,
+    Release,
+    ReleaseStatus,
+    Rollout,
+    RolloutEvent,
+    RunningFirmware,
+)
+from tds.updates.releases import forgiving
 from tds.updates.releases.desk import ReleaseRefusedError
-from tds.updates.rollouts import known_bad as known_bad_of
-from tests import executing, imaging, seeding
+from tds.updates.rollouts import roster
+from tds.updates.rollouts.target import Target
+from tests import executing, imaging, rolling_out, seeding
 from tests.enrolling import Board, RunningServer, running_server
 from tests.executing import NOW, OLD, TARGET, Unit
 from tests.releasing import Maker
+from tests.rolling_out import Stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -179,7 +193,7 @@ def test_attack_one_gateway_makes_a_release_known_bad_for_everybody(
         execution.refresh_from_db()
         assert execution.status == "FAILED"
     assert known_bad() == [("dcu-0080", "A", 1)]
-    assert known_bad_of.pairs(connection, release.pk) == frozenset()
+    assert not roster.release_facts(release).bad_on
 
 
 def test_attack_one_gateway_takes_back_what_others_rolled_back(
@@ -200,7 +214,100 @@ def test_attack_one_gateway_takes_back_what_others_rolled_back(
     execution.refresh_from_db()
     assert execution.status == "SUCCEEDED"
     assert known_bad() == [("dcu-0080", "A", 2), ("dcu-0080", "B", 0)]
-    assert known_bad_of.pairs(connection, release.pk) == {("dcu-0080", "A")}
+    assert roster.release_facts(release).bad_on == {("dcu-0080", "A", tenant.pk)}
+
+
+# One company against all others.
+
+
+def launched(release: Release, tenant: Tenant) -> Rollout:
+    return rolling_out.launched(release, waves="1, 100 %", target=Target(tenant=tenant.slug))
+
+
+def roll_back(stage: Stage, release: Release, *gateways: Gateway, **says: Any) -> None:
+    """Each of them, in a rollout of its own."""
+    for gateway in gateways:
+        execution = executing.execution(executing.rollout(release), gateway, offered_at=stage.now)
+        payload = rolled_back(gateway, execution.public_id, **says)
+        assert keeper.take_report(stage.connection, gateway.pk, gateway.code, payload, stage.now) is None
+
+
+def taken_out(rollout: Rollout) -> int:
+    return Execution.objects.filter(rollout=rollout, status="REMOVED", reason="known_bad").count()
+
+
+def left_out(rollout: Rollout) -> int:
+    return LeftOut.objects.filter(rollout=rollout, reason="known_bad").count()
+
+
+def test_attack_a_company_takes_a_release_from_another_one(stage: Stage, tenant: Tenant) -> None:
+    """By gateways of its own that roll back, as often as they like, and once more after that was forgiven."""
+    evil, release = seeding.tenant("evil"), rolling_out.release()
+    rolling_out.gateways(tenant, 10, "GOOD", hardware="A")
+    bad = rolling_out.gateways(evil, 5, "EVIL", hardware="A")
+    theirs = launched(release, tenant)
+    roll_back(stage, release, *bad[:3])
+    assert known_bad() == [("dcu-0080", "A", 3)]
+    stage.turn(1)
+    assert taken_out(theirs) == 0
+    forgiving.forgive(release, "A bad cable.", by="command line", now=stage.now)
+    stage.turn(60)
+    roll_back(stage, release, bad[0])
+    stage.turn(1)
+    assert taken_out(theirs) == 0
+    rolling_out.gateways(tenant, 5, "FREE", hardware="A")
+    of_both = rolling_out.launched(release)
+    known = LeftOut.objects.filter(rollout=of_both, reason="known_bad")
+    assert set(known.values_list("gateway__tenant", flat=True)) == {evil.pk}
+
+
+def test_attack_a_company_takes_a_release_from_another_one_in_a_rollout_of_both(stage: Stage, tenant: Tenant) -> None:
+    evil, release = seeding.tenant("evil"), rolling_out.release()
+    rolling_out.gateways(tenant, 10, "GOOD", hardware="A")
+    bad = rolling_out.gateways(evil, 2, "EVIL", hardware="A", status="disabled")
+    of_all = rolling_out.launched(release, waves="1, 100 %")
+    roll_back(stage, release, *bad)
+    stage.turn(1)
+    assert taken_out(of_all) == 0
+
+
+def test_a_release_that_rolled_back_on_gateways_of_two_companies_is_left_out_on_everybodys(
+    stage: Stage, tenant: Tenant
+) -> None:
+    release, companies = rolling_out.release(), [seeding.tenant(slug) for slug in ("one", "two")]
+    rolling_out.gateways(tenant, 10, "GOOD", hardware="A")
+    bad = [rolling_out.gateways(company, 1, company.slug, hardware="A")[0] for company in companies]
+    rollout = launched(release, tenant)
+    roll_back(stage, release, bad[0])
+    stage.turn(1)
+    assert taken_out(rollout) == 0
+    roll_back(stage, release, bad[1])
+    stage.turn(1)
+    assert taken_out(rollout) == 9  # one was offered it before
+    forgiving.forgive(release, "A bad cable.", by="command line", now=stage.now)
+    stage.now += timedelta(minutes=1)
+    roll_back(stage, release, bad[0], bad[0])  # one company alone: not enough since then
+    assert not roster.release_facts(release).bad_on
+
+
+def test_attack_gateways_say_that_they_are_another_hardware_than_people_registered(
+    stage: Stage, tenant: Tenant
+) -> None:
+    """What rolls back on them counts for what they were registered with, whatever they reported before the start."""
+    release = rolling_out.release()
+    rolling_out.gateways(tenant, 5, "GOOD", hardware="A")
+    liars = rolling_out.gateways(tenant, 2, "LIAR", hardware="B")
+    RunningFirmware.objects.filter(gateway__in=liars).update(hardware="A")
+    rollout = rolling_out.launched(release, waves="100 %", limits=replace(rolling_out.QUICK, concurrency=1))
+    executions = list(Execution.objects.filter(gateway__in=liars).select_related("gateway"))
+    Execution.objects.filter(gateway__in=liars).update(offered_at=stage.now)
+    for execution in executions:
+        gateway = execution.gateway
+        payload = rolled_back(gateway, execution.public_id, hardware="A")
+        assert keeper.take_report(stage.connection, gateway.pk, gateway.code, payload, stage.now) is None
+    assert known_bad() == [("dcu-0080", "B", 2)]
+    stage.turn(1)
+    assert taken_out(rollout) == 0
 
 
 def test_attack_gateways_roll_back_on_ever_more_hardware(
@@ -213,6 +320,19 @@ def test_attack_gateways_roll_back_on_ever_more_hardware(
         execution = executing.execution(rollout, gateway, offered_at=NOW)
         keeper.take_report(connection, gateway.pk, gateway.code, rolled_back(gateway, execution.public_id), NOW)
     assert known_bad() == [("dcu-0080", f"X{number}", 1) for number in range(3)]
+
+
+def test_attack_a_companys_gateways_fill_what_is_remembered_of_a_release(
+    stage: Stage, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each registered with another hardware: what rolls back on another company's is remembered all the same."""
+    monkeypatch.setattr(rolled_back_memory, "MAX_PLACES", 3)
+    release, evil = rolling_out.release(), seeding.tenant("evil")
+    for number in range(5):
+        roll_back(stage, release, *rolling_out.gateways(evil, 1, f"EVIL{number}", hardware=f"X{number}"))
+    roll_back(stage, release, *rolling_out.gateways(tenant, 2, hardware="A"))
+    assert known_bad() == [("dcu-0080", "A", 2), *(("dcu-0080", f"X{number}", 1) for number in range(3))]
+    assert roster.release_facts(release).bad_on == {("dcu-0080", "A", tenant.pk)}
 
 
 def test_attack_a_gateway_fills_the_timeline(connection: psycopg.Connection[Any], tenant: Tenant) -> None:

@@ -15,7 +15,7 @@ from django.utils.formats import date_format
 
 from tds.fleet.models import AuditEntry, Gateway, Role, Site, Tenant, User
 from tds.updates.executions.statuses import REASON_SENTENCES
-from tds.updates.models import Execution, KnownBad, Rollout, RolloutEvent
+from tds.updates.models import Execution, Rollout, RolloutEvent
 from tds.updates.rollouts import desk
 from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.plan import Plan
@@ -227,7 +227,7 @@ def test_an_image_on_trial_is_said_to_be(rollout: Rollout, operator: Client) -> 
 
 def test_those_left_out_are_named_with_why(rollout: Rollout, operator: Client) -> None:
     said = words(shown(operator, rollout))
-    assert "2 gateways left out RELAY-000000 The release is not for its family." in said
+    assert "2 gateways left out 2 × The release is not for its family. RELAY-000000 , RELAY-000001" in said
 
 
 def test_why_it_halted_is_on_top_and_in_the_list(rollout: Rollout, operator: Client) -> None:
@@ -429,14 +429,23 @@ def test_who_was_taken_out_can_be_let_try_again_once_the_release_is_forgiven(
     rollout: Rollout, operator: Client
 ) -> None:
     be(rollout, "REMOVED", reason="known_bad")
-    bad = KnownBad.objects.create(
-        release=rollout.release, family="dcu-0080", hardware="", rolled_back=2, last_at=rolling_out.T0
-    )
+    bad = rolling_out.known_bad(rollout.release, Tenant.objects.get(), "")
     assert "repetir-falhas" not in buttons(shown(operator, rollout))
     [removed] = Execution.objects.filter(status="REMOVED")
     level, notice = act(operator, rollout, "repetir", execucao=removed.pk)
     assert (level, "operator has to forgive it there first" in notice) == ("error", True)
     bad.forgiven_at = bad.last_at
+    bad.save()
+    assert {"repetir-falhas", "repetir"} <= buttons(shown(operator, rollout))
+    assert act(operator, rollout, "repetir-falhas") == ("success", "1 gateway tries again.")
+
+
+def test_who_was_taken_out_can_be_let_try_again_though_it_rolled_back_at_another_company_since(
+    rollout: Rollout, operator: Client
+) -> None:
+    be(rollout, "REMOVED", reason="known_bad")
+    bad = rolling_out.known_bad(rollout.release, Tenant.objects.get(), "")
+    bad.forgiven_at, bad.last_at = T0, T0 + timedelta(hours=1)
     bad.save()
     assert {"repetir-falhas", "repetir"} <= buttons(shown(operator, rollout))
     assert act(operator, rollout, "repetir-falhas") == ("success", "1 gateway tries again.")

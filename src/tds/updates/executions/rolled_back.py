@@ -10,7 +10,7 @@ from tds.updates.executions.statuses import OF_A_BAD_IMAGE, Status
 from tds.updates.executions.told import Change
 from tds.updates.executions.transitions import State
 
-MAX_PLACES: Final = 200  # a release: pairs of a family and a hardware revision; what rolls back on more is not kept
+MAX_PLACES: Final = 200  # a release and company: families with hardware; what rolls back on more is not kept
 
 Connection = psycopg.Connection[Any]
 Place = tuple[int, str, str]  # release, family, hardware
@@ -27,12 +27,12 @@ def remember(connection: Connection, changes: Iterable[Change], at: datetime) ->
                WHERE (release_id, family, hardware) = (%s, %s, %s)""",
             place,
         )
-    for place, is_new in sorted(_added(connection, bad, at)):
-        _count(connection, place, int(is_new), at)
+    for place, gateway_id, is_new in sorted(_added(connection, bad, at)):
+        _count(connection, place, gateway_id, int(is_new), at)
 
 
-def _added(connection: Connection, bad: Sequence[Change], at: datetime) -> list[tuple[Place, bool]]:
-    """Where those count, and whether each is the first time of its gateway."""
+def _added(connection: Connection, bad: Sequence[Change], at: datetime) -> list[tuple[Place, int, bool]]:
+    """Where those count, of which gateway, and whether it is the first time of it."""
     once = {(change.row.release_id, change.row.gateway_id): change.row for change in bad}
     if not once:
         return []
@@ -42,7 +42,7 @@ def _added(connection: Connection, bad: Sequence[Change], at: datetime) -> list[
            FROM unnest(%s::int8[], %s::int8[], %s::text[], %s::text[]) AS n (release_id, gateway_id, family, hardware)
            ORDER BY release_id, gateway_id
            ON CONFLICT (release_id, gateway_id) DO UPDATE SET at = EXCLUDED.at
-           RETURNING release_id, family, hardware, xmax = 0""",
+           RETURNING release_id, family, hardware, gateway_id, xmax = 0""",
         (
             at,
             [release_id for release_id, _gateway_id in once],
@@ -51,7 +51,7 @@ def _added(connection: Connection, bad: Sequence[Change], at: datetime) -> list[
             [row.hardware for row in once.values()],
         ),
     )
-    return [((release_id, family, hardware), is_new) for release_id, family, hardware, is_new in found]
+    return [((release_id, family, hardware), *told) for release_id, family, hardware, *told in found]
 
 
 def _taken_back(connection: Connection, good: Sequence[Change]) -> list[Place]:
@@ -69,7 +69,7 @@ def _taken_back(connection: Connection, good: Sequence[Change]) -> list[Place]:
     )
 
 
-def _count(connection: Connection, place: Place, number: int, at: datetime) -> None:
+def _count(connection: Connection, place: Place, gateway_id: int, number: int, at: datetime) -> None:
     """`number` 0: again on a gateway that counts already. It is news all the same, where the former was forgiven."""
     release_id, family, hardware = place
     connection.execute(
@@ -78,13 +78,17 @@ def _count(connection: Connection, place: Place, number: int, at: datetime) -> N
            WHERE EXISTS (
                    SELECT FROM tds_new_knownbad
                    WHERE (release_id, family, hardware) = (%(release)s::int8, %(family)s::text, %(hardware)s::text))
-               OR (SELECT count(*) FROM tds_new_knownbad WHERE release_id = %(release)s::int8) < %(most)s
+               OR (SELECT count(DISTINCT (r.family, r.hardware))
+                   FROM tds_new_rolledback r JOIN tds_new_gateway g ON g.id = r.gateway_id
+                   WHERE r.release_id = %(release)s::int8
+                     AND g.tenant_id = (SELECT tenant_id FROM tds_new_gateway WHERE id = %(gateway)s)) <= %(most)s
            ON CONFLICT (release_id, family, hardware) DO UPDATE SET
                rolled_back = k.rolled_back + EXCLUDED.rolled_back, last_at = greatest(k.last_at, EXCLUDED.last_at)""",
         {
             "release": release_id,
             "family": family,
             "hardware": hardware,
+            "gateway": gateway_id,
             "number": number,
             "at": at,
             "most": MAX_PLACES,

@@ -6,49 +6,57 @@ from typing import Any
 
 import psycopg
 
-from tds.updates.executions.rolled_back import MAX_PLACES
 from tds.updates.executions.transitions import Kind, end_of_waiting
 from tds.updates.rollouts import eligibility
 from tds.updates.rollouts import running as rollouts
-from tds.updates.rollouts.eligibility import Reason, Rollbacks
+from tds.updates.rollouts.eligibility import EVERYBODYS, Place, Reason, Rollbacks
 from tds.updates.rollouts.running import Running
 from tds.updates.timeline import Happened
 
 Connection = psycopg.Connection[Any]
 
 
-def pairs(connection: Connection, release_id: int) -> frozenset[tuple[str, str]]:
-    """Families with hardware revisions on which a release is known to be bad."""
+def places(connection: Connection, release_id: int) -> frozenset[Place]:
+    """Where a release is known to be bad. Gateways are looked at only where there is something to find."""
     rows = connection.execute(
-        """SELECT family, hardware, rolled_back, last_at, forgiven_at FROM tds_new_knownbad
-           WHERE release_id = %s AND rolled_back >= %s ORDER BY family, hardware LIMIT %s""",
-        (release_id, eligibility.KNOWN_BAD_AFTER, MAX_PLACES),
+        """SELECT k.family, k.hardware, g.tenant_id, count(*), max(r.at), k.forgiven_at
+           FROM tds_new_knownbad k
+           JOIN tds_new_rolledback r
+               ON (r.release_id, r.family, r.hardware) = (k.release_id, k.family, k.hardware)
+           JOIN tds_new_gateway g ON g.id = r.gateway_id
+           WHERE k.release_id = %s AND k.rolled_back >= %s AND (k.forgiven_at IS NULL OR k.forgiven_at < k.last_at)
+           GROUP BY k.id, g.tenant_id""",
+        (release_id, eligibility.KNOWN_BAD_AFTER),
     )
-    return eligibility.bad_on({(family, hardware): Rollbacks(*told) for family, hardware, *told in rows})
+    return eligibility.bad_on(
+        {Place(family, hardware, tenant_id): Rollbacks(*told) for family, hardware, tenant_id, *told in rows}
+    )
 
 
 def unforgiven(connection: Connection, release_id: int, execution_ids: Sequence[int]) -> set[int]:
     """Those of them that were taken out, and whose hardware it is still known to be bad on."""
-    bad, (status, reason) = pairs(connection, release_id), end_of_waiting(Kind.TAKE_OUT)
+    bad, (status, reason) = places(connection, release_id), end_of_waiting(Kind.TAKE_OUT)
     rows = connection.execute(
-        """SELECT id, family, hardware FROM tds_new_execution
-           WHERE id = ANY(%s) AND status = %s AND reason = %s""",
+        """SELECT e.id, e.family, e.hardware, g.tenant_id
+           FROM tds_new_execution e JOIN tds_new_gateway g ON g.id = e.gateway_id
+           WHERE e.id = ANY(%s) AND e.status = %s AND e.reason = %s""",
         (list(execution_ids), status, reason),
     )
-    return {pk for pk, family, hardware in rows if (family, hardware) in bad}
+    return {pk for pk, *where in rows if eligibility.is_bad_on(bad, Place(*where))}
 
 
-def take_out(connection: Connection, running: Running, family: str, hardware: str, now: datetime) -> int:
-    """Whoever of that hardware was not offered it yet; how many. Another call finds nobody.
+def take_out(connection: Connection, running: Running, place: Place, now: datetime) -> int:
+    """Whoever of that place was not offered it yet; how many. Another call finds nobody.
 
-    It looks at all that wait, which it does once for each pair that becomes known.
+    It looks at all that wait, which it does once for each place that becomes known.
     """
     status, reason = end_of_waiting(Kind.TAKE_OUT)
     row = connection.execute(
         """WITH alike AS (
-               SELECT e.id FROM tds_new_execution e
+               SELECT e.id FROM tds_new_execution e JOIN tds_new_gateway g ON g.id = e.gateway_id
                WHERE e.rollout_id = %(id)s AND e.status = 'QUEUED' AND e.offered_at IS NULL
                  AND e.family = %(family)s AND e.hardware = %(hardware)s
+                 AND %(tenant)s IN (g.tenant_id, %(everybodys)s)
                ORDER BY e.id FOR UPDATE OF e
            ), gone AS (
                UPDATE tds_new_execution e
@@ -61,8 +69,10 @@ def take_out(connection: Connection, running: Running, family: str, hardware: st
            ) SELECT count(*) FROM gone""",
         {
             "id": running.id,
-            "family": family,
-            "hardware": hardware,
+            "family": place.family,
+            "hardware": place.hardware,
+            "tenant": place.tenant_id,
+            "everybodys": EVERYBODYS,
             "now": now,
             "status": status,
             "reason": reason,
@@ -71,6 +81,6 @@ def take_out(connection: Connection, running: Running, family: str, hardware: st
     ).fetchone()
     taken = int(row[0]) if row else 0
     if taken:
-        where = f"{family} {hardware}".strip()
+        where = f"{place.family} {place.hardware}".strip()
         rollouts.note(connection, running.id, now, Happened.KNOWN_BAD, {"gateways": taken, "where": where})
     return taken

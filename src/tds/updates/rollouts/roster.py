@@ -9,9 +9,10 @@ from django.db.models import Case, Exists, OuterRef, When
 
 from tds.fleet.models import Gateway, GatewayStatus
 from tds.updates.executions.statuses import OPEN
-from tds.updates.models import Execution, KnownBad, Release
-from tds.updates.rollouts import eligibility
-from tds.updates.rollouts.eligibility import GatewayFacts, Reason, ReleaseFacts, Rollbacks, Runs
+from tds.updates.models import Execution, Release
+from tds.updates.rollouts import eligibility, known_bad
+from tds.updates.rollouts.eligibility import GatewayFacts, Reason, ReleaseFacts, Runs
+from tds.updates.rollouts.told import psycopg_connection
 from tds.updates.rollouts.waves import Placed
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One gateway of a target, judged. `reason` None: it is in."""
+    """One gateway of a target, judged. `family` and `hardware`: where a rollback counts. `reason` None: it is in."""
 
     gateway_id: int
     code: str
@@ -95,10 +96,6 @@ class Candidate:
 
 
 def release_facts(release: Release) -> ReleaseFacts:
-    bad = {
-        (row.family, row.hardware): Rollbacks(row.rolled_back, row.last_at, row.forgiven_at)
-        for row in KnownBad.objects.filter(release=release)
-    }
     return ReleaseFacts(
         release.sha256,
         release.counter,
@@ -106,7 +103,7 @@ def release_facts(release: Release) -> ReleaseFacts:
         release.chip,
         frozenset(release.families),
         frozenset(release.hardware),
-        eligibility.bad_on(bad),
+        known_bad.places(psycopg_connection(), release.pk),
     )
 
 
@@ -135,6 +132,7 @@ def _judged(row: Row, release: ReleaseFacts) -> Candidate:
             row.trust_version or 0,
         )
     facts = GatewayFacts(
+        tenant_id=row.tenant_id,
         retired=row.status == GatewayStatus.RETIRED,
         disabled=row.status == GatewayStatus.DISABLED,
         family=row.family,
@@ -149,8 +147,8 @@ def _judged(row: Row, release: ReleaseFacts) -> Candidate:
         row.site_id,
         row.group or "",
         row.site_zone or row.tenant_zone,
-        facts.true_family,
-        facts.true_hardware,
+        facts.place.family,
+        facts.place.hardware,
         row.version or "",
         row.sha256 or "",
         row.heard,
