@@ -15,6 +15,7 @@ class Happened(StrEnum):
     WAVE_OPENED = "wave_opened"
     SOAK_BEGAN = "soak_began"
     SOAK_BROKEN = "soak_broken"
+    UNSTEADY = "unsteady"
     PAUSED = "paused"
     RESUMED = "resumed"
     ACCEPTED = "accepted"  # resumed after a halt
@@ -58,6 +59,7 @@ SENTENCES: Final[dict[str, str | Promise]] = {
     ),
     Happened.SOAK_BEGAN: gettext_lazy("Wave %(wave)s: enough have succeeded; they are watched for %(soak_s)s s."),
     Happened.SOAK_BROKEN: gettext_lazy("Wave %(wave)s: not enough have succeeded any more; the soak begins anew."),
+    Happened.UNSTEADY: gettext_lazy("Wave %(wave)s: its soak was broken by %(gateways)s the last time."),
     Happened.PAUSED: gettext_lazy("Paused."),
     Happened.RESUMED: gettext_lazy("Resumed."),
     Happened.ACCEPTED: ngettext_lazy(

@@ -127,6 +127,13 @@ def test_the_telemetry_gate_holds_the_next_wave_back(
     assert rules.decide(STANDARD, [wave(succeeded=9, soak_from=soak_from)], 2, gate, now=NOW) == decision
 
 
+def test_a_soak_that_is_broken_again_and_again_halts() -> None:
+    breaks = Decision(Does.SOAK_BROKEN, wave=2)
+    allowed = rules.MAX_BROKEN_SOAKS - 1
+    assert [rules.broken(breaks, before) for before in range(allowed)] == [breaks] * allowed
+    assert rules.broken(breaks, allowed) == rules.broken(breaks, 99) == halt(Halt.UNSTEADY, 2)
+
+
 def test_a_release_that_was_withdrawn_halts_at_once() -> None:
     for opened in ([], [wave(waiting=5)], [wave(succeeded=1, soak_from=SOAKED)]):
         decision = rules.decide(STANDARD, opened, 2, Verdict.PASSED, withdrawn=True, now=NOW)

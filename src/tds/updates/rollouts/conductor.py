@@ -16,6 +16,7 @@ import psycopg
 
 from tds.updates.rollouts import counts, known_bad, rules, windows, withdrawn
 from tds.updates.rollouts import running as rollouts
+from tds.updates.rollouts.eligibility import Place
 from tds.updates.rollouts.gate import Sign
 from tds.updates.rollouts.offering import Offer, Offering, Online
 from tds.updates.rollouts.rules import Decision, Does, Halt
@@ -28,7 +29,6 @@ logger = logging.getLogger("tds.worker")
 TURN_S: Final = 1.0
 SETTLED_A_TURN: Final = 1_000  # executions
 POSTPONED_S: Final = 30.0  # a rollout whose turn failed; the others go on
-SIGNS_TOLD: Final = 20  # gateways in a line of the timeline
 STEPS_A_TURN: Final = 3  # the first wave opens, its offers are made: without waiting for another turn
 
 Connection = psycopg.Connection[Any]
@@ -53,7 +53,7 @@ class Conducting:
     clock: Callable[[], float] = monotonic
     _offering: Offering = field(init=False)
     _watching: Watching = field(init=False)
-    _known_bad: dict[int, frozenset[tuple[str, str]]] = field(default_factory=dict)  # by rollout: taken out
+    _known_bad: dict[int, frozenset[Place]] = field(default_factory=dict)  # by rollout: taken out
     _postponed: dict[int, float] = field(default_factory=dict)
     _gate_waits: dict[int, int] = field(default_factory=dict)  # by rollout: the wave of which that was told
     _turned_at: datetime | None = None
@@ -128,6 +128,11 @@ class Conducting:
             withdrawn=running.withdrawn,
             now=now,
         )
+        if decision.does is Does.SOAK_BROKEN:
+            before = rollouts.soaks_broken(connection, running, decision.wave)
+            decision = rules.broken(decision, before)
+        if decision.why is Halt.UNSTEADY:
+            rollouts.unsteady(connection, running, decision.wave, now)
         if decision.why is Halt.TELEMETRY:
             watched = len(judged.bad) + judged.good + judged.waiting + judged.unjudged
             words = {"bad": len(judged.bad), "watched": watched, "signs": _signs(connection, judged.bad)}
@@ -145,16 +150,16 @@ class Conducting:
 
     def _takes_out(self, connection: Connection, running: Running, now: datetime) -> bool:
         """Whether anybody was taken out because the release became known to be bad on some hardware."""
-        bad, taken_out = known_bad.pairs(connection, running.release_id), 0
-        for family, hardware in sorted(bad - self._known_bad.get(running.id, frozenset())):
-            taken_out += known_bad.take_out(connection, running, family, hardware, now)
+        bad, taken_out = known_bad.places(connection, running.release_id), 0
+        for place in sorted(bad - self._known_bad.get(running.id, frozenset())):
+            taken_out += known_bad.take_out(connection, running, place, now)
         self._known_bad[running.id] = bad
         return taken_out > 0
 
 
 def _signs(connection: Connection, bad: Mapping[int, Sign]) -> dict[str, str]:
     """By codes, for the timeline: the first of them."""
-    some = sorted(bad)[:SIGNS_TOLD]
+    some = sorted(bad)[: rollouts.GATEWAYS_TOLD]
     rows = connection.execute("SELECT code, id FROM tds_new_gateway WHERE id = ANY(%s) ORDER BY code", (some,))
     return {code: str(bad[pk]) for code, pk in rows.fetchall()}
 

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from tds.updates.rollouts.counts import Counts
 from tds.updates.rollouts.limits import Limits
+
+MAX_BROKEN_SOAKS: Final = 5  # of a wave, since a person last let it go on
 
 
 class Halt(StrEnum):
@@ -17,6 +20,7 @@ class Halt(StrEnum):
     FAILURES = "failures"
     TOO_FEW_SUCCEEDED = "too_few_succeeded"  # so many can't succeed any more
     NOBODY_JUDGED = "nobody_judged"  # all of a wave were canceled or removed: nothing was tried
+    UNSTEADY = "unsteady"  # a wave's soak was broken so often: it would go on for ever
     TELEMETRY = "telemetry"  # they run it, and deliver less than before
     WITHDRAWN = "withdrawn"
 
@@ -88,6 +92,14 @@ def decide(  # noqa: PLR0911, PLR0913  # a list of facts, and one of what may fo
         return Decision(Does.OPEN, wave=wave.number + 1)
     going_on = any(each.counts.open or each.counts.unknown for each in opened)
     return STAY if going_on else Decision(Does.COMPLETE, wave=wave.number)
+
+
+def broken(decision: Decision, before: int) -> Decision:
+    """What a broken soak of a wave comes to, of which so many were broken before. One gateway that is now well and now
+    not can break each of them."""
+    if before + 1 < MAX_BROKEN_SOAKS:
+        return decision
+    return Decision(Does.HALT, Halt.UNSTEADY, decision.wave)
 
 
 def needed(limits: Limits, counts: Counts) -> int:

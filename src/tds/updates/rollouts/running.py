@@ -17,6 +17,8 @@ from tds.updates.rollouts.windows import Window
 from tds.updates.timeline import Happened
 
 RULE: Final = "rule"  # who did it, in the audit trail
+GATEWAYS_TOLD: Final = 20  # in a line of the timeline
+LATE: Final = timedelta(minutes=1)  # between a report's arrival, whose moment a change has, and its change
 
 NUMBERS: Final = tuple(BOUNDS)  # in the order of the query below
 # Also one that stands still, until its release's withdrawal has ended it.
@@ -119,6 +121,36 @@ def soak(connection: Connection, running: Running, number: int, since: datetime 
     )
     kind = Happened.SOAK_BEGAN if since else Happened.SOAK_BROKEN
     note(connection, running.id, now, kind, {"wave": number, "soak_s": running.limits.soak_s})
+
+
+def soaks_broken(connection: Connection, running: Running, number: int) -> int:
+    """Of a wave, by the timeline, since a person last went on in spite of something."""
+    found = connection.execute(
+        """SELECT FROM tds_new_rolloutevent WHERE rollout_id = %(id)s AND kind = %(broken)s AND words @> %(wave)s
+           AND id > coalesce((SELECT max(id) FROM tds_new_rolloutevent WHERE rollout_id = %(id)s AND kind = %(on)s), 0)
+        """,
+        {
+            "id": running.id,
+            "broken": Happened.SOAK_BROKEN.value,
+            "wave": Jsonb({"wave": number}),
+            "on": Happened.ACCEPTED.value,
+        },
+    )
+    return found.rowcount
+
+
+def unsteady(connection: Connection, running: Running, number: int, now: datetime) -> None:
+    """Told before the halt: who broke the last soak. Of a failure that was a success nobody knows a phase."""
+    since = running.waves[number - 1].soak_from or now
+    rows = connection.execute(
+        """SELECT g.code FROM tds_new_execution e JOIN tds_new_gateway g ON g.id = e.gateway_id
+           WHERE e.rollout_id = %s AND e.wave = %s AND e.status = 'FAILED' AND e.phase = '' AND NOT e.accepted
+               AND e.changed_at >= %s ORDER BY e.changed_at DESC, e.id LIMIT %s""",
+        (running.id, number, since - LATE, GATEWAYS_TOLD),
+    ).fetchall()
+    if rows:
+        words = {"wave": number, "gateways": ", ".join(code for (code,) in rows)}
+        note(connection, running.id, now, Happened.UNSTEADY, words)
 
 
 def gate_waits(connection: Connection, running: Running, number: int, waiting: int, now: datetime) -> None:

@@ -38,6 +38,10 @@ HALTS: Final[dict[str, Promise]] = {
     Halt.NOBODY_JUDGED: gettext_lazy(
         "Nothing was tried: all updates of the wave were canceled, or their gateways removed."
     ),
+    Halt.UNSTEADY: gettext_lazy(
+        "Again and again enough had succeeded, and then not any more: disable gateways that go back and forth, and"
+        " resume it."
+    ),
     Halt.TELEMETRY: gettext_lazy("Gateways that run it deliver less than they did before."),
     Halt.WITHDRAWN: gettext_lazy("The release was withdrawn."),
 }
