@@ -223,6 +223,12 @@ class State:
     def is_open(self) -> bool:
         return self.status in (Status.QUEUED, Status.IN_PROGRESS)
 
+    @property
+    def was_ended(self) -> bool:
+        """By a deed, before its deadline: what runs corrects it still, but no word of its gateway begins it anew."""
+        is_over = self.status in (Status.TIMED_OUT, Status.REJECTED)
+        return is_over and self.finished_at is not None and self.finished_at != self.changed_at
+
 
 def apply(state: State, fact: Fact, now: datetime, limits: Limits = USUAL, *, another_open: bool = False) -> State:
     """The state after a fact; the same object when nothing changed.
@@ -232,7 +238,7 @@ def apply(state: State, fact: Fact, now: datetime, limits: Limits = USUAL, *, an
     at = state.situation
     row = DECIDED[at, fact.kind]
     to = row.to
-    if to is None or (not state.is_open and to in OPEN and (another_open or _is_over(to, state, now, limits))):
+    if to is None or (not state.is_open and to in OPEN and (another_open or _stays_over(to, state, now, limits))):
         return state
     bytes_done = max(state.bytes_done, fact.bytes_done)
     reason = fact.reason if row.reason is None else row.reason
@@ -261,9 +267,14 @@ def apply(state: State, fact: Fact, now: datetime, limits: Limits = USUAL, *, an
         phase="" if to is S.SUCCEEDED else state.phase,
         detail=_detail(state, fact, reason),
         deadline_at=state.deadline_at if at in SINCE_INSTALLING and to in (S.REMOVED, S.CANCELED) else None,
-        finished_at=state.finished_at if to == at else now,
+        finished_at=state.finished_at if to == at or _stays_ended(at, state, to) else now,
         succeeded_at=now if to is S.SUCCEEDED else None,
     )
+
+
+def _stays_ended(at: Situation, state: State, to: Situation) -> bool:
+    """At the moment of the deed that ended it, by which `was_ended` knows it."""
+    return to in (S.TIMED_OUT, S.REJECTED) and (at in (S.REMOVED, S.CANCELED) or state.was_ended)
 
 
 def _queued(state: State, to: Situation, fact: Fact, now: datetime, limits: Limits) -> State:
@@ -290,6 +301,11 @@ def _end(to: Situation, state: State, limits: Limits) -> datetime | None:
     if to in BEFORE_INSTALLING:
         return state.offered_at and state.offered_at + timedelta(seconds=limits.attempt_s)
     return state.installing_at and state.installing_at + timedelta(seconds=limits.install_s)
+
+
+def _stays_over(to: Situation, state: State, now: datetime, limits: Limits) -> bool:
+    """Of one that is not open."""
+    return (to in PHASES and state.was_ended) or _is_over(to, state, now, limits)
 
 
 def _is_over(to: Situation, state: State, now: datetime, limits: Limits) -> bool:
