@@ -9,8 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from tds.fleet import tokens
-from tds.fleet.commands import tenant_app, token_app, user_app
+from tds.fleet.commands import tenant_app, user_app
 from tds.fleet.models import ApiToken, AuditEntry, Membership, Role, Tenant, User
+from tds.fleet.token_commands import token_app
 from tests import seeding
 from tests.commanding import Commands
 
