@@ -71,7 +71,8 @@ def test_one_whose_pairs_are_both_refused_shows_them_by_turns_and_goes_on_measur
     options = ("--box", unit, "--broker", broker, "--pair-refused", "1", "--interval", "5")
     with device(guarded / "dcu-0080", tmp_path / "1", *options) as one:
         wait_until(lambda: GIVES_WAY in one.log, "the factory's", LIMIT_S)
-        wait_until(lambda: GOES_BACK in one.log, "the renewed one again", 2 * LIMIT_S)
+        # The next three pauses are of up to 8, 16 and 32 s.
+        wait_until(lambda: GOES_BACK in one.log, "the renewed one again", 3 * LIMIT_S)
         report = one.report()
         assert (report["acknowledged"], report["dropped"]) == (0, 0)
         assert report["outbox_depth"] > 0

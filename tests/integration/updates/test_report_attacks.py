@@ -130,6 +130,7 @@ def test_attack_a_gateway_goes_on_with_what_was_over_while_another_rollout_start
     assert list(rollout.left_out.values_list("gateway_id", "reason")) == [(first.pk, "in_another_rollout")]
 
 
+@pytest.mark.usefixtures("english")
 def test_attack_a_gateway_that_does_so_each_time_costs_a_start_and_no_traceback(
     connection: psycopg.Connection[Any], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
