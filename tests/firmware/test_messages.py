@@ -1,7 +1,5 @@
 """What the firmware writes, judged by the platform's own rules: the device's C code makes random messages."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,9 +10,8 @@ from typing import Final, NamedTuple
 import pytest
 
 from tds.ingest.wire import Message, judge
+from tests.firmware_built import built
 
-FIRMWARE: Final = Path(__file__).parents[2] / "firmware"
-BUILD: Final = FIRMWARE / "build" / "messages"
 SAMPLES: Final = 4_000
 RETENTION: Final = timedelta(days=90)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,20 +28,7 @@ class Sample(NamedTuple):
 
 @pytest.fixture(scope="module")
 def random_samples() -> Path:
-    """The program, built where it is not yet."""
-    cmake = shutil.which("cmake")
-    if cmake is None:
-        pytest.skip("cmake is not installed; scripts/setup firmware installs it")
-    if not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):
-        pytest.skip("there is no C compiler; scripts/setup firmware installs one")
-    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-    for command in (
-        [cmake, "-S", str(FIRMWARE), "-B", str(BUILD), *generator, "-DPROGRAMS=OFF", "-DCMAKE_BUILD_TYPE=Debug"],
-        [cmake, "--build", str(BUILD), "--target", "random_samples", "--parallel", "2"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return BUILD / "tests" / "tools" / "random_samples"
+    return built("random_samples") / "tools" / "random_samples"
 
 
 def samples_of(program: Path, *, seed: int) -> Iterator[Sample]:

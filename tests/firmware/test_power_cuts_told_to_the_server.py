@@ -2,7 +2,6 @@
 the platform's own rules. What these believe at its end is what runs."""
 
 import os
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -18,9 +17,8 @@ from tds.updates.executions.reports import Report, read
 from tds.updates.executions.rows import Loaded
 from tds.updates.executions.statuses import Status
 from tds.updates.executions.transitions import USUAL, State
+from tests.firmware_built import built
 
-FIRMWARE: Final = Path(__file__).parents[2] / "firmware"
-BUILD: Final = FIRMWARE / "build" / "messages"
 GATEWAY: Final = "GW-1"
 EXECUTION: Final = "e-1"
 OFFERED: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -38,20 +36,10 @@ class Story(NamedTuple):
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """By firmware/tests/test_update_power.c, built where it is not yet."""
-    cmake = shutil.which("cmake")
-    if cmake is None:
-        pytest.skip("cmake is not installed; scripts/setup firmware installs it")
-    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-    for command in (
-        [cmake, "-S", str(FIRMWARE), "-B", str(BUILD), *generator, "-DPROGRAMS=OFF", "-DCMAKE_BUILD_TYPE=Debug"],
-        [cmake, "--build", str(BUILD), "--target", "test_update_power", "--parallel", "2"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    """By firmware/tests/test_update_power.c."""
+    program = built("test_update_power") / "test_update_power"
     file = tmp_path_factory.mktemp("power") / "stories"
     environment = os.environ | {"UPDATE_STORIES": str(file)}
-    program = BUILD / "tests" / "test_update_power"
     done = subprocess.run([program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return file
