@@ -174,3 +174,19 @@ def runs(gateway: Gateway, sha256: str = OLD, **fields: Any) -> RunningFirmware:
         }
         | fields
     )
+
+
+@dataclass(frozen=True)
+class Got:
+    """What a broker made of a command."""
+
+    outcome: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a gateway is connected."""
+
+    brokers: tuple[str, ...]
+    since: datetime

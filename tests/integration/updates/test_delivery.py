@@ -28,7 +28,7 @@ from tds.updates.signed import jws, ticket
 from tds.updates.signed.jws import Kind
 from tds.updates.signed.ticket import Ticket
 from tests import executing, seeding
-from tests.executing import NOW, OLD, TARGET, Unit
+from tests.executing import NOW, OLD, TARGET, Got, Spot, Unit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -291,34 +291,22 @@ def test_who_is_at_it_is_told_again_until_it_installs(
 class Air:
     """A broker and who is connected to it."""
 
-    places: dict[int, "Spot"] = field(default_factory=dict)
+    places: dict[int, Spot] = field(default_factory=dict)
     sent: list[tuple[str, dict[str, Any], tuple[str, ...]]] = field(default_factory=list)
     checks: int = 0
     outcome: str = "taken"
 
-    def where(self, _connection: psycopg.Connection[Any], gateway_ids: Sequence[int]) -> Mapping[int, "Spot"]:
+    def where(self, _connection: psycopg.Connection[Any], gateway_ids: Sequence[int]) -> Mapping[int, Spot]:
         return {each: self.places[each] for each in gateway_ids if each in self.places}
 
-    def update(self, code: str, document: bytes, *, brokers: Sequence[str] = (), expiry_s: int) -> Sequence["Got"]:
+    def update(self, code: str, document: bytes, *, brokers: Sequence[str] = (), expiry_s: int) -> Sequence[Got]:
         if self.outcome == "taken":
             self.sent.append((code, json.loads(document), tuple(brokers)))
         return [Got(self.outcome, "The broker is away.")]
 
-    def check_now(self) -> Sequence["Got"]:
+    def check_now(self) -> Sequence[Got]:
         self.checks += 1
         return []
-
-
-@dataclass(frozen=True)
-class Got:
-    outcome: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class Spot:
-    brokers: tuple[str, ...]
-    since: datetime
 
 
 @dataclass

@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,11 +20,12 @@ from tds.ota_server import artifact_routes
 from tds.ota_server.connections import Limits
 from tds.ota_server.files import Files
 from tds.ota_server.permits import Opened
-from tds.ota_server.server import Config, run
+from tds.ota_server.server import Config
 from tds.ota_server.transport import RECORD_BYTES
 from tds.ota_server.updates import Updates
 from tds.updates.releases.files import Artifacts
-from tests.running import free_port, wait_until
+from tests.ota_serving import serving
+from tests.running import free_port
 
 SIZE: Final = 1_000
 HASH: Final = "0" * 64
@@ -80,27 +80,11 @@ def server(tmp_path: Path) -> Iterator[Served]:
             served.at_work -= 1
 
     updates = Updates(Artifacts(tmp_path), must_prove=False, command_for=lambda *_: None, take_report=lambda *_: None)
-    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def live() -> None:
-        stopping = asyncio.Event()
-        loops.append((asyncio.get_running_loop(), stopping))
-        limits = Limits(head_s=HEAD_S)
-        config = Config("127.0.0.1", served.port, (routes,), files, timezone.now, lambda _facts: None, limits, updates)
-        await run(config, stopping)
-
-    thread = threading.Thread(target=lambda: asyncio.run(live()))
-    thread.start()
-
-    def answers() -> bool:
-        with socket.socket() as tried:
-            return tried.connect_ex(("127.0.0.1", served.port)) == 0
-
-    wait_until(answers, "the server")
-    yield served
-    loop, stopping = loops[0]
-    loop.call_soon_threadsafe(stopping.set)
-    thread.join()
+    limits = Limits(head_s=HEAD_S)
+    with serving(
+        Config("127.0.0.1", served.port, (routes,), files, timezone.now, lambda _facts: None, limits, updates)
+    ):
+        yield served
 
 
 def request(fields: str = "", method: str = "HEAD", path: str = "/image") -> bytes:

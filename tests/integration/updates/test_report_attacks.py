@@ -20,7 +20,7 @@ from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.gate import Before, GatewayHealth
 from tds.updates.rollouts.refusals import RolloutRefusedError
 from tests import executing, rolling_out, seeding
-from tests.executing import NOW, OLD, TARGET, Unit
+from tests.executing import NOW, OLD, TARGET, Got, Spot, Unit
 from tests.rolling_out import QUICK, Stage, launched, standing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -249,14 +249,14 @@ class Brokers:
 
     down: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
-    places: dict[int, "Spot"] = field(default_factory=dict)
+    places: dict[int, Spot] = field(default_factory=dict)
     tried: list[str] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
 
-    def where(self, _connection: psycopg.Connection[Any], gateway_ids: Sequence[int]) -> dict[int, "Spot"]:
+    def where(self, _connection: psycopg.Connection[Any], gateway_ids: Sequence[int]) -> dict[int, Spot]:
         return {each: self.places[each] for each in gateway_ids if each in self.places}
 
-    def update(self, code: str, _document: bytes, *, brokers: Sequence[str] = (), expiry_s: int) -> list["Got"]:
+    def update(self, code: str, _document: bytes, *, brokers: Sequence[str] = (), expiry_s: int) -> list[Got]:
         assert expiry_s
         self.tried.append(code)
         if not set(brokers) - self.down:
@@ -266,20 +266,8 @@ class Brokers:
         self.sent.append(code)
         return [Got("taken", "")]
 
-    def check_now(self) -> list["Got"]:
+    def check_now(self) -> list[Got]:
         return []
-
-
-@dataclass(frozen=True)
-class Got:
-    outcome: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class Spot:
-    brokers: tuple[str, ...]
-    since: datetime
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """Clients that read slowly, never, twice or too many at a time: what they get, and what they cost the others."""
 
-import asyncio
 import os
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,8 +20,9 @@ from tds.ota_server.files import Files
 from tds.ota_server.pieces import PIECE_BYTES
 from tds.ota_server.ranges import Span
 from tds.ota_server.sending import Downloads, SendLimits
-from tds.ota_server.server import Config, run
+from tds.ota_server.server import Config
 from tds.ota_server.transport import TlsTransport
+from tests.ota_serving import serving
 from tests.running import free_port, wait_until
 
 SIZE: Final = 8 * 1024**2
@@ -89,25 +88,8 @@ def server(tmp_path: Path) -> Iterator[Served]:
             await served.downloads.send(request, response, "file", descriptor, Span(SIZE - size, SIZE))
         return response
 
-    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def live() -> None:
-        stopping = asyncio.Event()
-        loops.append((asyncio.get_running_loop(), stopping))
-        await run(Config("127.0.0.1", served.port, (routes,), files, timezone.now, lambda _facts: None), stopping)
-
-    thread = threading.Thread(target=lambda: asyncio.run(live()))
-    thread.start()
-
-    def answers() -> bool:
-        with socket.socket() as tried:
-            return tried.connect_ex(("127.0.0.1", served.port)) == 0
-
-    wait_until(answers, "the server")
-    yield served
-    loop, stopping = loops[0]
-    loop.call_soon_threadsafe(stopping.set)
-    thread.join()
+    with serving(Config("127.0.0.1", served.port, (routes,), files, timezone.now, lambda _facts: None)):
+        yield served
     served.downloads.close()
     os.close(descriptor)
 

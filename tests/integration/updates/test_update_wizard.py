@@ -129,6 +129,31 @@ def test_starting_starts_and_leads_to_its_page(
     assert AuditEntry.objects.get(action="rollout.started").actor == "olga"
 
 
+@pytest.mark.parametrize("changed", [{"codigos": "GW-000001 GW-000002"}, {"quem": "todos"}, {"ondas": "1, 100 %"}])
+def test_a_plan_that_was_changed_since_the_look_is_shown_and_not_started(
+    operator: Client, fleet: list[Gateway], release: Release, changed: dict[str, str]
+) -> None:
+    chosen = {"quem": "escolher", "codigos": fleet[0].code, "ondas": "100 %"}
+    looked = field(operator.post(NEW, filled(release, **chosen)), "visto")
+    answer = operator.post(NEW, filled(release, "iniciar", visto=looked, **(chosen | changed)))
+    assert answer.status_code == 200
+    assert "You changed the plan since you looked" in words(answer)
+    assert not Rollout.objects.exists()
+    again = filled(release, "iniciar", visto=field(answer, "visto"), **(chosen | changed))
+    assert operator.post(NEW, again).status_code == 302
+    assert Rollout.objects.count() == 1
+
+
+def test_a_plan_that_was_looked_at_is_started_also_with_another_name_and_other_limits(
+    operator: Client, fleet: list[Gateway], release: Release
+) -> None:
+    chosen = {"quem": "escolher", "codigos": fleet[0].code, "ondas": "100 %"}
+    looked = field(operator.post(NEW, filled(release, **chosen)), "visto")
+    form = filled(release, "iniciar", visto=looked, nome="Março", observar="1", **chosen)
+    assert operator.post(NEW, form).status_code == 302
+    assert [each.gateway.code for each in Execution.objects.all()] == [fleet[0].code]
+
+
 def test_a_viewer_neither_looks_nor_starts(tenant: Tenant, fleet: list[Gateway], release: Release) -> None:
     viewer = signed_in(seeding.person("vera", tenant))
     assert viewer.get(NEW).status_code == 403
