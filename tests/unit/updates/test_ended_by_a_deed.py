@@ -33,7 +33,7 @@ def test_attack_a_gateway_goes_on_with_what_was_canceled_and_lost(deed: Kind, ph
 
 
 def test_attack_nor_by_saying_first_that_it_refused_it() -> None:
-    for says in (Kind.SAYS_REJECTED, Kind.SAYS_REJECTED_COPY, Kind.SAYS_FAILED):
+    for says in (Kind.SAYS_REJECTED, Kind.SAYS_REJECTED_COPY, Kind.SAYS_REPLAYED, Kind.SAYS_FAILED):
         said = apply(lost_after(Kind.CANCEL), Fact(says, Reason.NO_SPACE), LATER)
         assert said.reason == Reason.NO_SPACE
         for kind in WORDS:

@@ -142,6 +142,18 @@ def test_a_third_image_on_trial_or_after_the_rollout_leaves_a_success_as_it_is()
 def test_a_copy_of_a_command_that_is_refused_does_not_end_what_is_under_way() -> None:
     made = unit()
     made.phase("downloading")
+    made.says("REJECTED", reason="already_running")
+    assert ends(*made.sent)[0] is Status.IN_PROGRESS
+
+
+def test_a_gateway_that_had_a_newer_ticket_since_is_at_this_one_no_more() -> None:
+    made = unit()
+    made.phase("downloading")
+    made.says("REJECTED", reason="replayed")
+    assert ends(*made.sent) == (Status.REJECTED, Reason.REPLAYED)
+    made.phase("downloading")  # it was wrong about that
+    assert ends(*made.sent)[0] is Status.IN_PROGRESS
+    made.phase("installing")
     made.says("REJECTED", reason="replayed")
     assert ends(*made.sent)[0] is Status.IN_PROGRESS
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from tds.updates.executions.orders import Former, Order, is_newer
 from tds.updates.executions.reports import Claim, Report, reason_of
-from tds.updates.executions.statuses import AFTER_A_BOOT, OF_A_COPY, Phase, Status
+from tds.updates.executions.statuses import AFTER_A_BOOT, Phase, Reason, Status
 from tds.updates.executions.transitions import SAYS_PHASE, Fact, Kind
 
 
@@ -63,8 +63,10 @@ def _said(claim: Claim) -> list[Fact]:
     match claim.status:
         case Status.IN_PROGRESS:
             return [Fact(SAYS_PHASE[Phase(claim.phase)], bytes_done=claim.bytes)]
-        case Status.REJECTED if reason in OF_A_COPY:
+        case Status.REJECTED if reason is Reason.ALREADY_RUNNING:
             return [Fact(Kind.SAYS_REJECTED_COPY, reason, detail)]
+        case Status.REJECTED if reason is Reason.REPLAYED:
+            return [Fact(Kind.SAYS_REPLAYED, reason, detail)]
         case Status.REJECTED:
             return [Fact(Kind.SAYS_REJECTED, reason, detail)]
         case Status.FAILED:

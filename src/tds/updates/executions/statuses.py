@@ -77,8 +77,6 @@ class Reason(StrEnum):
 AFTER_A_BOOT: Final = frozenset({Reason.SELF_TEST_FAILED, Reason.NOT_CONFIRMED, Reason.ROLLED_BACK})
 # … and by these the image is bad for its hardware: KnownBad counts them.
 OF_A_BAD_IMAGE: Final = AFTER_A_BOOT | {Reason.NOT_BOOTABLE}
-# A gateway that says one of these refuses a copy of what it follows already.
-OF_A_COPY: Final = frozenset({Reason.REPLAYED, Reason.ALREADY_RUNNING})
 
 PHASE_NAMES: Final[dict[Phase, str | Promise]] = {
     Phase.DOWNLOADING: _("downloading"),
@@ -105,7 +103,7 @@ REASON_SENTENCES: Final[dict[Reason, str | Promise]] = {
     Reason.WRONG_CHIP: _("The release is for another chip."),
     Reason.DOWNGRADE_REFUSED: _("The release is older than what the gateway has confirmed before."),
     Reason.SOURCE_TOO_OLD: _("The gateway runs a version from which this release can't be reached directly."),
-    Reason.REPLAYED: _("The ticket is one that the gateway has had before, or older than one that it had."),
+    Reason.REPLAYED: _("The gateway has had a newer ticket since, of another update, and follows that."),
     Reason.EXPIRED: _("The ticket had expired when the gateway read it."),
     Reason.FOREIGN_URL: _(
         "The image is on a host or port that the gateway does not know: TDS_UPDATE_URL must say the one that it is set"

@@ -45,7 +45,8 @@ class Kind(StrEnum):
     SAYS_REBOOTING = "says rebooting"
     SAYS_CONFIRMING = "says confirming"
     SAYS_REJECTED = "says rejected"
-    SAYS_REJECTED_COPY = "says rejected a copy"  # of what it follows already
+    SAYS_REJECTED_COPY = "says rejected a copy"  # of what runs already
+    SAYS_REPLAYED = "says replayed"  # it had a newer ticket since, and is at this one no more
     SAYS_FAILED = "says failed"
     RUNS_TARGET = "runs target, confirmed"
     RUNS_TARGET_ON_TRIAL = "runs target, on trial"
@@ -62,7 +63,8 @@ class Kind(StrEnum):
 
 
 S, K = Situation, Kind
-PHASES: Final = (S.DOWNLOADING, S.DOWNLOADED, S.VERIFIED, S.INSTALLING, S.REBOOTING, S.CONFIRMING)
+DOWNLOADS: Final = (S.DOWNLOADING, S.DOWNLOADED, S.VERIFIED)
+PHASES: Final = (*DOWNLOADS, S.INSTALLING, S.REBOOTING, S.CONFIRMING)
 QUEUED: Final = (S.WAITING, S.OFFERED)
 OPEN: Final = (*QUEUED, *PHASES)
 FINISHED: Final = (S.SUCCEEDED, S.FAILED, S.TIMED_OUT, S.REJECTED, S.REMOVED, S.CANCELED)
@@ -101,6 +103,9 @@ TABLE: Final = (
     Row((S.SUCCEEDED, S.FAILED, S.REJECTED, S.REMOVED, S.CANCELED), K.SAYS_REJECTED, None),
     Row((*QUEUED, S.TIMED_OUT), K.SAYS_REJECTED_COPY, S.REJECTED, None),
     Row(_all_but(*QUEUED, S.TIMED_OUT), K.SAYS_REJECTED_COPY, None),
+    # As after a restore from a backup that is older than that ticket.
+    Row((*QUEUED, *DOWNLOADS, S.TIMED_OUT), K.SAYS_REPLAYED, S.REJECTED, None),
+    Row(_all_but(*QUEUED, *DOWNLOADS, S.TIMED_OUT), K.SAYS_REPLAYED, None),
     Row((*OPEN, S.TIMED_OUT, S.REJECTED), K.SAYS_FAILED, S.FAILED, None),
     Row((S.SUCCEEDED, S.FAILED, S.REMOVED, S.CANCELED), K.SAYS_FAILED, None),
     # What really runs: whatever else was said or done.
@@ -114,7 +119,7 @@ TABLE: Final = (
     Row((S.SUCCEEDED,), K.RUNS_OTHER_INSTEAD, S.FAILED, Reason.SUPERSEDED),
     Row(_all_but(S.SUCCEEDED), K.RUNS_OTHER_INSTEAD, None),
     # Silence.
-    Row((*QUEUED, S.DOWNLOADING, S.DOWNLOADED, S.VERIFIED), K.DEADLINE, S.TIMED_OUT, Reason.NO_ANSWER),
+    Row((*QUEUED, *DOWNLOADS), K.DEADLINE, S.TIMED_OUT, Reason.NO_ANSWER),
     Row((S.INSTALLING, S.REBOOTING, S.CONFIRMING), K.DEADLINE, S.TIMED_OUT, Reason.LOST),
     # Ended by a deed in the middle of those three, which leaves the deadline: nobody knows what it runs.
     Row((S.REMOVED, S.CANCELED), K.DEADLINE, S.TIMED_OUT, Reason.LOST),
@@ -173,7 +178,7 @@ USUAL: Final = Limits(
     attempt_s=7 * 24 * HOUR_S,
     retry_s=24 * HOUR_S,
 )
-BEFORE_INSTALLING: Final = frozenset({S.DOWNLOADING, S.DOWNLOADED, S.VERIFIED})
+BEFORE_INSTALLING: Final = frozenset(DOWNLOADS)
 SINCE_INSTALLING: Final = frozenset(PHASES) - BEFORE_INSTALLING
 
 
