@@ -102,6 +102,7 @@ class Stage:
         self.away: set[int] = set()
         self.offered: list[int] = []
         self.healths: dict[int, GatewayHealth] = {}
+        self.watched: list[Watched] = []  # of the last look
         self.conducting = self.fresh()
 
     def fresh(self) -> Conducting:
@@ -129,6 +130,7 @@ class Stage:
         return set(gateway_ids) - self.away
 
     def health(self, _connection: Connection, watched: Sequence[Watched], now: datetime) -> list[GatewayHealth]:
+        self.watched = list(watched)
         return [self.healths[each.gateway_id] for each in watched if each.gateway_id in self.healths]
 
     def finish(self, status: str = "SUCCEEDED", reason: str = "", **which: Any) -> int:

@@ -109,7 +109,7 @@ def health(connection: Connection, watched: Sequence[Watched], now: datetime) ->
     before = {pk: rest for pk, *rest in connection.execute(BEFORE, parameters)}
     told = {pk: Told(*rest) for pk, *rest in connection.execute(TOLD, parameters)}
     since = {
-        each.gateway_id: max(each.succeeded_at, now - _counted(before.get(each.gateway_id), told[each.gateway_id]))
+        each.gateway_id: max(each.since, now - _counted(before.get(each.gateway_id), told[each.gateway_id]))
         for each in watched
     }
     parameters["since"] = [since[each.gateway_id] for each in watched]
@@ -125,7 +125,7 @@ def health(connection: Connection, watched: Sequence[Watched], now: datetime) ->
         found.append(
             GatewayHealth(
                 each.gateway_id,
-                (now - each.succeeded_at).total_seconds(),
+                (now - each.since).total_seconds(),
                 messages,
                 series,
                 refused_since,

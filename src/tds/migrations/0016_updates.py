@@ -489,6 +489,17 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="LastTurn",
+            fields=[
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("back_at", models.DateTimeField()),
+            ],
+            options={
+                "constraints": (models.CheckConstraint(condition=models.Q(("id", 1)), name="last_turn_is_one"),),
+            },
+        ),
+        migrations.CreateModel(
             name="RolledBack",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

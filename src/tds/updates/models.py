@@ -282,6 +282,20 @@ class WaveCountChange(models.Model):
         return f"{self.rollout_id}/{self.wave} {self.kind}: {self.executions:+}"
 
 
+class LastTurn(models.Model):
+    """One row: when somebody last looked after deadlines (executions/absence.py)."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    at = models.DateTimeField()
+    back_at = models.DateTimeField()  # … and since when, after the last time that nobody did
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(id=1), name="last_turn_is_one"),)
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%dT%H:%M:%SZ}"
+
+
 class RolloutEvent(models.Model):
     """What happened in a rollout, for its timeline: append-only. `words` fill the sentence of `kind`."""
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, assert_never
 
 import psycopg
 
+from tds.updates.executions.absence import Absence
 from tds.updates.rollouts import counts, known_bad, rules, windows, withdrawn
 from tds.updates.rollouts import running as rollouts
 from tds.updates.rollouts.eligibility import Place
@@ -53,6 +54,7 @@ class Conducting:
     clock: Callable[[], float] = monotonic
     _offering: Offering = field(init=False)
     _watching: Watching = field(init=False)
+    _absence: Absence = field(default_factory=Absence)
     _known_bad: dict[int, frozenset[Place]] = field(default_factory=dict)  # by rollout: taken out
     _postponed: dict[int, float] = field(default_factory=dict)
     _gate_waits: dict[int, int] = field(default_factory=dict)  # by rollout: the wave of which that was told
@@ -64,6 +66,7 @@ class Conducting:
 
     def turn(self, connection: Connection) -> None:
         began = self.clock()
+        self._absence.settle(connection, self.now())
         self.conduct_all(connection)
         self._turned_at = self.now()
         self.wait(max(0.0, TURN_S - (self.clock() - began)))

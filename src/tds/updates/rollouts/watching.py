@@ -22,10 +22,11 @@ Connection = psycopg.Connection[Any]
 
 
 class Watched(NamedTuple):
-    """A gateway that succeeded: since when, and before when its own week was. `restarts`: its count then."""
+    """A gateway that succeeded: since when it is watched, and before when its own week was. `restarts`: its count when
+    it succeeded."""
 
     gateway_id: int
-    succeeded_at: datetime
+    since: datetime
     before: datetime
     restarts: int | None
 
@@ -66,7 +67,9 @@ class Watching:
 def _sample(connection: Connection, running: Running, wave: int) -> list[Watched]:
     """The first ones of each wave, which have run it for longest."""
     rows = connection.execute(
-        """SELECT gateway_id, succeeded_at, coalesce(offered_at, queued_at), restarts FROM (
+        # What was sent while nobody listened may never come: nobody is judged by it.
+        """SELECT gateway_id, greatest(succeeded_at, (SELECT back_at FROM tds_new_lastturn)),
+               coalesce(offered_at, queued_at), restarts FROM (
                (SELECT * FROM tds_new_execution WHERE rollout_id = %(id)s AND wave = %(wave)s AND status = 'SUCCEEDED'
                 ORDER BY place LIMIT %(newest)s)
                UNION ALL
