@@ -400,6 +400,25 @@ static bool tells_of_a_new_memory(const fake_world_t *world)
     return bench_says(&s_bench, "\"status\":\"IN_PROGRESS\"") && bench_says(&s_bench, "it began anew");
 }
 
+/* The server takes reports of one life in the order of its starts, so all of them would be old ones. */
+static void a_device_that_counts_its_starts_anew_begins_another_life(void **state)
+{
+    (void)state;
+    fake_world_t *world = &s_bench.world;
+    const uint32_t life = bench_update(world)->memory.life;
+    fake_world_cut_power(world);
+    a_while();
+    assert_int_equal(bench_update(world)->memory.life, life);
+    fake_kv_damage(&world->kv, "boots");
+    fake_world_cut_power(world);
+    a_while();
+    const uint32_t another = bench_update(world)->memory.life;
+    assert_true(another != life);
+    fake_world_cut_power(world);
+    a_while();
+    assert_int_equal(bench_update(world)->memory.life, another);
+}
+
 /* As after a return from an image with another layout. */
 static void a_device_with_a_damaged_record_takes_a_good_command_and_no_image_older_than_what_runs(void **state)
 {
@@ -980,6 +999,7 @@ int main(void)
         ATTACK(a_url_on_a_foreign_host_is_refused),
         ATTACK(a_url_that_only_looks_like_our_host_is_refused),
         ATTACK(an_older_release_with_a_valid_signature_is_refused),
+        ATTACK(a_device_that_counts_its_starts_anew_begins_another_life),
         ATTACK(a_device_with_a_damaged_record_takes_a_good_command_and_no_image_older_than_what_runs),
         ATTACK(a_release_that_needs_a_newer_one_before_it_is_refused),
         ATTACK(a_replayed_ticket_does_nothing_but_say_how_it_ended),

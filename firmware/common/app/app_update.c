@@ -44,7 +44,8 @@ void app_init_updates(app_t *app, uint64_t now_ms, uint32_t random)
                                              .crypto = options->crypto,
                                              .chip_id = options->chip_id,
                                              .trial_s = options->trial_s,
-                                             .came_back = options->boot_reason == BOOT_ROLLBACK};
+                                             .came_back = options->boot_reason == BOOT_ROLLBACK,
+                                             .counts_anew = options->boot <= 1};
     update_init(&updates->update, &update_options, now_ms, random);
     if (updates->update.running.known) {
         app->options.firmware = updates->update.running.version;

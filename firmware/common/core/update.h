@@ -30,6 +30,7 @@ typedef struct {
     uint16_t chip_id;
     uint32_t trial_s; /* 0: UPDATE_TRIAL_S */
     bool came_back;   /* the boot loader went back at this start (BOOT_ROLLBACK) */
+    bool counts_anew; /* its starts: a life in which they were counted higher is over */
 } update_options_t;
 
 /* What runs, as its slot says. */

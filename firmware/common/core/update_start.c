@@ -142,6 +142,10 @@ void update_init(update_t *update, const update_options_t *options, uint64_t now
     update->detail = "";
     update->has_news = true; /* that it started */
     update->has_memory = update_memory_load(&update->memory, options->kv, random);
+    if (update->has_memory && options->counts_anew && update->memory.life != random) {
+        update->memory.life = random;
+        (void)update_keep(update); /* if not, the next start draws another one, or goes on with the former */
+    }
     backoff_init(&update->pause, UPDATE_PAUSE_FIRST_MS, UPDATE_PAUSE_MAX_MS);
     if (options->ota == NULL) {
         if (update->memory.has_job) {
