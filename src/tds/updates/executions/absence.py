@@ -2,7 +2,7 @@
 
 Or the first turn after it would call all gateways lost that installed meanwhile, before one of their reports is read,
 and halt the rollout. The telemetry gate begins anew for the same reason (rollouts/watching.py). A clock that was set
-looks the same, and is dealt with the same way.
+looks the same, and is dealt with the same way. See docs/decisions/0030-an-absence-counts-against-nobody.md.
 """
 
 import logging
