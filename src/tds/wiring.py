@@ -147,11 +147,11 @@ def ota_config(beat: Callable[[dict[str, Any]], None]) -> "OtaConfig":
     routes = (est_routes.routes, update_routes.routes, artifact_routes.routes, product_routes.routes)
     updates = Updates(
         Artifacts(UpdatesFolder(ENV.home / "updates").artifacts),
-        TDS_PRODUCTION,
         partial(delivery.document_for, may_offer=may_offer, base_url=firmware_url(ENV)),
         partial(updates_keeper.take_report, limits=update_limits()),
     )
-    return Config(ENV.bind, ENV.ports.ota, routes, files, timezone.now, beat, updates=updates)
+    at, now = (ENV.bind, ENV.ports.ota), timezone.now
+    return Config(*at, routes, files, now, beat, updates=updates, must_prove=TDS_PRODUCTION)
 
 
 def revoking() -> "Revoking":

@@ -84,7 +84,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
     async def live() -> None:
         served.loop = asyncio.get_running_loop()
-        config = Config("127.0.0.1", served.port, (routes,), files, timezone.now, served.beat, FEW)
+        config = Config("127.0.0.1", served.port, (routes,), files, timezone.now, served.beat, FEW, must_prove=False)
         await run(config, served.stopping)
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))

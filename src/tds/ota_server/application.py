@@ -16,7 +16,7 @@ from aiohttp import web
 
 from tds.identity.enrolment import est
 from tds.identity.enrolment.http_refusal import RefusedError
-from tds.ota_server import connections, service
+from tds.ota_server import admission, connections, service
 from tds.ota_server.connections import WAIT_S
 from tds.ota_server.permits import PERMITS, Permits
 from tds.ota_server.service import SERVICE, Service
@@ -87,6 +87,7 @@ async def _each_request(request: web.Request, handler: Handler) -> web.StreamRes
                 connection.waits_for_body()
                 await _read_body(request)
             connection.works()
+            admission.check(request)
             return await handler(request)
         except RefusedError as refusal:
             return _refuse(request, refusal)
@@ -124,7 +125,7 @@ def _refuse(request: web.Request, refusal: RefusedError) -> web.Response:
     response = web.Response(status=refusal.status.value, text=f"{refusal.sentence}\n")
     if refusal.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(refusal.retry_after_s)))
-    if refusal.status == HTTPStatus.UNAUTHORIZED:
+    if refusal.status == HTTPStatus.UNAUTHORIZED:  # the claim code alone is asked for in HTTP's own way
         response.headers["WWW-Authenticate"] = f'Basic realm="{est.REALM}", charset="UTF-8"'
     if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         response.force_close()

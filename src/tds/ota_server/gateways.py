@@ -27,7 +27,7 @@ class Asking:
     code: str
     trusted: Collection[str]
     now: datetime
-    must_prove: bool  # in production
+    must_prove: bool  # in production: nobody is taken at their word
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,16 @@ class Who:
     is_proven: bool
 
 
-def asking(request: web.Request, *, must_prove: bool) -> Asking:
-    """Raises RefusedError: in production nobody is taken at their word."""
+def asking(request: web.Request) -> Asking:
+    """Raises RefusedError."""
     of, certificate = service.of(request), service.presented(request)
-    if certificate is None and must_prove:
-        callers.refuse_without_certificate()
     code = "" if certificate else request.query.get(PARAMETER, "")[:MAX_CODE_CHARS]
     if code and not is_code(code):
         raise RefusedError(
             HTTPStatus.BAD_REQUEST,
             f"?{PARAMETER}= is no gateway's code: it has letters, digits and . _ -, and no others.",
         )
-    return Asking(certificate, code, of.authorities().trusted, of.now(), must_prove)
+    return Asking(certificate, code, of.authorities().trusted, of.now(), of.must_prove)
 
 
 def find(asked: Asking) -> Who | None:
@@ -70,13 +68,18 @@ def find_all(asked: Sequence[Asking]) -> list[Who | RefusedError | None]:
     return [_proven(next(proven)) if each.certificate is not None else _said(each) for each in asked]
 
 
+def unproven() -> RefusedError:
+    # No 401: that must name a scheme that would help (RFC 9110, 15.5.2), and for certificates HTTP has none.
+    return callers.without_certificate(HTTPStatus.FORBIDDEN)
+
+
 def _proven(found: Caller | RefusedError) -> Who | RefusedError:
     return found if isinstance(found, RefusedError) else Who(found.gateway_id, found.code, is_proven=True)
 
 
 def _said(asked: Asking) -> Who | RefusedError | None:
     if asked.must_prove:
-        return callers.without_certificate()
+        return unproven()
     if not asked.code:
         return None
     found = Gateway.objects.filter(code=asked.code, status=GatewayStatus.ACTIVE).values_list("id", "code").first()
@@ -90,7 +93,7 @@ def known(asked: Asking) -> Who:
     found = find(asked)
     if found is None:
         raise RefusedError(
-            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.FORBIDDEN,
             "Say which gateway asks: present its certificate in the TLS handshake, or in development ?gateway=CODE.",
         )
     return found

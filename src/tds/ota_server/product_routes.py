@@ -34,7 +34,7 @@ async def newest(request: web.Request) -> web.StreamResponse:
     family = request.query.get("family", "")[:MAX_FAMILY_CHARS]
     if not family.isprintable():
         raise RefusedError(HTTPStatus.BAD_REQUEST, "?family= has a character that no family's name has.")
-    asked = gateways.asking(request, must_prove=updates.of(request).must_prove)
+    asked = gateways.asking(request)
     artifacts, takes = updates.of(request).artifacts, request.method == hdrs.METH_GET
 
     def chosen() -> Opened:

@@ -43,6 +43,7 @@ class Config:
     beat: Callable[[Facts], None]
     limits: Limits = field(default_factory=Limits)
     updates: Updates | None = None  # for the routes that need it
+    must_prove: bool = True  # see Service
 
 
 def listening_socket(address: str, port: int) -> socket.socket:
@@ -74,7 +75,7 @@ async def run(config: Config, stopping: asyncio.Event) -> None:
     _allow_descriptors(config.limits.connections)
     log = FewLines()
     desk = Desk(log)
-    service = Service(desk, lambda: config.files.authorities, config.now, log)
+    service = Service(desk, lambda: config.files.authorities, config.now, log, config.must_prove)
     runner = application.runner(application.make(service, *config.routes, updates=config.updates))
     await runner.setup()
     handlers = runner.server

@@ -9,9 +9,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from tds.identity.enrolment import callers
 from tds.identity.enrolment.attempts import Attempts, source_of
-from tds.identity.enrolment.callers import Caller
 from tds.ota_server.authorities import Authorities
 from tds.ota_server.desk import Desk
 from tds.ota_server.log import FewLines
@@ -25,6 +23,7 @@ class Service:
     authorities: Callable[[], Authorities]
     now: Callable[[], datetime]
     log: FewLines
+    must_prove: bool  # gateways who they are, by certificates alone: in production
     monotonic: Callable[[], float] = monotonic
     attempts: Attempts = field(default_factory=Attempts)
     counts: Counter[str] = field(default_factory=Counter)  # what became of requests, by our own words
@@ -41,15 +40,6 @@ def presented(request: web.Request) -> bytes | None:
     """The connection's client certificate in DER, its chain verified by the handshake; None when there is none."""
     tls = request.get_extra_info("ssl_object")
     return cast("bytes | None", tls.getpeercert(binary_form=True)) if tls is not None else None
-
-
-async def caller(request: web.Request) -> Caller:
-    """Which gateway calls, for routes that must know. Raises RefusedError."""
-    service, der = of(request), presented(request)
-    if der is None:
-        callers.refuse_without_certificate()
-    trusted, now = service.authorities().trusted, service.now()
-    return await service.desk.run(lambda: callers.find(der, trusted, now))
 
 
 def source(request: web.Request) -> str:

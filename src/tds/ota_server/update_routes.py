@@ -25,7 +25,7 @@ TRUST_TYPE: Final = "application/jose"  # RFC 7515, 9.2.1
 async def assignment(request: web.Request) -> web.Response:
     """The command that also comes over MQTT; 204: nothing to do."""
     of = updates.of(request)
-    asked = gateways.asking(request, must_prove=of.must_prove)
+    asked = gateways.asking(request)
     command = await service.of(request).desk.run(lambda: _command(of, asked))
     if command is None:
         return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -36,7 +36,7 @@ async def assignment(request: web.Request) -> web.Response:
 async def report(request: web.Request) -> web.Response:
     """The document that also comes over MQTT; 204: it is kept."""
     of, body = updates.of(request), await request.read()
-    asked = gateways.asking(request, must_prove=of.must_prove)
+    asked = gateways.asking(request)
     if len(body) > MAX_REPORT_BYTES:
         raise RefusedError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A report has at most {MAX_REPORT_BYTES} bytes; this has {len(body)}."
@@ -54,7 +54,7 @@ async def report(request: web.Request) -> web.Response:
 @routes.get("/ota/v1/trust")
 async def trust(request: web.Request) -> web.Response:
     """Which keys are believed, signed by a root key."""
-    asked = gateways.asking(request, must_prove=updates.of(request).must_prove)
+    asked = gateways.asking(request)
     version, document = await service.of(request).desk.run(lambda: _trust(asked))
     headers = {hdrs.ETAG: f'"{version}"', hdrs.CACHE_CONTROL: "private, no-cache"}
     if any(tag.value in (str(version), "*") for tag in request.if_none_match or ()):

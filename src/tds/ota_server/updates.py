@@ -18,10 +18,7 @@ TakeReport = Callable[[psycopg.Connection[Any], int, str, bytes, datetime], Refu
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """`must_prove`: gateways by their certificates alone, as in production."""
-
     artifacts: Artifacts
-    must_prove: bool
     command_for: CommandFor
     take_report: TakeReport
     downloads: Downloads = field(default_factory=Downloads)

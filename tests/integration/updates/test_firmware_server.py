@@ -177,7 +177,7 @@ def test_in_development_a_gateway_may_say_who_it_is_and_anybody_may_download(
     assert board.curl(f"{path_of(released)}?gateway={gateway.code}", "--head").status == 200
     refused(board.curl(f"{path_of(released)}?gateway=NOBODY"), 403, "no active gateway with that code")
     assert board.curl(f"/ota/v1/assignment?gateway={gateway.code}").status == 204
-    refused(board.curl("/ota/v1/assignment"), 401, "Say which gateway asks")
+    refused(board.curl("/ota/v1/assignment"), 403, "Say which gateway asks")
 
 
 def test_attack_a_gateway_with_a_certificate_says_that_it_is_another_one(
@@ -195,8 +195,8 @@ def test_in_production_every_route_needs_a_certificate(tmp_path: Path, gateway: 
         assign(of, gateway)
         for path in (path_of(of), "/ota/v1/assignment", "/ota/v1/trust", "/ota/dcu/firmware.bin", "/ota/dcu/hello.bin"):
             for asked in (path, f"{path}?gateway={gateway.code}"):
-                refused(board.curl(asked), 401, "present it in the TLS handshake")
-        refused(board.curl(f"/ota/v1/report?gateway={gateway.code}", body=b"{}"), 401, "present it")
+                refused(board.curl(asked), 403, "present it in the TLS handshake")
+        refused(board.curl(f"/ota/v1/report?gateway={gateway.code}", body=b"{}"), 403, "present it")
         assert board.curl(path_of(of), *board.presents).body == contents(maker, of)
         assert board.curl("/ota/dcu/firmware.bin", *board.presents).status == 200
         assert server.process.terminate() == 0

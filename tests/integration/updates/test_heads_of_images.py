@@ -79,11 +79,10 @@ def server(tmp_path: Path) -> Iterator[Served]:
         finally:
             served.at_work -= 1
 
-    updates = Updates(Artifacts(tmp_path), must_prove=False, command_for=lambda *_: None, take_report=lambda *_: None)
+    updates = Updates(Artifacts(tmp_path), command_for=lambda *_: None, take_report=lambda *_: None)
     limits = Limits(head_s=HEAD_S)
-    with serving(
-        Config("127.0.0.1", served.port, (routes,), files, timezone.now, lambda _facts: None, limits, updates)
-    ):
+    beat, now = (lambda _facts: None), timezone.now
+    with serving(Config("127.0.0.1", served.port, (routes,), files, now, beat, limits, updates, must_prove=False)):
         yield served
 
 

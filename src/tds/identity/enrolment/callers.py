@@ -48,14 +48,13 @@ class _Standing(NamedTuple):
     status: str
 
 
-def without_certificate() -> RefusedError:
-    return RefusedError(
-        HTTPStatus.UNAUTHORIZED, "This needs the gateway's certificate: present it in the TLS handshake."
-    )
+def without_certificate(status: HTTPStatus) -> RefusedError:
+    return RefusedError(status, "This needs the gateway's certificate: present it in the TLS handshake.")
 
 
 def refuse_without_certificate() -> NoReturn:
-    raise without_certificate()
+    """As EST has it (RFC 7030, 3.2.3), whose 401 names what a gateway without one can come with: a claim code."""
+    raise without_certificate(HTTPStatus.UNAUTHORIZED)
 
 
 def find(der: bytes, trusted: Collection[str], now: datetime) -> Caller:
