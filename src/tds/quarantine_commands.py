@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tds.fleet.commands import Json, fail, find_tenant, iso, say
+from tds.fleet.counted import counted
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -128,12 +129,14 @@ def replay_messages(  # noqa: PLR0913  # one option a filter
     document |= {"untried": total.untried, "obstacle": total.obstacle}
     say(
         document,
-        f"{total.accepted} of {len(wanted)} messages are accepted now, with {total.readings} readings "
-        f"({total.duplicates} were there already)." + (f" Still refused: {refused}." if refused else ""),
+        f"Accepted now: {total.accepted} of {counted(len(wanted), 'message')}, with "
+        f"{counted(total.readings, 'reading')} ({total.duplicates} of them there already)."
+        + (f" Still refused: {refused}." if refused else ""),
         as_json=as_json,
     )
     if total.untried:
-        typer.echo(f"{total.untried} messages were not tried; do it again. {total.obstacle}", err=True)
+        untried = counted(total.untried, "message was", "messages were")
+        typer.echo(f"{untried} not tried; do it again. {total.obstacle}", err=True)
         raise typer.Exit(1)
 
 
@@ -163,7 +166,7 @@ def export_messages(
     finally:
         if output:
             file.close()
-    typer.echo(f"{written} messages written.", err=True)
+    typer.echo(f"{counted(written, 'message')} written.", err=True)
 
 
 @quarantine_app.command("purge")
@@ -184,14 +187,14 @@ def purge_messages(  # noqa: PLR0913  # one option a filter
 
     chosen = _chosen(reason, gateway, tenant, since)
     wanted = list(chosen.order_by("id").values_list("pk", flat=True))
-    if wanted and not yes and not typer.confirm(f"Throw {len(wanted)} messages away for good?"):
+    if wanted and not yes and not typer.confirm(f"Throw {counted(len(wanted), 'message')} away for good?"):
         raise typer.Exit(1)
     gone = 0
     with connection.wrap_database_errors, _bar("Purging", len(wanted)) as (bar, task):
         for start in range(0, len(wanted), PURGE_AT_ONCE):
             gone += purge(wiring.database_connection(), wanted[start : start + PURGE_AT_ONCE])
             bar.update(task, completed=gone)
-    say({"purged": gone}, f"{gone} messages are gone; the counts stay.", as_json=as_json)
+    say({"purged": gone}, f"{counted(gone, 'message is', 'messages are')} gone; the counts stay.", as_json=as_json)
 
 
 def _chosen(reason: str, gateway: str, tenant: str, since: datetime | None) -> "QuerySet[QuarantinedMessage]":

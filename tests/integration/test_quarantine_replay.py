@@ -140,7 +140,8 @@ def test_a_disabled_gateways_messages_come_back_when_it_is_enabled(
     gateway = seeding.gateway(tenant, "GW-1", status="disabled")
     writer(connection).write([arrival("GW-1", 1)], now=EARLIER)
     Gateway.objects.filter(pk=gateway.pk).update(status="active")
-    assert "1 of 1 messages are accepted now" in tds("replay", "--tenant", "acme").stdout
+    said = tds("replay", "--tenant", "acme").stdout
+    assert said == "Accepted now: 1 of 1 message, with 1 reading (0 of them there already).\n"
     assert QuarantineCount.objects.get(reason="gateway_disabled").total == 0
     balanced()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from tds.fleet.counted import counted
 from tds.updates.signed.refusal import DocumentRefusedError, Refusal
 from tds.updates.signed.trust import TrustSet, Use
 
@@ -85,7 +86,7 @@ def well(facts: Facts) -> str:
     """What is said when there are no findings."""
     trust = facts.keys.trust
     until = f"Trust set {trust.version} until {_day(trust.expires_at)}; " if trust else ""
-    return f"{until}{_count(facts.published, 'release')} published, {_count(facts.running, 'rollout')} under way."
+    return f"{until}{counted(facts.published, 'release')} published, {counted(facts.running, 'rollout')} under way."
 
 
 def of_reports(worker: Worker | None) -> str:
@@ -125,7 +126,7 @@ def _of_keys(keys: Keys, now: datetime, *, production: bool) -> Iterator[Finding
     if keys.ahead:
         yield _warning(
             f"Trust set {trust.version} is given out here, and a newer one was reported by "
-            f"{_count(len(keys.ahead), 'gateway')}: {_named(keys.ahead)}",
+            f"{counted(len(keys.ahead), 'gateway')}: {_named(keys.ahead)}",
             "After a restore upload the newest again (./tds trust upload FILE); it may revoke what is believed here.",
         )
     yield from _of_trust(trust, now, production=production)
@@ -179,7 +180,7 @@ def _of_assignment(keys: Keys, trust: TrustSet, now: datetime) -> Iterator[Findi
 
 def _of_files(lacking: Sequence[str]) -> Iterator[Finding]:
     if lacking:
-        detail = f"The image of {_count(len(lacking), 'published release')} is lost: {_named(lacking)}"
+        detail = f"The image of {counted(len(lacking), 'published release')} is lost: {_named(lacking)}"
         action = "Upload each once more (./tds release upload IMAGE MANIFEST), or restore updates/artifacts."
         yield Finding(urgent=True, detail=detail, action=action)
 
@@ -207,22 +208,18 @@ def _of_rollouts(facts: Facts, now: datetime) -> Iterator[Finding]:
         since = f", the first {_ago(now - facts.halted_since)} ago" if facts.halted_since else ""
         number = facts.halted[0]
         yield _warning(
-            f"{_count(len(facts.halted), 'rollout')} halted{since}: {_numbers(facts.halted)}",
+            f"{counted(len(facts.halted), 'rollout')} halted{since}: {_numbers(facts.halted)}",
             f"./tds rollout show {number} says why; then resume, replace or cancel it (docs/operations.md).",
         )
     if facts.lost:
         yield _warning(
-            f"{_count(len(facts.lost), 'gateway')} began to install and did not come back: {_named(facts.lost)}",
+            f"{counted(len(facts.lost), 'gateway')} began to install and did not come back: {_named(facts.lost)}",
             "Somebody should look at each; the page corrects itself when it reports (docs/operations.md).",
         )
 
 
 def _warning(detail: str, action: str) -> Finding:
     return Finding(urgent=False, detail=detail, action=action)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _named(texts: Sequence[str]) -> str:
@@ -234,14 +231,14 @@ def _numbers(rollouts: Sequence[int]) -> str:
 
 
 def _days(left: timedelta) -> str:
-    return _count(left.days, "day") if left.days else "less than a day"
+    return counted(left.days, "day") if left.days else "less than a day"
 
 
 def _ago(since: timedelta) -> str:
     hours = round(since.total_seconds() / 3_600)
     if since >= DAYS_FROM:
-        return _count(since.days, "day")
-    return _count(hours, "hour") if hours else _count(round(since.total_seconds() / 60), "minute")
+        return counted(since.days, "day")
+    return counted(hours, "hour") if hours else counted(round(since.total_seconds() / 60), "minute")
 
 
 def _moment(seconds: int) -> datetime:

@@ -56,9 +56,9 @@ def said(*words: object, app: Typer = release_app) -> Any:
     return json.loads(result.stdout)
 
 
-def told(*words: object) -> str:
+def told(*words: object, app: Typer = release_app) -> str:
     """In one sentence, to a person."""
-    result = run(*words)
+    result = run(*words, app=app)
     assert result.exit_code == 0, result.output
     return result.stdout.strip()
 
@@ -86,6 +86,12 @@ class Files:
 @pytest.fixture
 def files(maker: Maker, tmp_path: Path) -> Files:
     return Files(maker, tmp_path, counter=5)
+
+
+def test_a_trust_set_of_one_key_is_told_of_as_one(tmp_path: Path) -> None:
+    root, key = said("keygen", tmp_path, "--root"), said("keygen", tmp_path / "other")
+    words = ["make", tmp_path / "trust.jws", "--root", root["key"], "--release", key["public"]]
+    assert "Trust set 1 with 1 key is in " in told(*words, app=trust_app)
 
 
 # From the key to what gateways get.
@@ -180,6 +186,9 @@ def test_gateways_that_take_the_unsigned_file_alone_are_shown_with_the_release()
     text = told("show", release.pk)
     assert "21 gateways take the unsigned file alone, and never reported that they believe a key:" in text
     assert text.endswith("  GW-20 of acme, last at 2026-02-18T18:30:00+00:00\n  …")
+    UnsignedFetch.objects.exclude(gateway=gateways[1]).delete()
+    one = "1 gateway takes the unsigned file alone, and never reported that it believes a key:\n  GW-01 of acme"
+    assert one in told("show", release.pk)
 
 
 def test_a_release_is_forgiven_on_one_hardware_and_the_trail_says_why() -> None:

@@ -111,6 +111,28 @@ def test_a_preview_names_who_is_in_and_who_is_left_out() -> None:
     assert document["first_left_out"] == {"wrong_family": [f"RELAY-{n:06}" for n in range(20)]}
 
 
+def test_one_gateway_is_told_of_as_one() -> None:
+    rolling_out.gateways(seeding.tenant("acme"), 1)
+    rolling_out.release()
+    first = run("start", "1.1.0", "--all", "--waves", "100 %", "--preview").output
+    assert first.startswith("1 gateway would get dcu 1.1.0.\n")
+    started = run("start", "1.1.0", "--all", "--waves", "100 %").output
+    assert "dcu 1.1.0 runs: 1 gateway in waves (100 %: 1), 0 left out." in started
+    release(version="1.2.0", counter=3, sha256="c" * 64)
+    number = str(Rollout.objects.get().pk)
+    assert run("replace", number, "1.2.0").output.endswith(f" takes the place of #{number}: 1 gateway.\n")
+    newest = Rollout.objects.order_by("-pk").values_list("pk", flat=True)[0]
+    Execution.objects.filter(rollout=newest).update(status="FAILED")
+    assert run("retry", str(newest)).output.startswith("1 gateway tries again.")
+
+
+def test_a_single_gateway_that_can_not_take_it_is_told_of_as_one() -> None:
+    rolling_out.gateways(seeding.tenant("acme"), 1, family="relay-mfr")
+    rolling_out.release()
+    result = run("start", "1.1.0", "--all")
+    assert "The 1 gateway that was chosen can't take this release: look at the preview for why." in result.output
+
+
 def test_a_rollout_that_runs_says_how_many_are_left_out_and_why() -> None:
     tenant = seeding.tenant("acme")
     rolling_out.gateways(tenant, 2)

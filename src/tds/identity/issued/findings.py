@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from tds.fleet.counted import counted
 from tds.identity.authorities.own_certificates import SERVER, Own
 from tds.identity.issued.expiry import AUTHORITY_WARNING, WARNING, End, Outlook, Worry, end_of
 
@@ -73,7 +74,7 @@ def _of_gateways(gateways: Outlook) -> list[Finding]:
         detail = f"The certificate ran out of {_told(gateways.over)}"
         found.append(Finding(urgent=False, detail=detail, action=CLAIM))
     if gateways.left_behind:
-        count = _count(len(gateways.left_behind))
+        count = counted(len(gateways.left_behind), "gateway")
         detail = f"The authority is not trusted any more that certified {count}: {_named(gateways.left_behind)}"
         found.append(Finding(urgent=False, detail=detail, action=CLAIM))
     if gateways.near:
@@ -84,11 +85,7 @@ def _of_gateways(gateways: Outlook) -> list[Finding]:
 
 def _told(worries: Sequence[Worry]) -> str:
     named = _named([f"{worry.gateway_code} ({_day(worry.ends_at)})" for worry in worries])
-    return f"{_count(len(worries))}: {named}"
-
-
-def _count(gateways: int) -> str:
-    return f"{gateways:,} gateway{'s' if gateways > 1 else ''}"
+    return f"{counted(len(worries), 'gateway')}: {named}"
 
 
 def _named(texts: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tds.fleet.commands import Json, fail, iso, say
+from tds.fleet.counted import counted
 from tds.updates.releases.signing_commands import release_app
 
 if TYPE_CHECKING:
@@ -202,7 +203,9 @@ def show(release: Named, *, as_json: Json = False) -> None:
         for each in unsigned.select_related("gateway__tenant")[:MAX_UNSIGNED]
     ]
     if count:
-        lines.append(f"{count} gateways take the unsigned file alone, and never reported that they believe a key:")
+        take = counted(count, "gateway takes", "gateways take")
+        believe = "it believes" if count == 1 else "they believe"
+        lines.append(f"{take} the unsigned file alone, and never reported that {believe} a key:")
         lines += [f"  {each['gateway']} of {each['tenant']}, last at {each['at']}" for each in taken]
     lines += ["  …"] if count > len(taken) else []
     say(document | {"unsigned_count": count, "unsigned": taken}, "\n".join(lines), as_json=as_json)

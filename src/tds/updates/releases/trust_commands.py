@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tds.fleet.commands import Json, fail, say
+from tds.fleet.counted import counted
 
 if TYPE_CHECKING:
     from tds.updates.folders import UpdatesFolder
@@ -65,8 +66,8 @@ def make(  # noqa: PLR0913  # one option each
         fail(f"{out} can't be written: {error.strerror}.")
     say(
         {"version": made.version, "expires": made.expires_at.isoformat(), "keys": [each.kid for each in made.keys]},
-        f"Trust set {made.version} with {len(made.keys)} keys is in {out}, good until {made.expires_at:%Y-%m-%d}. "
-        f"Next, on the platform: ./tds trust upload {out}",
+        f"Trust set {made.version} with {counted(len(made.keys), 'key')} is in {out}, good until "
+        f"{made.expires_at:%Y-%m-%d}. Next, on the platform: ./tds trust upload {out}",
         as_json=as_json,
     )
 

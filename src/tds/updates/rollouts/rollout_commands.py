@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tds.fleet.commands import Json, fail, find_tenant, say
+from tds.fleet.counted import counted
 
 if TYPE_CHECKING:
     from tds.updates.models import Release, Rollout
@@ -89,7 +90,7 @@ def start(  # noqa: PLR0913  # one option each
     sizes = ", ".join(f"{wave.label}: {wave.size}" for wave in started.waves)
     say(
         described(rollout) | {"gateways": started.gateways, "left_out": started.left_out},
-        f"Rollout #{rollout.pk} of {plan.release} runs: {started.gateways} gateways in waves ({sizes}), "
+        f"Rollout #{rollout.pk} of {plan.release} runs: {counted(started.gateways, 'gateway')} in waves ({sizes}), "
         f"{started.left_out} left out. Next: ./tds rollout watch {rollout.pk}",
         as_json=as_json,
     )
@@ -192,7 +193,7 @@ def retry(
             again = gateway_desk.retry_failed(COMMAND_LINE, number, now=timezone.now())
     rollout.refresh_from_db()
     then = "" if rollout.status == "running" else f" The rollout is {rollout.status}: ./tds rollout resume {number}"
-    tries = "1 gateway tries" if again == 1 else f"{again} gateways try"
+    tries = counted(again, "gateway tries", "gateways try")
     say(described(rollout) | {"retried": again}, f"{tries} again.{then}", as_json=as_json)
 
 
@@ -214,7 +215,7 @@ def replace(
         new, started = desk.replace(COMMAND_LINE, number, found_release(release), now=timezone.now())
     say(
         described(new) | {"gateways": started.gateways, "left_out": started.left_out, "replaces": number},
-        f"Rollout #{new.pk} of {new.release} takes the place of #{number}: {started.gateways} gateways.",
+        f"Rollout #{new.pk} of {new.release} takes the place of #{number}: {counted(started.gateways, 'gateway')}.",
         as_json=as_json,
     )
 

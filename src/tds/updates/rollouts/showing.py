@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tds.fleet.commands import iso
+from tds.fleet.counted import counted
 from tds.updates.models import LeftOut, Rollout, RolloutStatus, Wave
 from tds.updates.rollouts import counts, words
 from tds.updates.rollouts.counts import KINDS, Counts
@@ -88,7 +89,7 @@ def preview_document(found: Preview) -> dict[str, Any]:
 
 
 def preview_text(plan: Plan, found: Preview) -> str:
-    lines = [f"{found.gateways} gateways would get {plan.release}."]
+    lines = [f"{counted(found.gateways, 'gateway')} would get {plan.release}."]
     lines += [f"  wave {n} ({wave.label}): {wave.size}" for n, wave in enumerate(found.waves, 1)]
     if found.page:
         lines.append(f"  in: {_named(found.page, found.gateways)}")

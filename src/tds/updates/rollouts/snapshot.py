@@ -9,6 +9,7 @@ from typing import Any, Final
 import psycopg
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from psycopg.errors import UniqueViolation
 
 from tds.updates.executions.transitions import Kind, end_of_waiting
@@ -64,7 +65,11 @@ def _take(asker: Asker, rollout: Rollout, plan: Plan, *, now: datetime) -> Start
     left_out = [each for each in judged if each.reason is not None]
     if not within:
         raise RolloutRefusedError(
-            _("None of the %(gateways)d gateways can take this release: look at the preview for why.")
+            ngettext(
+                "The %(gateways)d gateway that was chosen can't take this release: look at the preview for why.",
+                "None of the %(gateways)d gateways can take this release: look at the preview for why.",
+                len(left_out),
+            )
             % {"gateways": len(left_out)}
         )
     of_waves = sized(plan.waves, len(within))
