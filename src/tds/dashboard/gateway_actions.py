@@ -46,7 +46,7 @@ def act(request: HttpRequest, code: str) -> HttpResponse:
     elif action == CLAIM:
         return _claim(request, gateway)
     elif action == CHECK:
-        gateway_panel.check_now(request, gateway)
+        gateway_panel.check_now(request, gateway, by=_person(request))
     else:
         _change(request, gateway, STATUS_OF[action])
     return HttpResponseRedirect(gateway_page.address(gateway))

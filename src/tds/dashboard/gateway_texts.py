@@ -14,6 +14,8 @@ from tds.fleet.models import AuditEntry, GatewayStatus
 from tds.identity.issued.expiry import End, end_of
 from tds.identity.models import Certificate, How
 from tds.identity.revocation.taken import Stage, Taken
+from tds.updates.executions.delivery import Checked
+from tds.updates.rollouts.checking import OUTCOME
 
 MAX_DETAIL_CHARS: Final = 100  # of a value in the audit trail
 TENTHS_BELOW: Final = timedelta(seconds=10)
@@ -85,6 +87,8 @@ def detail(found: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
         "how": _("given by"),
         "serial": _("serial number"),
         "reason": _("reason"),
+        "tags": _("tags"),
+        OUTCOME: _("outcome"),
         "begins_with": _("begins with"),
         "claim_code": _("claim code, begins with"),
         "presented": _("certificate presented"),
@@ -100,8 +104,20 @@ def detail(found: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
             text = _moment(text, zone)
         elif key in {"before", "how"}:
             text = words.get(text, text)
+        elif key == OUTCOME:
+            text = _checked().get(text, text)
         shown.append((names.get(key, key), text[:MAX_DETAIL_CHARS]))
     return shown
+
+
+def _checked() -> dict[str, str]:
+    """What came of it that a person asked for a gateway's update."""
+    return {
+        Checked.TOLD: _("told of its update"),
+        Checked.UNDER_WAY: _("at its update already"),
+        Checked.WAITS: _("its turn has not come"),
+        Checked.NOTHING: _("no update for it"),
+    }
 
 
 def _moment(text: str, zone: ZoneInfo) -> str:

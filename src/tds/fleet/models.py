@@ -330,3 +330,5 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%dT%H:%M:%SZ} {self.actor}: {self.action} {self.object_name}"
+    UPDATE_CHECKED = "update.checked", _("asked to look for its update")
+    FLEET_CHECKED = "fleet.checked", _("all asked to look for their updates")

@@ -126,6 +126,8 @@ class Migration(migrations.Migration):
                     ("rollout.replaced", "rollout replaced"),
                     ("update.retried", "update tried again"),
                     ("update.canceled", "update of a gateway canceled"),
+                    ("update.checked", "asked to look for its update"),
+                    ("fleet.checked", "all asked to look for their updates"),
                 ],
                 max_length=32,
                 verbose_name="what",

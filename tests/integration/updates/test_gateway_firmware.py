@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
+from typer.testing import CliRunner
 
-from tds.fleet.models import Gateway, GatewayStatus, Role, Tenant
+from tds import wiring
+from tds.fleet import audit
+from tds.fleet.models import AuditAction, AuditEntry, Gateway, GatewayStatus, Role, Tenant, User
 from tds.updates.executions import tickets
 from tds.updates.models import Execution, Rollout, RunningFirmware
-from tds.updates.rollouts import desk
+from tds.updates.rollouts import checking, desk
 from tds.updates.rollouts.asker import COMMAND_LINE
 from tds.updates.rollouts.plan import Plan
+from tds.updates.rollouts.rollout_commands import rollout_app
 from tds.updates.signed.keys import PrivateKey
 from tests import rolling_out, seeding
 from tests.refusing import level_and_notice, signed_in, text_of
@@ -135,6 +140,49 @@ def test_asked_to_check_a_gateway_gets_its_command_again(rollout: Rollout, gatew
     assert 'value="verificar"' not in panel(operator)
 
 
+def test_who_asked_a_gateway_to_check_and_what_came_of_it_is_in_the_audit_trail(
+    tenant: Tenant, rollout: Rollout, gateway: Gateway, operator: Client
+) -> None:
+    ask(operator, gateway)
+    Rollout.objects.update(current_wave=1)
+    rollout.waves.update(opened_at=timezone.now(), offers_until=timezone.now())
+    ask(operator, gateway)
+    Execution.objects.update(status="SUCCEEDED", phase="")
+    ask(operator, gateway)
+    entries = audit.of_gateway(gateway).filter(action=AuditAction.UPDATE_CHECKED).order_by("pk")
+    assert [each.detail for each in entries] == [{"outcome": "waits"}, {"outcome": "told"}, {"outcome": "nothing"}]
+    olga = User.objects.get(username="olga")
+    assert {(each.actor, each.actor_id, each.tenant_id) for each in entries} == {("olga", olga.pk, tenant.pk)}
+    history = unescape(text_of(operator.get(PAGE)))
+    assert "asked to look for its update" in history
+    assert "outcome: told of its update" in re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", history))
+
+
+def test_a_check_whose_entry_can_not_be_written_is_not_done(
+    rollout: Rollout, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_keywords: object) -> None:
+        raise OperationalError
+
+    Rollout.objects.update(current_wave=1)
+    rollout.waves.update(opened_at=timezone.now(), offers_until=timezone.now())
+    monkeypatch.setattr(audit, "note", full)
+    with pytest.raises(OperationalError):
+        checking.check_one(gateway, by="tests", now=timezone.now(), may_offer=wiring.may_offer)
+    assert Execution.objects.get().ticket == ""
+
+
+def test_the_command_line_asking_all_to_check_is_in_the_audit_trail() -> None:
+    CliRunner().invoke(rollout_app, ["check-now", "--json"], catch_exceptions=False)
+    [entry] = AuditEntry.objects.filter(action=AuditAction.FLEET_CHECKED)
+    assert (entry.actor, entry.object_kind, entry.object_name, entry.tenant_id) == (
+        "command line",
+        "fleet",
+        "all gateways",
+        None,
+    )
+
+
 def test_a_ticket_key_that_can_not_be_used_is_a_sentence(
     rollout: Rollout, gateway: Gateway, operator: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -148,3 +196,4 @@ def test_a_ticket_key_that_can_not_be_used_is_a_sentence(
     assert (level, "key for tickets can't be used" in notice) == ("error", True)
     assert str(tmp_path) not in notice
     assert Execution.objects.get().ticket == ""
+    assert not AuditEntry.objects.filter(action=AuditAction.UPDATE_CHECKED).exists()

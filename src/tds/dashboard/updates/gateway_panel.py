@@ -11,13 +11,13 @@ from django.utils.translation import gettext as _
 from tds import wiring
 from tds.dashboard.updates import execution_texts, visible
 from tds.fleet import access
-from tds.fleet.models import Gateway
+from tds.fleet.models import Gateway, User
 from tds.identity.authorities.keys import KeyUnusableError
 from tds.updates import shown
-from tds.updates.executions import delivery
 from tds.updates.executions.delivery import Checked
 from tds.updates.executions.statuses import OPEN
 from tds.updates.models import Execution, RunningFirmware
+from tds.updates.rollouts import checking
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def context(request: HttpRequest, gateway: Gateway) -> dict[str, Any]:
     }
 
 
-def check_now(request: HttpRequest, gateway: Gateway) -> None:
+def check_now(request: HttpRequest, gateway: Gateway, *, by: User) -> None:
     """Nothing goes that would not go anyway, but at once."""
     told = {
         Checked.TOLD: _("%(code)s is told of its update, as soon as it is connected."),
@@ -48,7 +48,7 @@ def check_now(request: HttpRequest, gateway: Gateway) -> None:
         Checked.NOTHING: _("There is no update for %(code)s."),
     }
     try:
-        found = delivery.check_now(wiring.database_connection(), gateway.pk, timezone.now(), wiring.may_offer)
+        found = checking.check_one(gateway, by=by, now=timezone.now(), may_offer=wiring.may_offer)
     except (KeyUnusableError, OSError):
         logger.exception("No ticket could be signed for %s", gateway.code)
         messages.error(request, _("The key for tickets can't be used; whoever runs the platform finds why in the log."))

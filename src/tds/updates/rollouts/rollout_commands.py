@@ -225,10 +225,10 @@ def check_now(*, as_json: Json = False) -> None:
     """Have all gateways that are connected ask now for their updates and for newer keys, each after a random while.
 
     They ask by themselves too: this is for when nobody wants to wait. Nothing goes out that would not go anyway."""
-    from tds.updates.executions import delivery
-    from tds.updates.rollouts.told import psycopg_connection
+    from tds.updates.rollouts import checking
+    from tds.updates.rollouts.asker import COMMAND_LINE
 
-    delivery.check_now_all(psycopg_connection())
+    checking.check_all(by=COMMAND_LINE.by)
     say({"told": True}, "The worker tells all gateways that are connected to ask now.", as_json=as_json)
 
 
