@@ -3,12 +3,12 @@
 from contextlib import suppress
 from typing import Any, Final
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.db.models import Count, QuerySet
+from django.forms import CharField, ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from tds.devicelink.models import BrokerLink, GatewayPresence
-from tds.fleet import audit, lifecycle, people, tokens
+from tds.fleet import audit, lifecycle, people, tag_names, tags, tokens
 from tds.fleet.models import (
     ApiToken,
     AuditAction,
@@ -27,6 +27,7 @@ from tds.fleet.models import (
     Membership,
     Metric,
     Site,
+    Tag,
     Tenant,
     User,
 )
@@ -180,6 +181,22 @@ CODE_HELD_UP: Final = _(
 
 
 class GatewayForm(ModelForm[Gateway]):
+    tags = CharField(label=_("tags"), required=False, help_text=_("With a space between them."))
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        if self.instance.pk:
+            self.initial["tags"] = " ".join(tags.of([self.instance.pk])[self.instance.pk])
+
+    def clean_tags(self) -> tuple[str, ...]:
+        wanted = tag_names.split(self.cleaned_data["tags"])
+        if "tags" in self.changed_data:
+            try:
+                tags.check(wanted, self.instance)
+            except tags.TagRefusedError as error:
+                raise ValidationError(str(error)) from error
+        return wanted
+
     def clean(self) -> dict[str, Any]:
         found = super().clean() or self.cleaned_data
         if not self.instance.pk and {"code", "tenant"} <= found.keys():
@@ -222,11 +239,16 @@ class GatewayAdmin(admin.ModelAdmin[Gateway]):
         """In the transaction of the form: /admin/ opens one."""
         if not change:
             lifecycle.register(obj, by=person(request))
-            return
-        super().save_model(request, obj, form, change)
-        if form.changed_data:
-            detail: audit.Detail = {"fields": ", ".join(form.changed_data)}
-            audit.note(AuditAction.CHANGED, obj, by=person(request), detail=detail)
+        else:
+            super().save_model(request, obj, form, change)
+        fields = [name for name in form.changed_data if name != "tags"]
+        if change and fields:
+            audit.note(AuditAction.CHANGED, obj, by=person(request), detail={"fields": ", ".join(fields)})
+        if "tags" in form.changed_data:
+            try:
+                tags.replace(obj, form.cleaned_data["tags"], by=person(request))
+            except tags.TagRefusedError as error:  # of what only shows under the lock: the company has too many
+                self.message_user(request, str(error), messages.ERROR)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> tuple[str, ...]:
         # A gateway never changes tenant or code: it is retired and made anew, so that history never moves.
@@ -235,6 +257,24 @@ class GatewayAdmin(admin.ModelAdmin[Gateway]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Gateway | None = None) -> bool:  # noqa: ARG002  # Django's signature
         return False  # retired, not deleted: its readings stay
+
+
+@admin.register(Tag)
+class TagAdmin(ReadOnly):
+    """Given and taken away on a gateway's page, here and by ./tds gateway tag; one that no gateway has is gone."""
+
+    list_display = ("name", "tenant", "gateways")
+    list_filter = ("tenant",)
+    search_fields = ("name",)
+    list_select_related = ("tenant",)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        found: QuerySet[Any] = super().get_queryset(request).annotate(worn=Count("tagged"))
+        return found
+
+    @admin.display(description=_("gateways"))
+    def gateways(self, obj: Any) -> int:
+        return int(obj.worn)
 
 
 @admin.register(Device)

@@ -17,11 +17,12 @@ from tds.fleet.commands import (
     fail,
     find_gateway,
     find_tenant,
-    gateway_app,
     iso,
     say,
     sentences,
 )
+from tds.fleet.counted import counted
+from tds.fleet.tag_commands import gateway_app
 
 if TYPE_CHECKING:
     from tds.devicelink.health import Health
@@ -77,6 +78,10 @@ def add_gateway(  # noqa: PLR0913  # each is an option of the command
 def list_gateways(
     *,
     tenant: Annotated[str, typer.Option(metavar="SLUG", help="Only this tenant's.")] = "",
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only those that have this tag. May be repeated: any of them."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List gateways: whether they are connected, when they were last heard, and what is worth a look."""
@@ -85,6 +90,7 @@ def list_gateways(
 
     from tds.devicelink import fleet_health
     from tds.devicelink.health import Session
+    from tds.fleet import tags
     from tds.fleet.models import Device, Gateway
     from tds.fleet.probe import PROBE_TENANT
 
@@ -92,17 +98,22 @@ def list_gateways(
     gateways = registered.select_related("tenant").order_by("code", "id")
     if tenant:
         gateways = gateways.filter(tenant=find_tenant(tenant))
+    if tag:
+        gateways = gateways.filter(tags.having(tag))
+    tags_of = tags.of(gateways.order_by())
     devices = dict(Device.objects.order_by().values_list("gateway_id").annotate(Count("id")))
     now = timezone.now()
     rows = [
-        described(gateway) | {"devices": devices.get(gateway.pk, 0)} | _presence(gateway, health, now)
+        described(gateway)
+        | {"devices": devices.get(gateway.pk, 0), "tags": tags_of.get(gateway.pk, [])}
+        | _presence(gateway, health, now)
         for gateway, health in fleet_health.walk(gateways, now=now)
     ]
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     if not rows:
-        typer.echo("No gateway yet: ./tds gateway add CODE --tenant SLUG")
+        typer.echo("No gateway has that tag." if tag else "No gateway yet: ./tds gateway add CODE --tenant SLUG")
         return
     from rich.console import Console
     from rich.table import Column, Table
@@ -118,8 +129,9 @@ def list_gateways(
         table.add_row(*(str(row[name]) for name in names), session, *seen)
     Console().print(table)
     for row in rows:  # below: beside seven columns there is no room for sentences
-        if row["notes"]:
-            typer.echo(f"{row['code']}: {'; '.join(row['notes'])}.")
+        tagged = [f"tags {', '.join(row['tags'])}"] if row["tags"] else []
+        if said := [*tagged, *row["notes"]]:
+            typer.echo(f"{row['code']}: {'; '.join(said)}.")
 
 
 @gateway_app.command("show")
@@ -128,19 +140,22 @@ def show_gateway(code: Code, *, as_json: Json = False) -> None:
     from django.utils import timezone
 
     from tds.devicelink import fleet_health, words
+    from tds.fleet import tags
 
     gateway, now = find_gateway(code), timezone.now()
     health = fleet_health.of([gateway], now=now)[gateway.pk]
-    document = described(gateway) | {"devices": gateway.devices.count()} | _presence(gateway, health, now)
+    has = {"devices": gateway.devices.count(), "tags": tags.of([gateway.pk])[gateway.pk]}
+    document = described(gateway) | has | _presence(gateway, health, now)
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
     lines = {
-        "Gateway": f"{code}, {gateway.status}, of {gateway.tenant.slug}, {document['devices']} devices",
+        "Gateway": f"{code}, {gateway.status}, of {gateway.tenant.slug}, {counted(document['devices'], 'device')}",
         "Session": words.sentence(health, now=now),
         "Last message": _told(gateway.last_seen_at, now, "No message of it has come yet."),
         "Last reading": _told(gateway.last_reading_at, now, "No reading of it has been stored yet."),
         "Firmware": health.firmware,
+        "Tags": ", ".join(document["tags"]),
         "Notes": "; ".join(document["notes"]),
     }
     for name, text in lines.items():

@@ -180,6 +180,25 @@ def test_what_somebody_has_opened_stays_open_over_a_refresh(page: Page) -> None:
     expect(page.get_by_label("Encerrá-lo para sempre")).to_be_checked()
 
 
+def test_tags_are_given_and_taken_away_and_what_is_typed_meanwhile_stays(platform: Started, page: Page) -> None:
+    page.get_by_role("link", name=LIVE).click()
+    page.get_by_text("Adicionar etiquetas…").click()
+    page.get_by_label("Etiquetas, com um espaço entre elas").fill("Norte BR-101")
+    platform.tds("gateway", "tag", LIVE, "--add", "solar")
+    refresh_until(page, lambda: page.locator(".tag").all_inner_texts() == ["solar\n×"], "somebody else's tag")
+    expect(page.get_by_label("Etiquetas, com um espaço entre elas")).to_have_value("Norte BR-101")
+    page.get_by_role("button", name="Adicionar", exact=True).click()
+    expect(page.locator(".tag")).to_contain_text(["BR-101", "Norte", "solar"])
+    expect(page.locator(".trail li").first).to_contain_text("etiquetado rita")
+    assert_accessible(page)
+    assert_fits(page)
+    page.get_by_role("button", name="Tirar a etiqueta Norte").click()
+    expect(page.locator(".tag")).to_contain_text(["BR-101", "solar"])
+    page.get_by_role("link", name="solar").click()
+    expect(page.locator(".fleet tbody tr")).to_have_count(1)
+    expect(page.locator("[name=etiqueta]")).to_have_value("solar")
+
+
 def test_when_the_server_is_gone_the_page_says_since_when_and_recovers(browser: Browser, platform: Started) -> None:
     with opened(browser, platform, expected="ERR_") as page:
         sign_in(page, "vera")

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from tds.dashboard import gateways as pages
 from tds.devicelink.models import BrokerLink, GatewayPresence
-from tds.fleet import audit, lifecycle
+from tds.fleet import audit, lifecycle, tags
 from tds.fleet.models import AuditEntry, Device, Gateway, GatewayStatus, Role, Site, Tenant, User
 from tds.identity.enrolment import claims
 from tds.identity.models import BrokerAccess, Certificate, ClaimCode, GatewayPassword, How, RevocationList
@@ -114,23 +114,26 @@ def codes(client: Client, **chosen: str) -> list[str]:
     ("role", "allowed"),
     [
         (Role.VIEWER, set()),
-        (Role.OPERATOR, {"desativar", "codigo"}),
-        (Role.ADMIN, {"desativar", "codigo", "aposentar"}),
+        (Role.OPERATOR, {"desativar", "codigo", "etiquetar", "desetiquetar"}),
+        (Role.ADMIN, {"desativar", "codigo", "etiquetar", "desetiquetar", "aposentar"}),
     ],
 )
 def test_viewers_look_operators_act_and_admins_retire(
     tenant: Tenant, gateway: Gateway, role: Role, allowed: set[str]
 ) -> None:
+    tags.tag([gateway], ["norte"], by=audit.COMMAND_LINE)
+    before = AuditEntry.objects.count()
     client = client_of(tenant, role)
     assert "GW-1" in text_of(client.get(LIST))
+    assert "norte" in words(text_of(client.get(PAGE)))
     assert buttons(text_of(client.get(PAGE))) == allowed
-    for action in ("desativar", "ativar", "aposentar", "codigo"):
+    for action in ("desativar", "ativar", "aposentar", "codigo", "etiquetar", "desetiquetar"):
         may = Role.ADMIN if action == "aposentar" else Role.OPERATOR
         answer = client.post(ACT, {"acao": action, "id": gateway.pk, "ultimo": "0"})  # no box is ticked
         expected = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
         assert (answer.status_code == 403) is (expected[role] < expected[may]), action
     if role is Role.VIEWER:
-        assert not AuditEntry.objects.exists()
+        assert AuditEntry.objects.count() == before
         assert not ClaimCode.objects.exists()
 
 
@@ -163,13 +166,64 @@ def test_a_gateway_is_disabled_and_enabled_and_the_page_says_who_did_it(tenant: 
     gateway.refresh_from_db()
     assert gateway.status == GatewayStatus.DISABLED
     assert "GW-1 is disabled: the brokers cut it off" in disabled
-    assert buttons(disabled) == {"ativar"}
+    assert buttons(disabled) == {"ativar", "etiquetar"}
 
     enabled = text_of(client.post(ACT, form(disabled, "ativar"), follow=True))
     gateway.refresh_from_db()
     assert gateway.status == GatewayStatus.ACTIVE
     trail = words(enabled).partition("What was done")[2]
     assert re.search(r"enabled a-operator before: disabled .* disabled a-operator before: active", trail)
+
+
+def test_an_operator_gives_tags_and_takes_them_away_and_the_page_says_who_did_it(
+    tenant: Tenant, gateway: Gateway
+) -> None:
+    client = client_of(tenant, Role.OPERATOR)
+    sent = form(text_of(client.get(PAGE)), "etiquetar")
+    tagged = text_of(client.post(ACT, sent | {"etiquetas": "Norte, solar  BR-101"}, follow=True))
+    assert level_and_notice(tagged) == ("success", "The tags of GW-1 were changed.")
+    assert tags.of([gateway.pk])[gateway.pk] == ["BR-101", "Norte", "solar"]
+    assert re.search(r"tagged a-operator tags: Norte, solar, BR-101", words(tagged))
+    assert '<a href="/tds_new/gateways/?etiqueta=BR-101">BR-101</a>' in tagged
+
+    again = text_of(client.post(ACT, sent | {"etiquetas": "norte"}, follow=True))
+    assert level_and_notice(again) == ("warning", "Nothing was changed: its tags were so already.")
+    [of_norte] = [each for each in re.findall(r"<form.*?</form>", again, re.DOTALL) if 'value="Norte"' in each]
+    untagged = text_of(client.post(ACT, form(of_norte, "desetiquetar"), follow=True))
+    assert tags.of([gateway.pk])[gateway.pk] == ["BR-101", "solar"]
+    assert re.search(r"tag taken away a-operator tags: Norte", words(untagged))
+
+    wrong = text_of(client.post(ACT, sent | {"etiquetas": "a/b"}, follow=True))
+    level, said = level_and_notice(wrong)
+    assert (level, said.startswith("“a/b” can't be a tag: use letters")) == ("error", True)
+    assert AuditEntry.objects.count() == 2
+
+
+def test_the_page_suggests_the_companys_tags_and_no_others(tenant: Tenant, gateway: Gateway) -> None:
+    other, theirs = seeding.gateway(tenant, "GW-2"), seeding.gateway(seeding.tenant("rival"), "R-1")
+    tags.tag([other], ["solar"], by=audit.COMMAND_LINE)
+    tags.tag([theirs], ["secreta"], by=audit.COMMAND_LINE)
+    page = text_of(client_of(tenant, Role.OPERATOR).get(PAGE))
+    assert re.findall(r'<option value="([^"]*)"></option>', page) == ["solar"]
+    assert "secreta" not in page
+    assert "solar" not in text_of(client_of(tenant, Role.VIEWER).get(PAGE))
+
+
+def test_the_list_finds_by_tag_and_another_companys_is_nobodys(tenant: Tenant, gateway: Gateway) -> None:
+    rival = seeding.tenant("rival")
+    seeding.gateway(tenant, "GW-2")
+    tags.tag([gateway, seeding.gateway(rival, "R-1")], ["Norte"], by=audit.COMMAND_LINE)
+    tags.tag([seeding.gateway(rival, "R-2")], ["secreta"], by=audit.COMMAND_LINE)
+    client = client_of(tenant, Role.VIEWER)
+    assert codes(client) == ["GW-1", "GW-2"]
+    assert codes(client, etiqueta="NORTE") == ["GW-1"]
+    assert codes(client, etiqueta="secreta") == codes(client, etiqueta="oeste") == []
+    page = text_of(client.get(LIST, {"etiqueta": "NORTE"}))
+    assert '<option value="Norte" selected>' in page
+    assert "secreta" not in page
+    assert "etiqueta=NORTE" in page  # of what is kept up to date
+    for harm in ("a/b", "<b>", "\x00", "x" * 33):
+        assert client.get(LIST, {"etiqueta": harm}).status_code == 400
 
 
 def test_an_admin_retires_it_and_its_history_stays(tenant: Tenant, gateway: Gateway) -> None:

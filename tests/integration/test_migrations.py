@@ -125,7 +125,11 @@ def test_the_rules_of_today_hold_for_gateways_of_before(before: tuple[Connection
     connection.execute("UPDATE tds_new_gateway SET status = 'retired', retired_at = now() WHERE id = 7")
     row = connection.execute("SELECT revocation_reason, revoked_at IS NOT NULL FROM tds_new_certificate").fetchone()
     assert row == ("cessationOfOperation", True)
+    connection.execute("INSERT INTO tds_new_tag (id, tenant_id, name, folded) VALUES (40, 2, 'norte', 'norte')")
+    of_another = "INSERT INTO tds_new_gatewaytag (tenant_id, gateway_id, tag_id) VALUES (%s, 8, 40)"
     for statement, refusal in (
+        (of_another % 1, psycopg.errors.ForeignKeyViolation),
+        (of_another % 2, psycopg.errors.ForeignKeyViolation),
         (certificate, psycopg.errors.UniqueViolation),
         ("UPDATE tds_new_gateway SET retired_at = now() WHERE id = 8", psycopg.errors.CheckViolation),
         ("UPDATE tds_new_gateway SET code = 'GW-8' WHERE id = 10", psycopg.errors.UniqueViolation),

@@ -23,17 +23,19 @@ from django.utils.regex_helper import normalize
 from tds import wiring
 from tds.devicelink.models import GatewayPresence
 from tds.environment import ROOT
-from tds.fleet import audit, lifecycle, tokens
+from tds.fleet import audit, lifecycle, tags, tokens
 from tds.fleet.models import (
     ApiToken,
     AuditEntry,
     Device,
     Gateway,
     GatewayStatus,
+    GatewayTag,
     Membership,
     Metric,
     Role,
     Site,
+    Tag,
     Tenant,
     User,
 )
@@ -183,6 +185,7 @@ def victim() -> Victim:
     store, connection = wiring.reading_store(), wiring.database_connection()
     store.prepare(connection, now=now)
     seeding.store(series, (now - timedelta(hours=2), VALUE), (now - timedelta(minutes=5), VALUE))
+    tags.tag([gateway], ["tag-vitima"], by=user)
     token, _secret = tokens.create(tenant, gateway=gateway, name="Script da Vitima")
     ApiToken.objects.filter(pk=token.pk).update(hint="tds_ViQ9")
     token.refresh_from_db()
@@ -224,6 +227,7 @@ def victim() -> Victim:
         token,
         message,
         user.memberships.get(),
+        Tag.objects.get(),
         Device.objects.get(pk=series.device_id),
         Metric.objects.get(pk=series.metric_id),
         QuarantineCount.objects.create(reason="bad_value", gateway=gateway, total=1, kept=1, last_at=now),
@@ -349,7 +353,9 @@ def everything_of(victim: Victim) -> list[Any]:
     models = (
         Tenant,
         Site,
+        Tag,
         Gateway,
+        GatewayTag,
         Device,
         Metric,
         ApiToken,
@@ -440,12 +446,14 @@ def test_the_victims_codes_are_answered_as_codes_that_nobody_has(
         "dispositivo": victim.device.code,
         "tipo": "tipo_vitima",
         "tenant": "vitima",
+        "etiqueta": "tag-vitima",
     }
     nobodys = {
         "gateway": "GW-NADAAA-7",
         "dispositivo": "DEV-NADAAA-7",
         "tipo": "tipo_nadaaa",
         "tenant": "nadaaa",
+        "etiqueta": "tag-nadaaa",
     }
     assert [len(value) for value in real.values()] == [len(value) for value in nobodys.values()]
 
@@ -464,7 +472,9 @@ def test_the_victims_codes_are_answered_as_codes_that_nobody_has(
                 assert mine == theirs, f"{method} {address.path} with {name}"
 
 
-@pytest.mark.parametrize("action", ["desativar", "ativar", "aposentar", "codigo", "verificar"])
+@pytest.mark.parametrize(
+    "action", ["desativar", "ativar", "aposentar", "codigo", "verificar", "etiquetar", "desetiquetar"]
+)
 def test_another_tenants_gateway_is_the_404_of_one_that_does_not_exist(
     victim: Victim, stranger: User, action: str
 ) -> None:
@@ -472,6 +482,7 @@ def test_another_tenants_gateway_is_the_404_of_one_that_does_not_exist(
     assert len(nobodys) == len(victim.gateway.code)
     before = everything_of(victim)
     data = {"acao": action, "id": victim.gateway.pk, "certeza": "1", "ultimo": victim.rows["claimcode"].pk}
+    data["etiquetas"] = "tag-vitima" if action == "desetiquetar" else "nova"
 
     def answers(code: str) -> list[tuple[int, str]]:
         page = f"/{GATEWAYS}{code}/"

@@ -1,4 +1,4 @@
-"""What people do to a gateway: disable, enable, retire it, and give it a claim code. Each leaves an audit entry."""
+"""What people do to a gateway: disable, enable, retire it, give it a claim code or tags. Each leaves an audit entry."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from tds.dashboard import gateway_choice, gateway_page, gateways
 from tds.dashboard.errors import NotUnderstoodError
 from tds.dashboard.updates import gateway_panel
-from tds.fleet import access, lifecycle
+from tds.fleet import access, lifecycle, tag_names, tags
 from tds.fleet.models import Gateway, GatewayStatus, Role, User
 from tds.identity.enrolment import claims
 
@@ -23,6 +23,8 @@ ENABLE: Final = "ativar"
 RETIRE: Final = "aposentar"
 CLAIM: Final = "codigo"
 CHECK: Final = "verificar"
+TAG: Final = "etiquetar"
+UNTAG: Final = "desetiquetar"
 STATUS_OF: Final = {
     DISABLE: GatewayStatus.DISABLED,
     ENABLE: GatewayStatus.ACTIVE,
@@ -37,7 +39,7 @@ TO_BE_SURE: Final = {DISABLE, RETIRE}  # the box must be ticked
 def act(request: HttpRequest, code: str) -> HttpResponse:
     """`id` is of the gateway that the person was shown: meanwhile another one may have its code."""
     scope, action = access.of(request), request.POST.get("acao", "")
-    if action not in {*STATUS_OF, CLAIM, CHECK} or not gateway_choice.is_id(request.POST.get("id", "")):
+    if action not in {*STATUS_OF, CLAIM, CHECK, TAG, UNTAG} or not gateway_choice.is_id(request.POST.get("id", "")):
         raise NotUnderstoodError(_("The form does not say what to do; reload the page and try again."))
     gateway = gateways.find(request, code)
     scope.require(Role.ADMIN if action == RETIRE else Role.OPERATOR)
@@ -45,6 +47,8 @@ def act(request: HttpRequest, code: str) -> HttpResponse:
         messages.warning(request, _("Nothing was done: tick the box to say that you mean it."))
     elif action == CLAIM:
         return _claim(request, gateway)
+    elif action in {TAG, UNTAG}:
+        _tag(request, gateway, action)
     elif action == CHECK:
         gateway_panel.check_now(request, gateway, by=_person(request))
     else:
@@ -64,6 +68,20 @@ def _change(request: HttpRequest, gateway: Gateway, status: GatewayStatus) -> No
         messages.error(request, _("%(code)s was retired, and stays so.") % {"code": gateway.code})
         return
     messages.success(request, told[status] % {"code": gateway.code})
+
+
+def _tag(request: HttpRequest, gateway: Gateway, action: str) -> None:
+    deed = tags.tag if action == TAG else tags.untag
+    names = tag_names.split(request.POST.get("etiquetas", ""))
+    try:
+        changed = deed([gateway], names, by=_person(request))
+    except tags.TagRefusedError as error:
+        messages.error(request, str(error))
+        return
+    if changed:
+        messages.success(request, _("The tags of %(code)s were changed.") % {"code": gateway.code})
+    else:
+        messages.warning(request, _("Nothing was changed: its tags were so already."))
 
 
 def _claim(request: HttpRequest, gateway: Gateway) -> HttpResponse:

@@ -13,6 +13,7 @@ from tds.dashboard.errors import NotUnderstoodError
 from tds.devicelink import fleet_health
 from tds.devicelink.health import Session
 from tds.devicelink.judged import NO_TROUBLE
+from tds.fleet import tag_names, tags
 from tds.fleet.models import Gateway, GatewayStatus
 from tds.identity.issued import expiry, given
 
@@ -43,16 +44,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`site`: an id, which is nobody's when it is another tenant's; `page` counts from 1."""
+    """`site` and `tag` are nobody's when they are another tenant's; `page` counts from 1."""
 
     text: str = ""
     state: State = State.IN_USE
     site: int | None = None
+    tag: str = ""
     page: int = 1
 
     @property
     def narrows(self) -> bool:
-        return bool(self.text or self.state or self.site)
+        return bool(self.text or self.state or self.site or self.tag)
 
     def of(self, gateways: "QuerySet[Gateway]", *, now: datetime) -> "QuerySet[Gateway]":
         if self.state in BY_HEALTH:
@@ -60,6 +62,8 @@ class Choice:
         chosen = gateways.filter(_by_state(self.state, now))
         if self.site is not None:
             chosen = chosen.filter(site=self.site)
+        if self.tag:
+            chosen = chosen.filter(tags.having([self.tag]))
         if self.text:
             chosen = chosen.filter(Q(code__icontains=self.text) | Q(name__icontains=self.text))
         return chosen
@@ -86,10 +90,13 @@ def read(values: Any) -> Choice:
     if state not in set(State):
         raise NotUnderstoodError(_("There is no such state; choose one of the list."))
     site = _number(values.get("local", ""), MAX_ID_DIGITS)
+    tag = values.get("etiqueta", "").strip()
+    if tag and tag_names.name_of(tag) is None:
+        raise NotUnderstoodError(_("No tag can be called so; choose one of the list."))
     page = _number(values.get("pagina", "") or "1", len(str(MAX_PAGE)))
     if site == 0 or page is None or not 1 <= page <= MAX_PAGE:
         raise NotUnderstoodError(_("A page or a site is a number above 0."))
-    return Choice(text, State(state), site, page)
+    return Choice(text, State(state), site, tag, page)
 
 
 def query(choice: Choice, page: int | None = None) -> str:
@@ -98,6 +105,7 @@ def query(choice: Choice, page: int | None = None) -> str:
         "busca": choice.text,
         "estado": str(choice.state),
         "local": "" if choice.site is None else str(choice.site),
+        "etiqueta": choice.tag,
         "pagina": str(page) if page and page > 1 else "",
     }
     return urlencode({name: value for name, value in parts.items() if value})

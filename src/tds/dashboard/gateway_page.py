@@ -10,9 +10,9 @@ from django.urls import reverse
 from tds.dashboard import gateway_facts, gateway_texts, selection
 from tds.dashboard.updates import gateway_panel
 from tds.devicelink import fleet_health
-from tds.fleet import access, audit
+from tds.fleet import access, audit, tags
 from tds.fleet.access import Scope
-from tds.fleet.limits import MAX_DEVICES_A_GATEWAY
+from tds.fleet.limits import MAX_DEVICES_A_GATEWAY, MAX_TAG_CHARS, MAX_TAGS_A_GATEWAY, MAX_TAGS_A_TENANT
 from tds.fleet.models import AuditAction, AuditEntry, Gateway, GatewayStatus, Role
 from tds.identity.issued import certificates, expiry, given
 from tds.identity.models import Certificate
@@ -44,6 +44,9 @@ def context(request: HttpRequest, gateway: Gateway, *, now: datetime) -> dict[st
         "gateway": gateway,
         "address": address(gateway),
         "facts": gateway_facts.facts(health, now=now),
+        "tags": tags.of([gateway.pk])[gateway.pk],
+        "known_tags": list(scope.tags().values_list("name", flat=True)[:MAX_TAGS_A_TENANT]),
+        "max_tags_chars": MAX_TAG_CHARS * MAX_TAGS_A_GATEWAY,
         "firmware": health.firmware,
         "ends_at": ends_at,
         "end": expiry.end_of(ends_at, now=now),

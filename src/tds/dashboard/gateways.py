@@ -26,7 +26,9 @@ from tds.dashboard.texts import status_texts
 from tds.devicelink import fleet_health
 from tds.fleet import access
 from tds.fleet.codes import is_code
+from tds.fleet.limits import MAX_TAGS_A_TENANT
 from tds.fleet.models import Gateway
+from tds.fleet.tag_names import folded
 from tds.identity.issued import expiry, given
 
 GATEWAYS_A_PAGE: Final = 50
@@ -58,6 +60,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "choice": choice,
         "states": gateway_choice.state_labels(),
         "sites": list(scope.sites()[:MAX_SITES_LISTED]),
+        "tags": list(scope.tags()[:MAX_TAGS_A_TENANT]),
+        "tag": folded(choice.tag),
         "rows": _rows(list(shown.object_list), now),
         "total": pages.count,
         "ended": len(ending.over),

@@ -12,7 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from tds.fleet.models import ApiToken, Device, DeviceMetric, Gateway, Membership, Metric, Role, Site, Tenant, User
+from tds.fleet.models import ApiToken, Device, DeviceMetric, Gateway, Membership, Metric, Role, Site, Tag, Tenant, User
 
 SESSION_KEY: Final = "tenant_id"
 ATTRIBUTE: Final = "tds_scope"  # of a request
@@ -52,6 +52,9 @@ class Scope:
 
     def sites(self) -> QuerySet[Site]:
         return self.filter(Site.objects.all(), "tenant")
+
+    def tags(self) -> QuerySet[Tag]:
+        return self.filter(Tag.objects.all(), "tenant")
 
     def gateways(self) -> QuerySet[Gateway]:
         return self.filter(Gateway.objects.all(), "tenant")

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.db import transaction
 
-from tds.fleet import audit
+from tds.fleet import audit, tags
 from tds.fleet.models import AuditAction, Gateway, GatewayStatus, User
 
 ACTIONS: Final = {
@@ -45,5 +45,8 @@ def change(gateway: Gateway, status: GatewayStatus, *, by: "User | str", now: da
     gateway.status = status
     gateway.retired_at = now if status == GatewayStatus.RETIRED else None
     gateway.save(update_fields=["status", "retired_at"])
-    audit.note(ACTIONS[status], gateway, by=by, detail={"before": str(present.status)})
+    detail: audit.Detail = {"before": str(present.status)}
+    if status == GatewayStatus.RETIRED and (had := tags.drop(gateway)):
+        detail["tags"] = had
+    audit.note(ACTIONS[status], gateway, by=by, detail=detail)
     return True

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from tds.fleet.codes import CODE_PATTERN, is_reserved
-from tds.fleet.limits import MAX_CODE_CHARS, MAX_REGISTER, MAX_TIPO_CHARS, MAX_UNIDADE_CHARS
+from tds.fleet.limits import MAX_CODE_CHARS, MAX_REGISTER, MAX_TAG_CHARS, MAX_TIPO_CHARS, MAX_UNIDADE_CHARS
 from tds.fleet.zones import validate_time_zone
 
 validate_code = RegexValidator(CODE_PATTERN, _("Use 1 to 64 letters, digits, dots, dashes or underscores."))
@@ -147,6 +147,37 @@ class Gateway(models.Model):
         return self.code
 
 
+class Tag(models.Model):
+    """A word that a company sorts its gateways by. It is there while a gateway has it (tags.py)."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="tags")
+    name = models.CharField(_("name"), max_length=MAX_TAG_CHARS)  # as whoever gave it first wrote it
+    folded = models.CharField(max_length=MAX_TAG_CHARS, editable=False)  # what it is found by: “norte” of “Norte”
+
+    class Meta:
+        ordering = ("folded", "id")
+        constraints = (models.UniqueConstraint(fields=("tenant", "folded"), name="tag_once_a_tenant"),)
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class GatewayTag(models.Model):
+    """That a gateway has a tag. Both are of the tenant that is named here: the database holds to it (tags.sql)."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    gateway = models.ForeignKey(Gateway, models.CASCADE, related_name="tagged", db_constraint=False, db_index=False)
+    tag = models.ForeignKey(Tag, models.CASCADE, related_name="tagged", db_constraint=False)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("gateway", "tag"), name="gateway_tag_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.gateway_id}/{self.tag_id}"
+
+
 class Device(models.Model):
     """What a gateway reads. It belongs to its gateway for ever, and so never changes tenant."""
 
@@ -264,6 +295,8 @@ class AuditAction(models.TextChoices):
     DISABLED = "gateway.disabled", _("disabled")
     ENABLED = "gateway.enabled", _("enabled")
     RETIRED = "gateway.retired", _("retired")
+    TAGGED = "gateway.tagged", _("tagged")
+    UNTAGGED = "gateway.untagged", _("tag taken away")
     PROVISIONED = "gateway.provisioned", _("provisioned")
     CLAIM_MADE = "claim.made", _("claim code made")
     CLAIM_REVOKED = "claim.revoked", _("claim code revoked")
@@ -302,6 +335,8 @@ class AuditAction(models.TextChoices):
     ROLLOUT_REPLACED = "rollout.replaced", _("rollout replaced")
     UPDATE_RETRIED = "update.retried", _("update tried again")
     UPDATE_CANCELED = "update.canceled", _("update of a gateway canceled")
+    UPDATE_CHECKED = "update.checked", _("asked to look for its update")
+    FLEET_CHECKED = "fleet.checked", _("all asked to look for their updates")
 
 
 class AuditEntry(models.Model):
@@ -330,5 +365,3 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%dT%H:%M:%SZ} {self.actor}: {self.action} {self.object_name}"
-    UPDATE_CHECKED = "update.checked", _("asked to look for its update")
-    FLEET_CHECKED = "fleet.checked", _("all asked to look for their updates")
