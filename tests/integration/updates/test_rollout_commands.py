@@ -79,7 +79,7 @@ def test_without_any_rollout_the_newest_one_is_a_sentence() -> None:
         (["start", "1.1.0", "--all", "--success", "0"], "share that must succeed"),
         (["start", "1.1.0", "--all", "--concurrency", "0"], "gateways at once"),
         (["start", "1.1.0", "--tenant", "nobody"], "There is no tenant 'nobody'"),
-        (["start", "1.1.0", "--all"], "None of the 0 gateways"),
+        (["start", "1.1.0", "--all"], "No gateway is as you say"),
         (["show", "4711"], "There is no rollout #4711"),
         (["retry", "4711"], "There is no rollout #4711"),
         (["pause", "4711"], "There is no rollout #4711"),

@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection as django_connection
 from django.utils import translation
 
+from tds.fleet import audit, tags
 from tds.fleet.access import Scope
 from tds.fleet.models import AuditEntry, Gateway, Membership, Role, Site, Tenant, User
 from tds.updates.models import Execution, LeftOut, Rollout, RolloutEvent, Wave
@@ -74,7 +75,7 @@ def test_another_tenants_gateways_can_not_be_named(acme: Tenant, rival: Tenant, 
     site = Site.objects.create(tenant=rival, name="plant")
     rolling_out.gateways(rival, 1, "THEIRS", site=site)
     aim = replace(aim, sites=(site.pk,)) if aim.sites else aim
-    with pytest.raises(RolloutRefusedError, match="None of the 0 gateways"):
+    with pytest.raises(RolloutRefusedError, match="No gateway is as you say"):
         desk.launch(member(acme), Plan(release(), aim, "100 %", QUICK), now=T0)
 
 
@@ -379,6 +380,7 @@ def test_every_deed_is_in_the_audit_trail_with_its_doer(acme: Tenant) -> None:
         {"all": True},
         {"tenant": "acme", "families": ["dcu-0080", "relay-mfr"]},
         {"sites": [1, 2], "codes": ["GW-1"]},
+        {"families": ["dcu-0080"], "tags": ["norte", "sul"]},
     ],
 )
 def test_a_target_is_kept_as_it_was_given(document: dict[str, Any]) -> None:
@@ -392,7 +394,10 @@ def test_a_target_is_kept_as_it_was_given(document: dict[str, Any]) -> None:
         ({"all": "yes"}, "Say which gateways"),
         ([], "is an object"),
         ("all", "is an object"),
-        ({"tags": ["north"]}, "no tags yet"),
+        ({"tags": "norte"}, "right form"),
+        ({"tags": [""]}, "right form"),
+        ({"tags": ["a\x00b"]}, "has a character that none can have"),
+        ({"tags": [str(n) for n in range(1_001)]}, "at most 1000"),
         ({"where": "1=1"}, "nothing to choose gateways by"),
         ({"codes": "GW-1"}, "right form"),
         ({"codes": [""]}, "right form"),
@@ -411,9 +416,11 @@ def test_a_target_that_makes_no_sense_is_a_sentence(document: Any, says: str) ->
 def test_criteria_of_a_target_narrow_one_another(acme: Tenant, rival: Tenant) -> None:
     site = Site.objects.create(tenant=acme, name="plant")
     rolling_out.gateways(acme, 1, "A", site=site)
-    rolling_out.gateways(acme, 1, "B", site=site, family="relay-mfr")
-    rolling_out.gateways(acme, 1, "C")
-    rolling_out.gateways(rival, 1, "D")
+    [b] = rolling_out.gateways(acme, 1, "B", site=site, family="relay-mfr")
+    [c] = rolling_out.gateways(acme, 1, "C")
+    [d] = rolling_out.gateways(rival, 1, "D")
+    tags.tag([b, d], ["Norte"], by=audit.COMMAND_LINE)
+    tags.tag([b, c], ["sul"], by=audit.COMMAND_LINE)
     [old] = rolling_out.gateways(rival, 1, "E")
     Gateway.objects.filter(pk=old.pk).update(status="retired", retired_at=T0)
 
@@ -427,6 +434,12 @@ def test_criteria_of_a_target_narrow_one_another(acme: Tenant, rival: Tenant) ->
     assert found(sites=(site.pk,)) == "AB"
     assert found(sites=(site.pk,), families=("dcu-0080",)) == "A"
     assert found(families=("dcu-0080",)) == "ACD"
+    assert found(tags=("norte",)) == "BD"  # over several companies each one's tag of that name
+    assert found(tags=("norte", "SUL", "oeste")) == "BCD"
+    assert found(tags=("sul",), sites=(site.pk,)) == "B"
+    assert found(tags=("norte",), tenant="rival") == "D"
+    assert found(tags=("norte",), codes=("C-000000", "D-000000")) == "D"
+    assert found(tags=("oeste",)) == ""
     assert found(codes=("E-000000", "D-000000")) == "DE"  # a retired one where it is called by name
     Gateway.objects.filter(code="A-000000").update(family="relay-mfr")
     assert found(families=("dcu-0080",)) == "ACD"  # by its own word it is what it was

@@ -81,6 +81,7 @@ def test_a_rollout_is_previewed_started_followed_and_ended(
         "ondas": [{"rotulo": "1", "tamanho": 1}, {"rotulo": "100 %", "tamanho": 3}],
         "deixados_de_fora": [{"motivo": "wrong_family", "detalhe": "The release is not for its family.", "total": 2}],
         "codigos_desconhecidos": [],
+        "etiquetas_desconhecidas": [],
         "primeiros": [gateway.code for gateway in fleet],
         "primeiros_de_fora": {"wrong_family": ["RELAY-000000", "RELAY-000001"]},
     }
@@ -177,7 +178,7 @@ def test_a_script_that_names_another_company_is_stopped(
     [
         ({"alvo": {}}, "Say which gateways"),
         ({"alvo": {"familias": [str(n) for n in range(1_001)]}}, "has 1001 entries"),
-        ({"alvo": {"codigos": ["NOBODY"]}}, "None of the 0 gateways"),
+        ({"alvo": {"codigos": ["NOBODY"]}}, "No gateway is as you say"),
         ({"ondas": "5 %"}, "The last wave is"),
         ({"ondas": ""}, "The waves are"),
         ({"limites": {"janela": "25:00-26:00"}}, "is no window"),

@@ -270,7 +270,7 @@ def test_another_companys_site_is_nobodys(fleet: list[Gateway], release: Release
     answer = operator.post(NEW, filled(release, quem="escolher", locais=[str(site.pk)]))
     assert "0 gateways would get it" in words(answer)
     assert "Deles" not in words(answer)
-    assert "None of the 0 gateways can take this release" in refusal(
+    assert "No gateway is as you say" in refusal(
         operator.post(NEW, filled(release, "iniciar", quem="escolher", locais=[str(site.pk)]))
     )
 

@@ -113,6 +113,7 @@ class Previewed(Schema):
     ondas: list[PreviewedWave]
     deixados_de_fora: list[LeftOutOnes]
     codigos_desconhecidos: list[str]
+    etiquetas_desconhecidas: list[str]
     primeiros: list[str]
     primeiros_de_fora: dict[str, list[str]]
 
@@ -198,6 +199,7 @@ def previewed(found: Preview) -> dict[str, Any]:
         "ondas": [{"rotulo": wave.label, "tamanho": wave.size} for wave in found.waves],
         "deixados_de_fora": [left_out(reason, total) for reason, total in found.left_out.items()],
         "codigos_desconhecidos": list(found.unknown_codes),
+        "etiquetas_desconhecidas": list(found.unknown_tags),
         "primeiros": [candidate.code for candidate in found.page],
         "primeiros_de_fora": {str(reason): [each.code for each in some] for reason, some in found.named.items()},
     }

@@ -35,6 +35,7 @@ class WantedGateways(Strict):
     cliente: Text = ""
     familias: tuple[Text, ...] = ()
     locais: tuple[Id, ...] = ()
+    etiquetas: tuple[Text, ...] = ()
     codigos: tuple[Text, ...] = ()
 
     def target(self) -> Target:
@@ -44,6 +45,7 @@ class WantedGateways(Strict):
                 tenant=self.cliente,
                 families=tuple(dict.fromkeys(self.familias)),
                 sites=tuple(dict.fromkeys(self.locais)),
+                tags=tuple(dict.fromkeys(self.etiquetas)),
                 codes=tuple(dict.fromkeys(self.codigos)),
                 everything=self.todos,
             )

@@ -24,7 +24,8 @@ HOUR_S: Final = 3_600
 MAX_CODES_CHARS: Final = 700_000  # 10,000 codes of 64 characters, and what stands between
 NUMBER: Final = re.compile(r"[0-9]{1,9}([.,][0-9]{1,3})?")
 STANDARD: Final = bounds.STANDARD
-WHO_AND_WHEN: Final = ("versao", "quem", "cliente", "familias", "locais", "codigos", "ondas", "plataforma")
+WHO_AND_WHEN: Final = ("versao", "quem", "cliente", "familias", "locais", "etiquetas", "codigos", "ondas", "plataforma")
+SEVERAL: Final = ("locais", "etiquetas")  # of which a person picks as many as they like
 SEEN_DIGITS: Final = 16
 
 
@@ -38,6 +39,7 @@ class PlanForm:
     cliente: str = ""  # a company: the platform operator's alone
     familias: str = ""
     locais: tuple[str, ...] = ()
+    etiquetas: tuple[str, ...] = ()
     codigos: str = ""
     ondas: str = waves.STANDARD
     sucesso: str = f"{STANDARD.success_percent:g}"
@@ -68,8 +70,8 @@ def read(posted: QueryDict) -> PlanForm:
     """What was typed, whatever it is."""
     form = PlanForm()
     for field in fields(form):
-        if field.name == "locais":
-            form.locais = tuple(posted.getlist("locais"))
+        if field.name in SEVERAL:
+            setattr(form, field.name, tuple(posted.getlist(field.name)))
         elif isinstance(getattr(form, field.name), bool):
             setattr(form, field.name, field.name in posted)
         else:
@@ -104,6 +106,7 @@ def _target(form: PlanForm) -> Target:
             tenant=form.cliente,
             families=tuple(dict.fromkeys(form.familias.replace(",", " ").split())),
             sites=tuple(dict.fromkeys(_site(text) for text in form.locais)),
+            tags=tuple(dict.fromkeys(filter(None, form.etiquetas))),
             codes=tuple(dict.fromkeys(form.codigos.replace(",", " ").replace(";", " ").split())),
         )
     )

@@ -21,7 +21,7 @@ from tds.fleet import access
 from tds.fleet.access import Scope
 from tds.updates import shown
 from tds.updates.models import Execution, Rollout, RolloutStatus, Wave
-from tds.updates.rollouts import counts, plan, words
+from tds.updates.rollouts import counts, plan, target_words, words
 from tds.updates.rollouts.counts import Counts
 
 EXECUTIONS_A_PAGE: Final = 50
@@ -61,6 +61,7 @@ def context(request: HttpRequest, rollout: Rollout) -> dict[str, Any]:
         "rollout": rollout,
         "level": execution_texts.ROLLOUT_LEVELS[rollout.status],  # type: ignore[index]  # its own values
         "limits": limit_texts.sentences(limits),
+        "target": target_words.told(rollout),
         "halted": words.halt(rollout.halted_why) if rollout.halted_why else "",
         "address": f"{reverse('rollout', args=[rollout.pk])}?{choice.query(chosen, turned.number)}",
         "counts": whole,

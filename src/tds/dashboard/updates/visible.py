@@ -3,8 +3,8 @@
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
-from tds.fleet import access
-from tds.fleet.models import Role, User
+from tds.fleet import access, tags
+from tds.fleet.models import Role, Tag, User
 from tds.updates import shown
 from tds.updates.models import Execution, LeftOut, Rollout
 from tds.updates.rollouts.asker import Asker
@@ -32,6 +32,12 @@ def executions(of: Rollout) -> "QuerySet[Execution]":
 
 def left_out(of: Rollout) -> "QuerySet[LeftOut]":
     return shown.left_out().filter(rollout=of).select_related("gateway")
+
+
+def tag_names(request: HttpRequest) -> "QuerySet[Tag, str]":
+    """Each once, however many companies have it."""
+    seen = tags.everybodys() if access.operates(request) else access.of(request).tags()
+    return seen.order_by("folded", "pk").distinct("folded").values_list("name", flat=True)
 
 
 def may_act(request: HttpRequest, on: Rollout) -> bool:

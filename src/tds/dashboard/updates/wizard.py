@@ -27,6 +27,7 @@ from tds.updates.rollouts.refusals import RolloutRefusedError
 START: Final = "iniciar"
 MAX_RELEASES: Final = 100
 MAX_SITES: Final = 500
+MAX_TAGS: Final = 1_000  # as many as a company may have, and more of several; typed ones are taken beyond it
 
 
 @require_http_methods(["GET", "POST"])
@@ -56,6 +57,13 @@ def page(request: HttpRequest) -> HttpResponse:
     except RolloutRefusedError as error:
         return _page(request, form, refusal=str(error))
     return _page(request, form, preview=preview, changed=changed)
+
+
+def _tags(request: HttpRequest, form: PlanForm) -> list[str]:
+    """To choose from: whoever operates the platform has those of all companies. What was chosen stays to be seen, also
+    when no gateway has it any more."""
+    known = visible.tag_names(request)[:MAX_TAGS]
+    return [*known, *(name for name in form.etiquetas if name not in known)]
 
 
 def _release(number: str) -> Release:
@@ -88,6 +96,7 @@ def _page(
         "form": form.shown,
         "releases": shown.startable().order_by("product", "-counter")[:MAX_RELEASES],
         "sites": list(scope.sites()[:MAX_SITES]),
+        "tags": _tags(request, form),
         "operates": access.operates(request),
         "refusal": refusal,
         "preview": preview,

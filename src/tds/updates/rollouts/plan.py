@@ -42,6 +42,7 @@ class Preview:
     left_out: dict[Reason, int]
     waves: tuple[Sized, ...]
     unknown_codes: tuple[str, ...]
+    unknown_tags: tuple[str, ...]
     page: tuple[Candidate, ...] = field(default=())
     named: dict[Reason, list[Candidate]] = field(default_factory=dict)
 
@@ -101,7 +102,8 @@ def preview(  # noqa: PLR0913  # what to look at, and which page of it
         counts[None],
         {each: counts[each] for each in Reason if counts[each]},
         sized(plan.waves, counts[None]) if counts[None] else (),
-        tuple(plan.target.unknown(gateways)),
+        tuple(plan.target.unknown_codes(gateways)),
+        tuple(plan.target.unknown_tags(gateways)),
         tuple(page),
         named,
     )

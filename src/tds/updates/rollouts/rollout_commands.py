@@ -28,6 +28,7 @@ def start(  # noqa: PLR0913  # one option each
     tenant: Annotated[str, typer.Option(metavar="SLUG", help="Only gateways of this tenant.")] = "",
     family: Annotated[list[str] | None, typer.Option(help="Only this device family. May be repeated.")] = None,
     site: Annotated[list[int] | None, typer.Option(metavar="ID", help="Only this site. May be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only with this tag. May be repeated.")] = None,
     gateway: Annotated[list[str] | None, typer.Option(metavar="CODE", help="This gateway. May be repeated.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All gateways that can take it.")] = False,
     waves: Annotated[str, typer.Option(help="How many are in by then: numbers or percentages.")] = (
@@ -79,7 +80,9 @@ def start(  # noqa: PLR0913  # one option each
             not site_at_once,
             gate,
         )
-        target = Target(tenant, tuple(family or ()), tuple(site or ()), tuple(gateway or ()), everything)
+        target = Target(
+            tenant, tuple(family or ()), tuple(site or ()), tuple(gateway or ()), everything, tuple(tag or ())
+        )
         plan = Plan(found_release(release), target, waves, limits, name)
         now = timezone.now()
         if preview:
@@ -204,7 +207,7 @@ def replace(
     *,
     as_json: Json = False,
 ) -> None:
-    """Cancel it, and start another for the same gateways, in the same waves, with a newer release."""
+    """Cancel it, and start another for the same target, chosen anew, in the same waves, with a newer release."""
     from django.utils import timezone
 
     from tds.updates.rollouts import desk

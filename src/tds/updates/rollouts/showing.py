@@ -17,7 +17,7 @@ from rich.text import Text
 from tds.fleet.commands import iso
 from tds.fleet.counted import counted
 from tds.updates.models import LeftOut, Rollout, RolloutStatus, Wave
-from tds.updates.rollouts import counts, words
+from tds.updates.rollouts import counts, target_words, words
 from tds.updates.rollouts.counts import KINDS, Counts
 from tds.updates.rollouts.plan import NAMED, Plan, Preview
 from tds.updates.rollouts.roster import Candidate
@@ -25,7 +25,7 @@ from tds.updates.rollouts.told import psycopg_connection
 
 LOOK_EVERY_S: Final = 1.0
 EVENTS_SHOWN: Final = 12
-CODES_SHOWN: Final = 200  # that nobody has
+CODES_SHOWN: Final = 200  # that nobody has, and as many tags
 BAR_CELLS: Final = 40
 OVER: Final = (RolloutStatus.COMPLETED, RolloutStatus.HALTED, RolloutStatus.CANCELED)
 
@@ -36,6 +36,7 @@ def document(rollout: Rollout) -> dict[str, Any]:
         "rollout": rollout.pk,
         "release": str(rollout.release),
         "tenant": rollout.tenant.slug if rollout.tenant else None,
+        "target": rollout.target,
         "status": str(rollout.status),
         "halted_why": rollout.halted_why or None,
         "waves": [
@@ -67,6 +68,8 @@ def document(rollout: Rollout) -> dict[str, Any]:
 def text(rollout: Rollout) -> str:
     of_waves = _counts(rollout)
     lines = [f"Rollout #{rollout.pk} of {rollout.release}: {rollout.status}. {_why(rollout)}".rstrip()]
+    if chosen := target_words.told(rollout):
+        lines.append(f"  {'; '.join(chosen)}")
     lines += [
         f"  wave {wave.number} ({wave.label}): {_figures(of_waves.get(wave.number, Counts()), wave)}"
         for wave in _waves(rollout)
@@ -84,6 +87,7 @@ def preview_document(found: Preview) -> dict[str, Any]:
         "left_out": {str(reason): count for reason, count in found.left_out.items()},
         "first_left_out": {str(reason): [each.code for each in some] for reason, some in found.named.items()},
         "unknown_codes": list(found.unknown_codes),
+        "unknown_tags": list(found.unknown_tags),
         "first": [each.code for each in found.page],
     }
 
@@ -98,6 +102,8 @@ def preview_text(plan: Plan, found: Preview) -> str:
         lines.append(f"    {_named(found.named.get(reason, ()), count)}")
     if found.unknown_codes:
         lines.append(f"  no such gateway: {', '.join(found.unknown_codes[:CODES_SHOWN])}")
+    if found.unknown_tags:
+        lines.append(f"  no gateway has the tag: {', '.join(found.unknown_tags[:CODES_SHOWN])}")
     return "\n".join(lines)
 
 

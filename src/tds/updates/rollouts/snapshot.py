@@ -63,6 +63,8 @@ def _take(asker: Asker, rollout: Rollout, plan: Plan, *, now: datetime) -> Start
     judged = list(roster.walk(chosen, roster.release_facts(plan.release), now=now))
     within = {each.gateway_id: each for each in judged if each.reason is None}
     left_out = [each for each in judged if each.reason is not None]
+    if not judged:
+        raise RolloutRefusedError(_("No gateway is as you say: choose otherwise."))
     if not within:
         raise RolloutRefusedError(
             ngettext(

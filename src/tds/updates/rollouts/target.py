@@ -1,6 +1,6 @@
 """Which gateways a rollout is for: all criteria that are given must hold. As a value, and as `Rollout.target` keeps it.
 
-Gateways have no tags yet: once they do, `tags` becomes one more criterion here, and nowhere else.
+Of several values of a criterion any will do. Of tags the name counts: over several companies, each one's of that name.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,14 @@ from typing import Any, Final
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from tds.fleet import tags
 from tds.fleet.models import Gateway, GatewayStatus
 from tds.updates.rollouts.refusals import RolloutRefusedError
 
 MAX_CODES: Final = 10_000
-MAX_NAMED: Final = 1_000  # families or sites
+MAX_NAMED: Final = 1_000  # families, sites or tags
 MAX_ID: Final = 2**63 - 1
-KEYS: Final = frozenset({"all", "tenant", "families", "sites", "codes"})
+KEYS: Final = frozenset({"all", "tenant", "families", "sites", "tags", "codes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Target:
     sites: tuple[int, ...] = ()
     codes: tuple[str, ...] = ()
     everything: bool = False
+    tags: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As it is kept, and as the API takes it."""
@@ -35,6 +37,7 @@ class Target:
             "tenant": self.tenant,
             "families": list(self.families),
             "sites": list(self.sites),
+            "tags": list(self.tags),
             "codes": list(self.codes),
         }
         return {key: value for key, value in found.items() if value}
@@ -50,10 +53,18 @@ class Target:
             found &= reported | (Q(family__in=self.families) & (Q(running=None) | Q(running__family="")))
         if self.sites:
             found &= Q(site__in=self.sites)
+        if self.tags:
+            found &= tags.having(self.tags)
         found &= Q(code__in=self.codes) if self.codes else ~Q(status=GatewayStatus.RETIRED)
         return gateways.filter(found)
 
-    def unknown(self, gateways: "QuerySet[Gateway]") -> list[str]:
+    def unknown_tags(self, gateways: "QuerySet[Gateway]") -> list[str]:
+        """Tags that none of those has, as with codes."""
+        if not self.tags:
+            return []
+        return tags.unknown(self.tags, gateways.filter(tenant__slug=self.tenant) if self.tenant else gateways)
+
+    def unknown_codes(self, gateways: "QuerySet[Gateway]") -> list[str]:
         """Codes that none of those has: another tenant's is as unknown as a misspelt one."""
         if not self.codes:
             return []
@@ -64,9 +75,7 @@ class Target:
 def parse(document: Any) -> Target:
     """From JSON. Raises RolloutRefusedError."""
     if not isinstance(document, dict):
-        raise RolloutRefusedError(_("A target is an object with families, sites, codes or “all”."))
-    if "tags" in document:
-        raise RolloutRefusedError(_("Gateways have no tags yet; choose them by family, site or code."))
+        raise RolloutRefusedError(_("A target is an object with families, sites, tags, codes or “all”."))
     if unknown := sorted(map(str, document.keys() - KEYS)):
         raise RolloutRefusedError(
             _("“%(key)s” is nothing to choose gateways by; use %(keys)s.")
@@ -79,18 +88,19 @@ def parse(document: Any) -> Target:
             _ids(document, "sites"),
             _texts(document, "codes"),
             document.get("all") is True,
+            _texts(document, "tags"),
         )
     )
 
 
 def checked(target: Target) -> Target:
     """The same. Raises RolloutRefusedError when it says nothing, or too much."""
-    named = bool(target.tenant or target.families or target.sites or target.codes)
+    named = bool(target.tenant or target.families or target.sites or target.tags or target.codes)
     if not named and not target.everything:
-        raise RolloutRefusedError(_("Say which gateways: by family, site or code; or say that all are meant."))
-    if any("\x00" in text for text in (target.tenant, *target.families, *target.codes)):
-        raise RolloutRefusedError(_("A family or a code has a character that none can have."))
-    for key, most in (("families", MAX_NAMED), ("sites", MAX_NAMED), ("codes", MAX_CODES)):
+        raise RolloutRefusedError(_("Say which gateways: by family, site, tag or code; or say that all are meant."))
+    if any("\x00" in text for text in (target.tenant, *target.families, *target.tags, *target.codes)):
+        raise RolloutRefusedError(_("A family, a tag or a code has a character that none can have."))
+    for key, most in (("families", MAX_NAMED), ("sites", MAX_NAMED), ("tags", MAX_NAMED), ("codes", MAX_CODES)):
         if (given := len(getattr(target, key))) > most:
             raise RolloutRefusedError(
                 _("“%(key)s” has %(given)d entries; use at most %(most)d.") % {"key": key, "given": given, "most": most}
