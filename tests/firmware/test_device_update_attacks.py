@@ -349,11 +349,12 @@ def test_a_withdrawn_release_ends_at_once_and_erases_nothing(unit: Board) -> Non
 def trust(unit: Board, document: str, *, seen: Callable[[Document], bool]) -> None:
     """It is offered at a start."""
     unit.server.trust_set = document
-    heard, asked = len(unit.platform.reports), len(unit.server.asked)
+    boot, asked = unit.platform.reports[-1]["boot"], len(unit.server.asked)
     unit.device.stop()
     unit.device.start()
     wait_until(lambda: any("trust" in line for line, _ in unit.server.asked[asked:]), "a look at the trust set", 20)
-    wait_until(lambda: any(map(seen, unit.platform.reports[heard:])), "a report of it", 20)
+    # Not the last one before, which may still be on its way.
+    wait_until(lambda: any(each["boot"] > boot and seen(each) for each in unit.platform.reports), "a report of it", 20)
 
 
 def of_version(version: int) -> Callable[[Document], bool]:
