@@ -778,6 +778,49 @@ static void numbers_that_go_back_leave_an_outbox_that_works(void **state)
     assert_true(outbox_read(&s_box, &seq, &found) != OUTBOX_UNREADABLE);
 }
 
+static void a_number_that_was_not_given_yet_leads_no_reader_away(void **state)
+{
+    (void)state;
+    uint8_t bytes[FLASH_LOG_RECORD_HEADER_BYTES + RECORD_MAX_BYTES + 4];
+    put(1);
+    for (uint32_t id = 2; id <= 3; id++) {
+        sample_t sample = sample_of(id, 3);
+        size_t len_bytes = record_encode(&sample, bytes + FLASH_LOG_RECORD_HEADER_BYTES, RECORD_MAX_BYTES);
+        uint32_t seq = id == 2 ? 500 : 2;
+        assert_int_equal(flash_log_append(&s_box.log, 1, seq, 1, bytes, len_bytes), FLASH_LOG_OK);
+    }
+    mount(2);
+    uint32_t seq = s_box.first_seq;
+    assert_next(&seq, 1);
+    assert_next(&seq, 3);
+    assert_end(&seq);
+    put(4);
+    assert_next(&seq, 4);
+    assert_end(&seq);
+}
+
+/* Beyond half of all numbers the last one would count as before the first, and a reader begin anew for ever. */
+static void numbers_that_are_too_far_apart_are_none(void **state)
+{
+    (void)state;
+    flash_log_t log;
+    flash_log_end_t log_end;
+    assert_true(flash_log_mount(&log, &s_flash.port, 3, &log_end));
+    assert_true(flash_log_open(&log, 0x80000002, 1));
+    assert_true(flash_log_open(&log, 0, 1));
+    mount(2);
+    assert_true(outbox_depth(&s_box) < 1000);
+    put_until(1, 20);
+    uint32_t seq = s_box.first_seq;
+    for (uint32_t id = 1; id < 20; id++) {
+        assert_next(&seq, id);
+    }
+    assert_end(&seq);
+    assert_true(outbox_discard(&s_box, seq));
+    mount(3);
+    assert_int_equal(outbox_depth(&s_box), 0);
+}
+
 static void a_head_that_can_not_be_read_is_left_and_its_numbers_are_not_given_again(void **state)
 {
     (void)state;
@@ -1038,6 +1081,8 @@ int main(void)
         FACT(a_start_that_can_not_read_everything_goes_on_with_what_it_reads),
         FACT(a_place_in_a_sector_that_is_gone_becomes_the_oldest),
         FACT(numbers_that_go_back_leave_an_outbox_that_works),
+        FACT(a_number_that_was_not_given_yet_leads_no_reader_away),
+        FACT(numbers_that_are_too_far_apart_are_none),
         FACT(a_head_that_can_not_be_read_is_left_and_its_numbers_are_not_given_again),
         FACT(sectors_wear_alike),
         FACT(what_was_measured_before_the_clock_was_set_waits_and_is_stamped_then),

@@ -7,7 +7,6 @@
 
 #define CHUNK_BYTES 64u
 #define READ_TRIES 3u
-#define MAX_RECORDS_OF_SECTOR ((OUTBOX_SECTOR_BYTES - FLASH_LOG_SECTOR_HEADER_BYTES) / FLASH_LOG_RECORD_HEADER_BYTES)
 
 _Static_assert(OUTBOX_SECTOR_BYTES % CHUNK_BYTES == 0, "a sector is read backwards in chunks");
 
@@ -295,7 +294,7 @@ bool flash_log_mount(flash_log_t *log, const port_flash_t *flash, uint8_t shared
     *end = (flash_log_end_t){.next_seq = head.first_seq, .boot = head.boot};
     if (!find_end(log, shared_kind, end)) {
         /* It can't be read: whatever is in it, its numbers are not given again. */
-        *end = (flash_log_end_t){.next_seq = head.first_seq + MAX_RECORDS_OF_SECTOR, .boot = head.boot};
+        *end = (flash_log_end_t){.next_seq = head.first_seq + FLASH_LOG_SECTOR_MAX_NUMBERS, .boot = head.boot};
         log->offset_bytes = OUTBOX_SECTOR_BYTES;
     }
     return true;

@@ -19,6 +19,9 @@
 #define FLASH_LOG_SECTOR_HEADER_BYTES 24u
 #define FLASH_LOG_RECORD_HEADER_BYTES 20u
 #define FLASH_LOG_KINDS 3u /* kinds are 1 to this */
+/* Sequence numbers that a sector can use up: of records without a body, and of the two writes that may fail. */
+#define FLASH_LOG_SECTOR_MAX_NUMBERS                                                                                   \
+    ((OUTBOX_SECTOR_BYTES - FLASH_LOG_SECTOR_HEADER_BYTES) / FLASH_LOG_RECORD_HEADER_BYTES + 2u)
 
 typedef struct {
     const port_flash_t *flash;

@@ -28,7 +28,12 @@ static uint32_t find_first_seq(const outbox_t *box)
             break;
         }
     }
-    return flash_log_is_before(box->next_seq, first_seq) ? box->next_seq : first_seq;
+    if (flash_log_is_before(box->next_seq, first_seq)) {
+        return box->next_seq;
+    }
+    /* More than the sectors can hold is rot: half the numbers apart, the last would count as before the first. */
+    const uint32_t most = box->log.used * FLASH_LOG_SECTOR_MAX_NUMBERS;
+    return box->next_seq - first_seq > most ? box->next_seq - most : first_seq;
 }
 
 bool outbox_mount(outbox_t *box, const port_flash_t *flash, uint32_t boot)

@@ -108,7 +108,9 @@ outbox_read_t outbox_read(outbox_t *box, uint32_t *seq, sample_t *out)
             remember(box, wanted, place);
             return OUTBOX_END;
         }
-        if (status == FLASH_LOG_OK && flash_log_is_before(record.seq, wanted)) {
+        /* From next_seq on nothing was put: such a number is rot, and to go on behind it would begin anew for ever. */
+        if (status == FLASH_LOG_OK &&
+            (flash_log_is_before(record.seq, wanted) || !flash_log_is_before(record.seq, box->next_seq))) {
             continue;
         }
         switch (status == FLASH_LOG_OK ? judge(box, &record, place, out) : RECORD_FAILED) {
