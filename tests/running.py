@@ -28,6 +28,7 @@ ROLE: Final = "tds_tests"
 PASSWORD: Final = "only-on-loopback-and-only-for-tests"
 SERVICE_PASSWORDS: Final = {service: f"{PASSWORD}{service}" for service in broker_rules.SERVICES}
 START_LIMIT_S: Final = 30.0
+RECOVERY_LIMIT_S: Final = 120.0  # of a database that was killed: it writes all since its last checkpoint once more
 FIRST_PORT: Final = 20_000
 PORTS_OF_A_RANGE: Final = 3_000
 PORT_RANGES: Final = 4
@@ -75,7 +76,7 @@ class RunningCluster:
     def start(self) -> None:
         with (self.cluster.folder / "log").open("ab") as log:
             self.process = processes.start(self.cluster.command(), log=log, account=self.cluster.account)
-        wait_until(self.cluster.answers, "an answer of PostgreSQL")
+        wait_until(self.cluster.answers, "an answer of PostgreSQL", RECOVERY_LIMIT_S)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         if self.process:
