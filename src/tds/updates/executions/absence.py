@@ -54,8 +54,8 @@ class Absence:
     _last: datetime | None = None
     _kept_at: float = field(default=float("-inf"))
 
-    def settle(self, connection: Connection, now: datetime) -> timedelta:
-        """Before each look at deadlines; by how much they were moved."""
+    def settle(self, connection: Connection, now: datetime) -> None:
+        """Before each look at deadlines."""
         with connection.transaction():
             gap = missed(self._last or _kept(connection), now)
             if gap:
@@ -71,7 +71,6 @@ class Absence:
                 connection.execute(_KEEP, {"now": now, "away": bool(gap)})
                 self._kept_at = monotonic()
         self._last = now
-        return gap
 
 
 def _kept(connection: Connection) -> datetime | None:
