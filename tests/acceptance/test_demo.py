@@ -1,5 +1,6 @@
 """The demo of `./tds up` when the devices' own programs are built: they are its gateways, and its charts go on."""
 
+import contextlib
 import os
 import signal
 from datetime import UTC, datetime, timedelta
@@ -37,13 +38,13 @@ def rows(connection: psycopg.Connection[Any], since: datetime) -> Rows:
 
 
 def devices_of(fleet: int) -> list[str]:
-    """The families of the programs that it has launchers run."""
-    return [
-        Path(f"/proc/{program}/comm").read_text(encoding="ascii").strip()
-        for launcher in children(fleet)
-        if Path(f"/proc/{launcher}/exe").readlink().name == demo.LAUNCHER
-        for program in children(launcher)
-    ]
+    """The families of the programs that it has launchers run; a process that ends while it is looked at is none."""
+    found = []
+    for launcher in children(fleet):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{launcher}/exe").readlink().name == demo.LAUNCHER:
+                found += [Path(f"/proc/{each}/comm").read_text(encoding="ascii").strip() for each in children(launcher)]
+    return found
 
 
 Running = dict[str, tuple[str, str, int, bool, int]]
