@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tds.dashboard.api import api
 from tds.dashboard.updates import api as views
+from tds.fleet import audit, tags
 from tds.fleet.models import AuditEntry, Gateway, Role, Tenant, User
 from tds.updates.models import Execution, Release, Rollout
 from tests import rolling_out, seeding
@@ -97,6 +98,7 @@ def test_a_rollout_is_previewed_started_followed_and_ended(
     assert [(wave["numero"], wave["tamanho"]) for wave in shown["ondas"]] == [(1, 1), (2, 3)]
     assert shown["ondas"][0]["contagem"]["voltaram"] == shown["total"]["voltaram"] == 1
     assert shown["deixados_de_fora"] == seen["deixados_de_fora"]
+    assert (shown["alvo"]["todos"], shown["alvo"]["codigos"], shown["limites"]["janela"]) == (True, [], "22:00-04:00")
     first = shown["execucoes"][0]
     assert (first["gateway"], first["execucao"]) == (execution.gateway.code, execution.public_id)
     assert (first["situacao"], first["motivo"], first["detalhe"]) == ("FAILED", "rolled_back", "boot 2")
@@ -117,6 +119,43 @@ def test_a_rollout_is_previewed_started_followed_and_ended(
     assert act(operator, Rollout.objects.get(pk=new["id"]), acao="cancelar")["atualizacao"]["situacao"] == "canceled"
     assert [each["id"] for each in operator.get(LIST).json()["atualizacoes"]] == [new["id"], rollout.pk]
     assert set(AuditEntry.objects.filter(action__startswith="rollout").values_list("actor", flat=True)) == {"olga"}
+
+
+def test_what_a_rollout_was_started_with_is_told_as_it_was_sent_and_starts_the_next_one(
+    tenant: Tenant, fleet: list[Gateway], release: Release, operator: Client
+) -> None:
+    tags.tag(fleet, ["Norte"], by=audit.COMMAND_LINE)
+    alvo = {
+        "todos": False,
+        "cliente": "",
+        "familias": [fleet[0].family],
+        "locais": [],
+        "etiquetas": ["Norte"],
+        "codigos": [gateway.code for gateway in fleet[:2]],
+    }
+    limites = {
+        "sucesso_percentual": 90.5,
+        "falha_percentual": 20.0,
+        "falha_minimo": 7,
+        "observacao_s": 60,
+        "ao_mesmo_tempo": 12,
+        "espalhar_s": 30,
+        "ausentes_s": 7_200,
+        "janela": "22:00-04:00",
+        "um_por_local": False,
+        "telemetria": False,
+    }
+    number = post(operator, LIST, wanted(release, alvo=alvo, limites=limites), 201)["id"]
+    shown = operator.get(f"{LIST}{number}/").json()
+    assert (shown["alvo"], shown["limites"]) == (alvo, limites)
+    seen = post(operator, PREVIEW, wanted(release, alvo=shown["alvo"], limites=shown["limites"]))
+    assert (seen["gateways"], seen["deixados_de_fora"][0]["total"]) == (0, 2)  # they are in the rollout that goes
+
+
+def test_a_target_that_this_version_cannot_read_is_told_as_none(rollout: Rollout, operator: Client) -> None:
+    Rollout.objects.filter(pk=rollout.pk).update(target={"weather": "sunny"})
+    shown = operator.get(f"{LIST}{rollout.pk}/").json()
+    assert (shown["alvo"], len(shown["execucoes"])) == (None, 4)
 
 
 def test_a_viewer_reads_and_does_nothing(tenant: Tenant, rollout: Rollout, release: Release) -> None:

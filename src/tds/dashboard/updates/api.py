@@ -89,12 +89,17 @@ def show_rollout(request: HttpRequest, id: int, rows: Query[Rows]) -> dict[str, 
     executions = list(found.order_by("wave", "place")[: EXECUTIONS_A_PAGE + 1])
     more, executions = len(executions) > EXECUTIONS_A_PAGE, executions[:EXECUTIONS_A_PAGE]
     left_out = visible.left_out(rollout).values_list("reason").annotate(total=Count("pk")).order_by("reason")
-    return api_answers.summary(rollout, counts.total(of_waves.values())) | {
-        "ondas": [api_answers.wave(wave, of_waves.get(wave.number, Counts())) for wave in rollout.waves.all()],
-        "deixados_de_fora": [api_answers.left_out(reason, total) for reason, total in left_out],
-        "execucoes": [api_answers.execution(execution) for execution in executions],
-        "proxima": f"{executions[-1].wave}.{executions[-1].place}" if more else None,
-    }
+    whole = counts.total(of_waves.values())
+    return (
+        api_answers.summary(rollout, whole)
+        | api_answers.asked_for(rollout)
+        | {
+            "ondas": [api_answers.wave(wave, of_waves.get(wave.number, Counts())) for wave in rollout.waves.all()],
+            "deixados_de_fora": [api_answers.left_out(reason, total) for reason, total in left_out],
+            "execucoes": [api_answers.execution(execution) for execution in executions],
+            "proxima": f"{executions[-1].wave}.{executions[-1].place}" if more else None,
+        }
+    )
 
 
 @router.post(

@@ -5,10 +5,12 @@ from typing import Any
 
 from ninja import Schema
 
+from tds.dashboard.updates.api_forms import WantedGateways, WantedLimits
 from tds.updates.models import Execution, Release, Rollout, Wave
-from tds.updates.rollouts import words
+from tds.updates.rollouts import plan, target, words
 from tds.updates.rollouts.counts import Counts
 from tds.updates.rollouts.plan import Preview
+from tds.updates.rollouts.refusals import RolloutRefusedError
 
 
 class Version(Schema):
@@ -92,8 +94,11 @@ class LeftOutOnes(Schema):
 
 
 class Detail(Summary):
-    """`execucoes` by wave and place; ask with `apos=proxima` for the next ones."""
+    """`alvo` and `limites` as they were sent; `alvo` is null when this version of TDS cannot read what it was started
+    with. `execucoes` by wave and place; ask with `apos=proxima` for the next ones."""
 
+    alvo: WantedGateways | None
+    limites: WantedLimits
     ondas: list[OneWave]
     deixados_de_fora: list[LeftOutOnes]
     execucoes: list[OneExecution]
@@ -157,6 +162,14 @@ def summary(rollout: Rollout, whole: Counts) -> dict[str, Any]:
         "terminada_em": rollout.finished_at,
         "total": counted(whole),
     }
+
+
+def asked_for(rollout: Rollout) -> dict[str, Any]:
+    try:
+        chosen = WantedGateways.of(target.parse(rollout.target))
+    except RolloutRefusedError:
+        chosen = None
+    return {"alvo": chosen, "limites": WantedLimits.of(plan.limits_of(rollout))}
 
 
 def wave(of: Wave, found: Counts) -> dict[str, Any]:

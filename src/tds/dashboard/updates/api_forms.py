@@ -1,6 +1,6 @@
 """What scripts send about rollouts, and how it becomes a plan. Durations are seconds, as they are inside."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from ninja import Field, Schema
 from pydantic import ConfigDict
@@ -38,6 +38,17 @@ class WantedGateways(Strict):
     etiquetas: tuple[Text, ...] = ()
     codigos: tuple[Text, ...] = ()
 
+    @classmethod
+    def of(cls, target: Target) -> Self:
+        return cls(
+            todos=target.everything,
+            cliente=target.tenant,
+            familias=target.families,
+            locais=target.sites,
+            etiquetas=target.tags,
+            codigos=target.codes,
+        )
+
     def target(self) -> Target:
         """Raises RolloutRefusedError."""
         return targets.checked(
@@ -65,6 +76,21 @@ class WantedLimits(Strict):
     janela: Text = ""
     um_por_local: bool = STANDARD.one_per_site
     telemetria: bool = STANDARD.gate
+
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        return cls(
+            sucesso_percentual=limits.success_percent,
+            falha_percentual=limits.failure_percent,
+            falha_minimo=limits.failure_min_finished,
+            observacao_s=limits.soak_s,
+            ao_mesmo_tempo=limits.concurrency,
+            espalhar_s=limits.spread_s,
+            ausentes_s=limits.offer_limit_s,
+            janela=windows.written(limits.window),
+            um_por_local=limits.one_per_site,
+            telemetria=limits.gate,
+        )
 
     def limits(self) -> Limits:
         """Raises RolloutRefusedError."""

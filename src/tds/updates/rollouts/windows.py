@@ -55,6 +55,11 @@ def read(text: str) -> Window | None:
     return between(time(begin_hour, begin_minute), time(end_hour, end_minute))
 
 
+def written(window: Window | None) -> str:
+    """As `read` takes it."""
+    return "" if window is None else f"{window.start:%H:%M}-{window.end:%H:%M}"
+
+
 def between(start: time, end: time) -> Window:
     """Raises RolloutRefusedError."""
     if start == end:
