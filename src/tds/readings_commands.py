@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tds.fleet.commands import fail, say
+from tds.fleet.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,8 +113,8 @@ def _preview(due: "Sequence[PartSize]") -> None:
     if len(due) > MAX_DAYS_SHOWN:
         typer.echo(f"… up to {due[-1].start:%Y-%m-%d}")
     typer.echo(
-        f"{len(due)} days, {sum(size.size_bytes for size in due) / 1e6:,.1f} MB, of all tenants. They can't be brought "
-        "back, and readings of these days that still come go into quarantine."
+        f"{counted(len(due), 'day')}, {sum(size.size_bytes for size in due) / 1e6:,.1f} MB, of all tenants. They can't "
+        "be brought back, and readings of these days that still come go into quarantine."
     )
 
 
@@ -185,8 +186,9 @@ def move_to_timescaledb(
         days = move.days(connection)
         size = sum(day.size_bytes for day in days)
         typer.echo(
-            f"{len(days)} days, {size / 1e9:.2f} GB. Until it is done the disk holds both: keep {size / 5e9:.2f} GB "
-            f"and two weeks of readings free. Ingest and pages go on; about {size / 2e7 / 60:.0f} min."
+            f"{counted(len(days), 'day')}, {size / 1e9:.2f} GB. Until it is done the disk holds both: keep "
+            f"{size / 5e9:.2f} GB and two weeks of readings free. Ingest and pages go on; about "
+            f"{size / 2e7 / 60:.0f} min."
         )
         if not yes and not typer.confirm("Begin?"):
             raise typer.Exit(1)

@@ -617,5 +617,5 @@ def test_missing_rows_are_not_adopted(connection: Connection, tmp_path: Path) ->
     connection.execute("DELETE FROM tds_new_leituradispositivo WHERE time = %s", (NOW,))
     refused = tds(tmp_path, "ledger", "adopt", "acme", "--yes")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr == "1 readings of acme are missing; nothing was counted. See ./tds ledger check.\n"
+    assert refused.stderr == "1 reading of acme is missing; nothing was counted. See ./tds ledger check.\n"
     assert LedgerHour.objects.get().stored == 10

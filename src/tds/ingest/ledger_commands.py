@@ -11,6 +11,7 @@ import psycopg
 import typer
 
 from tds.fleet.commands import Json, database_failure, find_tenant
+from tds.fleet.counted import counted
 from tds.ingest.ledger import FIELDS, SPANS, SUMS, Totals
 
 ledger_app = typer.Typer(help="What became of every message and reading, and whether that agrees with the rows.")
@@ -176,12 +177,11 @@ def adopt(
         typer.confirm(f"Count all uncounted readings of {tenant} as stored now?", abort=True)
     with database.connect(settings.DATABASES["default"], name="tds-ledger") as connection:
         rows = adopted.adopt(connection, context.obj, (whose.pk, whose.slug), now=datetime.now(UTC))
+    them = counted(abs(rows), f"reading of {tenant} is", f"readings of {tenant} are")
     if rows < 0:
-        typer.echo(
-            f"{-rows:,} readings of {tenant} are missing; nothing was counted. See ./tds ledger check.", err=True
-        )
+        typer.echo(f"{them} missing; nothing was counted. See ./tds ledger check.", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{rows:,} readings of {tenant} are counted now." if rows else f"All readings of {tenant} are counted.")
+    typer.echo(f"{them} counted now." if rows else f"All readings of {tenant} are counted.")
 
 
 def _moment(text: str, now: datetime, *, code: int = 1) -> datetime:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.db import Error as DatabaseError
 
 from tds.environment import Environment
+from tds.fleet.counted import counted
 from tds.heartbeat import Heartbeat
 from tds.local.parts import ota_trouble, web_trouble
 from tds.local.plan import ota_url, web_url
@@ -40,7 +41,7 @@ def told_of_ota(facts: dict[str, Any]) -> str:
     requests, handshakes = Counter(facts.get("requests", {})), Counter(facts.get("handshakes_refused", {}))
     found = []
     if given := requests["claimed"] + requests["renewed"]:
-        found.append(f"{given} certificates given since its start.")
+        found.append(f"{counted(given, 'certificate')} given since its start.")
     if handshakes:
         [(reason, _count)] = handshakes.most_common(1)
         found.append(f"{handshakes.total()} TLS handshakes failed, most of them with: {reason}.")

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import psycopg
 
+from tds.fleet.counted import counted
 from tds.identity.access import broker_files, broker_process, canary, held_back, reached, refused, reloading
 from tds.identity.access.broker_files import Access, Passwords
 from tds.identity.access.broker_process import BrokerProcess
@@ -176,7 +177,7 @@ class Keeper:
         else:
             self._cut_held(connection, codes[: held_back.MAX_AT_ONCE])  # who may have come in between
         self._tried = None
-        took = f"{len(codes)} codes cut off, after {self.clock() - began:.2f} s"
+        took = f"{counted(len(codes), 'code')} cut off, after {self.clock() - began:.2f} s"
         logger.info("%s: revision %d is in force, %s", self.broker.name, access.revision, took)
         return Reached(access.revision, min(far.settled, since), far.as_of)
 

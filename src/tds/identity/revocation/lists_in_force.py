@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from tds.fleet.counted import counted
 from tds.identity.authorities.server_files import LIST_DAYS
 
 WARNING: Final = timedelta(days=7)  # of 30: nobody has signed for three weeks
@@ -46,13 +47,14 @@ def judge(lists: Sequence[List], brokers: Sequence[Broker], refused: int, troubl
         told = " ".join(f"{broker.name}: {broker.detail or 'it is behind.'}" for broker in behind)
         return Verdict(False, f"Who was put out of late may still get in. {told}", "See agent, and log/agent.log.")
     if trouble or left < WARNING // DAY:
-        detail = f"The list of {first.issuer} runs out in {left} days, and then brokers let no gateway in. {trouble}"
+        when = f"in {counted(left, 'day')}"
+        detail = f"The list of {first.issuer} runs out {when}, and then brokers let no gateway in. {trouble}"
         return Verdict(None, detail.rstrip(), "See worker: it signs one each day, with the key in TDS_CA_DIR.")
     revision = max(each.revision for each in lists)
     on = f"on {', '.join(broker.name for broker in brokers)}" if brokers else "on no broker"
-    return Verdict(
-        True, f"{refused:,} certificates are refused: revision {revision} is in force {on}, for {left} days."
-    )
+    certificates = counted(refused, "certificate is", "certificates are")
+    held = f"revision {revision} is in force {on}, for {counted(left, 'day')}."
+    return Verdict(True, f"{certificates} refused: {held}")
 
 
 def _is_behind(broker: Broker, lists: Sequence[List], now: datetime) -> bool:
