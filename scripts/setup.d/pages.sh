@@ -18,7 +18,7 @@ install_npm_packages() {
         export npm_config_cache=$cache
     fi
     if [[ $kind == test ]]; then set -- --include=dev; else set -- --omit=dev; fi
-    PATH=$PATH:$PWD/.venv/bin npm ci "$@" --ignore-scripts --no-audit --no-fund --loglevel=error --no-update-notifier >.venv/npm.log 2>&1 || status=$?
+    PATH=$PATH:$PWD/.venv/bin patiently .venv/npm.log npm ci "$@" --ignore-scripts --no-audit --no-fund --loglevel=error --no-update-notifier || status=$?
     [[ -z $cache ]] || rm -rf "$cache"
     [[ $status -eq 0 ]] || fail "npm could not install package-lock.json. The first set-up needs the network: run again when it is there (what npm said is in .venv/npm.log)."
     echo "$(hash_of package-lock.json) $kind" >node_modules/.installed

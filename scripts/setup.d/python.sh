@@ -35,7 +35,7 @@ install_python_packages() {
 
 pip_install() {
     # Settings that lead pip out of the virtual environment; where it downloads from stays the machine's choice.
-    env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PIP_USER -u PIP_CONSTRAINT \
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$1.txt" >.venv/pip.log 2>&1 ||
+    patiently .venv/pip.log env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PIP_USER -u PIP_CONSTRAINT \
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$1.txt" ||
         fail "pip could not install requirements/$1.txt. The first set-up needs the network: run again when it is there (what pip said is in .venv/pip.log)."
 }
