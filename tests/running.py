@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import os
 import random
 import signal
 import socket
@@ -30,22 +29,37 @@ SERVICE_PASSWORDS: Final = {service: f"{PASSWORD}{service}" for service in broke
 START_LIMIT_S: Final = 30.0
 RECOVERY_LIMIT_S: Final = 120.0  # of a database that was killed: it writes all since its last checkpoint once more
 FIRST_PORT: Final = 20_000
-PORTS_OF_A_RANGE: Final = 3_000
-PORT_RANGES: Final = 4
+PORTS_OF_A_RANGE: Final = 1_000
+PORT_RANGES: Final = 12
+claims: Final[list[socket.socket]] = []
+
+
+def claimed_range() -> int:
+    """One that no other process of tests on this machine has, for as long as this one lives."""
+    for number in random.sample(range(PORT_RANGES), PORT_RANGES):
+        # A name of Linux's own, in no folder, which goes with its process.
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0tds-tests-ports-{number}")
+        except OSError:
+            claim.close()
+            continue
+        claims.append(claim)
+        return number
+    raise AssertionError(f"{PORT_RANGES} processes run tests on this machine at once; end some of them first.")
 
 
 @functools.cache
 def ports_to_give() -> Iterator[int]:
     """Each port of this process's range once, and then again: what was given may not listen yet."""
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
-    first = FIRST_PORT + number * PORTS_OF_A_RANGE
+    first = FIRST_PORT + claimed_range() * PORTS_OF_A_RANGE
     return itertools.cycle(random.sample(range(first, first + PORTS_OF_A_RANGE), PORTS_OF_A_RANGE))
 
 
 def free_port() -> int:
     """Below the ports that outgoing connections get: one of those could take it before its server starts.
 
-    Test processes that run beside one another have a range each, for the same reason.
+    Processes that run tests beside one another have a range each, for the same reason.
     """
     for port in ports_to_give():
         with socket.socket() as probe, contextlib.suppress(OSError):
