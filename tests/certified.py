@@ -226,11 +226,12 @@ def opened_at(
 
 @contextmanager
 def presence(broker: RunningBroker) -> Iterator[list[str]]:
-    """What gateways' topics say of them, as it is said."""
+    """What gateways' topics say of them, as it is said: nothing that a broker retained."""
     came: list[str] = []
 
     def note(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        came.append(f"{message.topic} {json.loads(message.payload)['status']}")
+        if not message.retain:
+            came.append(f"{message.topic} {json.loads(message.payload)['status']}")
 
     with _service(broker, broker_rules.DEVICELINK, "status/+", note):
         yield came

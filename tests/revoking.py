@@ -98,7 +98,11 @@ def guarded(
         yield
 
 
+def newest_list() -> int:
+    """Its revision; -1: there is none."""
+    return max(RevocationList.objects.values_list("revision", flat=True), default=-1)
+
+
 def up_to_date() -> bool:
     """Whether the broker has what the lists have."""
-    revision = max(RevocationList.objects.values_list("revision", flat=True), default=-1)
-    return BrokerAccess.objects.filter(broker=NAME, revision=revision, detail="").exists()
+    return BrokerAccess.objects.filter(broker=NAME, revision=newest_list(), detail="").exists()

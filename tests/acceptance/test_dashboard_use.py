@@ -1,5 +1,6 @@
 """The dashboard as people use it: shared addresses, keyboards, other languages, and devices that mean harm."""
 
+import functools
 import os
 import re
 import subprocess
@@ -24,9 +25,8 @@ from tests.browsing import (
     sign_in,
 )
 from tests.running import wait_until
+from tests.simulating import stored_messages
 from tests.started import Started
-
-FRAME_MS = 500  # for what is drawn at the browser's next frame
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -97,6 +97,8 @@ def test_another_tenants_view_is_a_sentence_and_a_way_out(browser: Browser, plat
 
 def test_a_device_that_went_silent_is_said_to_be_stale(platform: Started, page: Page) -> None:
     publish(platform, "GW-OF-2", 55, device="D09", tipo="umidade", unidade="%", age=timedelta(minutes=25))
+    stored = functools.partial(stored_messages, platform, "GW-OF")
+    wait_until(lambda: any(of[:2] == ("GW-OF-2", "D09") for of in stored()), "its first reading")
     page.goto(page.url + "?gateway=GW-OF-2&dispositivo=D09")
     expect(page.locator("#status-said")).to_have_text("Nenhuma leitura nova há mais de 10 min: GW-OF-2/D09.")
     expect(page.locator("#status")).to_have_attribute("data-state", "stale")
@@ -236,7 +238,6 @@ def test_the_bars_scale_stays_in_sight_while_they_scroll(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 800})
     page.get_by_role("radio", name="30 dias").check()
     wait_until(lambda: page.evaluate("document.querySelector('#bars-box').scrollLeft > 100"), "the newest day")
-    page.wait_for_timeout(FRAME_MS)
     drawn = """() => {
         const box = document.querySelector('#bars-box'), canvas = box.querySelector('canvas');
         const ratio = canvas.width / canvas.clientWidth, left = Math.round(box.scrollLeft * ratio);
@@ -245,7 +246,7 @@ def test_the_bars_scale_stays_in_sight_while_they_scroll(page: Page) -> None:
         for (let at = 0; at < pixels.length; at += 4) shades.add(`${pixels[at]},${pixels[at + 1]},${pixels[at + 2]}`);
         return shades.size;
     }"""
-    assert page.evaluate(drawn) > 5  # text, and not only the ground it stands on
+    wait_until(lambda: page.evaluate(drawn) > 5, "text, and not only the ground it stands on")
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -80,6 +80,7 @@ def test_its_gateways_are_the_devices_own_programs_and_what_they_measure_goes_on
         wait_until(
             lambda: {code for code, row in running(connection).items() if row[4]} == set(DEMO_FAMILIES),
             "a report of what each runs, and by which trust set",
+            HISTORY_LIMIT_S,
         )
         reported = running(connection)
     state = home.home / "fleet"

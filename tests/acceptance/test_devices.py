@@ -6,6 +6,7 @@ Judged by journals that the devices keep of what they measured (tests/journals.p
 import itertools
 import os
 import signal
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -21,10 +22,12 @@ from tds.identity.authorities import keys, server_files
 from tds.identity.authorities.folder import AuthorityFolder
 from tests.boxes import HOSTS
 from tests.browsing import chromium, opened, refresh_until, sign_in
+from tests.connecting import served
 from tests.devices import FAMILIES, Device, Report
 from tests.fielded import INTERVAL_S, PERSON, Field, make_field
 from tests.journals import Journals
 from tests.proxied import ways
+from tests.running import wait_until
 from tests.started import Started
 
 MAX_PSS_KIB: Final = 12 * 1024
@@ -117,12 +120,10 @@ def test_trouble_on_the_way_or_with_the_clock_loses_nothing_and_doubles_nothing(
         for code, fault in TROUBLED.items():
             if fault is not Fault.CLOCK:
                 open_ways.spoil(networks[code], fault)
-        jumping.type("!clock -7200")
-        time.sleep(TROUBLE_S)
+        jump(jumping, -7200, 1)
         for network in networks.values():
             open_ways.mend(network)
-        jumping.type("!clock 480")
-        time.sleep(TROUBLE_S)
+        jump(jumping, 480, 2)
         jumping.type("!clock 0")
         # Half-open, it believes in its connection until a broker that is back resets it.
         for device in devices.values():
@@ -150,14 +151,24 @@ def test_a_broker_that_is_killed_costs_nothing_of_what_was_measured_meanwhile(
     assert all(device.report()["dropped"] == 0 for device in families.values())
 
 
+def jump(device: Device, seconds: int, steps: int) -> None:
+    """And until something was measured by that clock: a step back also moves the next sample."""
+    device.type(f"!clock {seconds}")
+    before = device.wait_for(lambda report: report["clock_steps"] == steps, "the jump")
+    time.sleep(TROUBLE_S)
+    device.wait_for(lambda report: report["acknowledged"] > before["acknowledged"], "a reading by that clock")
+
+
 def show_another_certificate(on: Field, authorities: AuthorityFolder) -> None:
-    """The broker's own files, as they lie, which it then reads again."""
+    """The broker's own files, as they lie, which it then reads again; until it shows them."""
     tls, key = on.platform.home / "broker" / "tls", keys.new_key()
     # Written into, and not replaced: they stay the broker's account's.
     chain = server_files.chain_pem(authorities, key.public_key(), HOSTS, datetime.now(UTC))
     (tls / "server.crt").write_bytes(chain)
     (tls / "server.key").write_bytes(keys.pem(key))
     os.kill(on.platform.pids["broker"], signal.SIGHUP)
+    shown = ssl.PEM_cert_to_DER_cert(chain.decode().partition("-----END CERTIFICATE-----")[0] + ssl.PEM_FOOTER)
+    wait_until(lambda: served(on.broker_port) == shown, "the broker's other certificate")
 
 
 def come_in_anew(devices: Iterable[Device]) -> dict[Device, Report]:

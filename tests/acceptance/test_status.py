@@ -16,6 +16,8 @@ from tests.started import Started
 
 ACCESS: Final = {"agent", "revocation"}
 PATIENCE_S: Final = 5  # of a connection to the database
+QUICK_S: Final = 10.0
+LOOKS: Final = 3
 RUNNING: Final = {
     *("database", "disk", "spool", "quarantine", "web", "consumer", "worker", "broker", "firmware server"),
     *ACCESS,
@@ -77,6 +79,18 @@ def test_for_people_each_part_is_a_line(platform: Started) -> None:
     assert not any(line.startswith("NOT") for line in lines)
 
 
+def quickest_s(platform: Started, enough_s: float) -> float:
+    """Of up to three examinations: a busy machine makes one slower, never quicker."""
+    took_s = []
+    for _ in range(LOOKS):
+        began = monotonic()
+        examined(platform)
+        took_s.append(monotonic() - began)
+        if took_s[-1] < enough_s:
+            break
+    return min(took_s)
+
+
 def test_a_consumer_that_stands_still_is_found_by_what_it_does_not_store(platform: Started) -> None:
     wait_until_well(platform)
     with standing_still(platform, "consumer"):
@@ -100,13 +114,10 @@ def test_a_broker_that_stands_still_is_found(platform: Started) -> None:
 
 def test_a_database_that_stands_still_is_found_without_waiting_for_it_at_every_part(platform: Started) -> None:
     wait_until_well(platform)
-    began = monotonic()
-    examined(platform)
-    usual_s = monotonic() - began
+    usual_s = quickest_s(platform, 0.0)
     with standing_still(platform, "database"):
-        began = monotonic()
+        assert quickest_s(platform, usual_s + 2 * PATIENCE_S) - usual_s < 2 * PATIENCE_S  # once
         code, document = examined(platform)
-        assert monotonic() - began - usual_s < 2 * PATIENCE_S  # once
         assert code == 1
         unknown = {"consumer", "worker", "broker", *ACCESS}
         assert unhealthy(document) == {"database", *unknown}
@@ -123,9 +134,7 @@ def test_a_killed_worker_is_no_cause_for_alarm_when_it_is_back(platform: Started
 
 def test_the_examination_of_a_healthy_platform_is_quick(platform: Started) -> None:
     wait_until_well(platform)
-    began = monotonic()
-    examined(platform)
-    assert monotonic() - began < 10  # a start of Python and a round trip, with room for a busy machine
+    assert quickest_s(platform, QUICK_S) < QUICK_S  # a start of Python and a round trip
 
 
 def test_prometheus_reads_the_metrics_of_the_running_platform(platform: Started) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -15,7 +16,7 @@ import pytest
 
 from tds.local.leftovers import run_file
 from tds.local.processes import Identity, boot_id, identity_of, remember
-from tests.running import wait_until
+from tests.running import RECOVERY_LIMIT_S, wait_until
 from tests.started import STOP_LIMIT_S, Started
 
 STORAGE_ONLY = (
@@ -84,12 +85,14 @@ def test_a_second_start_of_the_same_home_is_refused_in_a_sentence(platform: Star
 
 @pytest.mark.parametrize("name", ["web", "consumer", "worker", "ota"])
 def test_a_killed_child_comes_back_and_ready_json_says_so(platform: Started, name: str) -> None:
-    before = platform.pids
+    before, ended = platform.pids, platform.said.count(f"{name} ended (")
     os.kill(before[name], signal.SIGKILL)
     wait_until(lambda: platform.pids.get(name, before[name]) != before[name], f"a new {name}")
     after = platform.pids
     assert {n: pid for n, pid in after.items() if n != name} == {n: pid for n, pid in before.items() if n != name}
-    assert f"{name} ended (killed by SIGKILL); starting it again in 0.5 s" in platform.said
+    # Another file's tests may have killed it on the same platform a moment ago, which doubles the pause.
+    pause = "0.5" if not ended else "(0.5|1|2)"
+    assert re.search(rf"{name} ended \(killed by SIGKILL\); starting it again in {pause} s", platform.said)
 
 
 def test_killed_database_and_broker_come_back(home: Started) -> None:
@@ -97,7 +100,12 @@ def test_killed_database_and_broker_come_back(home: Started) -> None:
     before = home.pids
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: set(home.pids) == set(before) and not set(home.pids.values()) & set(before.values()), "both")
+
+    def both_are_new() -> bool:
+        now = home.pids
+        return set(now) == set(before) and not set(now.values()) & set(before.values())
+
+    wait_until(both_are_new, "both", RECOVERY_LIMIT_S)
 
     def answers() -> bool:
         try:
@@ -106,7 +114,7 @@ def test_killed_database_and_broker_come_back(home: Started) -> None:
             return False
         return True
 
-    wait_until(answers, "the database")
+    wait_until(answers, "the database", RECOVERY_LIMIT_S)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -168,9 +176,12 @@ def test_a_wrong_variable_is_a_sentence_that_names_it(home: Started) -> None:
 
 
 def test_the_help_comes_at_once_and_names_every_part(home: Started) -> None:
-    began = time.monotonic()
-    done = home.tds("up", "--help")
-    assert time.monotonic() - began < 2
+    took_s = []
+    for _ in range(3):  # a busy machine makes one slower, never quicker
+        began = time.monotonic()
+        done = home.tds("up", "--help")
+        took_s.append(time.monotonic() - began)
+    assert min(took_s) < 2
     for part in ("database", "broker", "web", "consumer", "worker", "ota"):
         assert part in done.stdout
 

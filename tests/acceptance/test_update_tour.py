@@ -87,7 +87,7 @@ def publish_and_roll_out(page: Page) -> None:
     page.get_by_role("link", name="Distribuir").click()
     page.fill("input[name=ondas]", "1, 100 %")
     page.fill("input[name=observar]", "0,1")
-    wait_until(lambda: all_three_are_in(page), "three devices that have said which keys they trust")
+    wait_until(lambda: all_three_are_in(page), "three devices that have said which keys they trust", 60)
     page.get_by_role("button", name="Iniciar").click()
     page.wait_for_url(re.compile(rf"{UPDATES}\d+/(#.*)?$"))
 

@@ -47,7 +47,9 @@ def test_a_certificate_past_two_thirds_of_its_life_is_renewed_by_est_and_used_fr
         first = board.given(server.authorities.device(), gateway, now=timezone.now() - timedelta(days=80), days=100)
         (board.folder / "ca.pem").write_bytes(server.authorities.server_ca_pem(timezone.now()))
         urls = ("--broker", f"mqtts://localhost:{broker.broker.listeners.tls}", "--ota-url", server.url(""))
-        with device(programs / "dcu-0080", tmp_path / "device", "--box", board.folder, *urls) as one:
+        words = ("--box", board.folder, *urls)
+        # A device changes its connection when nothing is under way: somebody must take what it sends.
+        with subscriber(broker), device(programs / "dcu-0080", tmp_path / "device", *words) as one:
             until = int(first.not_valid_after_utc.timestamp())
             renewed = one.wait_for(
                 lambda report: report["certificate_until_unix_s"] > until and report["reconnects"] == 1,

@@ -48,10 +48,12 @@ def test_each_family_publishes_within_3_s_of_power_up_and_takes_no_more_than_12_
         devices = {}
         for family in FAMILIES:
             options = ("--box", maker.provision(family.upper()), "--broker", url(tls_broker))
-            devices[family] = stack.enter_context(device(programs / family, tmp_path / family, *options))
+            one = devices[family] = stack.enter_context(device(programs / family, tmp_path / family, *options))
+            # One after the other: what is measured is a device's start, not how busy this machine is with four.
+            one.wait_for(lambda report: report["acknowledged"] > 0, "an acknowledgement")
         wait_until(lambda: all(moments(heard, family.upper()) for family in FAMILIES), "a publish of each")
         for family, one in devices.items():
-            report = one.wait_for(lambda report: report["acknowledged"] > 0, "an acknowledgement")
+            report = one.report()
             assert (report["gateway_code"], report["family"]) == (family.upper(), family)
             assert report["first_acknowledged_ms"] <= FIRST_PUBLISH_MS
             assert one.pss_kib <= MAX_PSS_KIB

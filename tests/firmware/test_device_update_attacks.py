@@ -182,10 +182,10 @@ def test_one_flipped_bit_of_a_signed_document_is_refused(unit: Board, document: 
     parts[part] = flipped(parts[part], at)
     reasons = {"malformed", "signature_invalid", "key_unknown"} if part == 0 else {"signature_invalid"}
     with nothing_is_done(unit):
-        unit.platform.command(command | {document: ".".join(parts)})
         if part == 0:
             # By a header that says another key it may be somebody new: that is asked for first.
             unit.server.assignments[CODE] = command | {document: ".".join(parts)}
+        unit.platform.command(command | {document: ".".join(parts)})
         told = end_of(unit, command["execution_id"])
         assert told["execution"]["status"] == "REJECTED"
         assert told["execution"]["reason"] in reasons

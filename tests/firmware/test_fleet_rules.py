@@ -318,7 +318,7 @@ def test_a_journal_is_written_only_where_it_was_asked_for(tmp_path: Path) -> Non
     (programs / "dcu-0080").write_text(f'#!/bin/sh\necho "$@" >> {seen}\nexec sleep 60\n')
     (programs / "dcu-0080").chmod(0o755)
     box = make_box(tmp_path / "box", GW1="dcu-0080")
-    words = ["--broker", "mqtts://localhost", "--box", str(box), "--programs", str(programs), "--for", "0.5s"]
+    words = ["--broker", "mqtts://localhost", "--box", str(box), "--programs", str(programs), "--for", "2s"]
     words += ["--no-slots"]
     command.main([*words, "--state", str(tmp_path / "state")])
     assert "--journal" not in seen.read_text()

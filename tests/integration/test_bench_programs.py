@@ -275,7 +275,7 @@ def established(port: int) -> int:
 
 
 def test_a_rate_is_kept(broker: RunningBroker, programs: Path) -> None:
-    report = report_of(start(programs / "loadgen", "--port", broker.port, "--messages", 1_000, "--rate", 1_000))
+    report = report_of(start(programs / "loadgen", "--port", broker.port, "--messages", 5_000, "--rate", 1_000))
     assert 900 < report["msg_per_s"] < 1_100
 
 

@@ -122,6 +122,7 @@ def test_a_broker_that_does_not_answer_or_goes_is_a_sentence() -> None:
             ours.publish("ota/A/update", b"x", timeout_s=0.2)
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(ours.publish, "ota/A/update", b"x", timeout_s=20)
+            wait_until(lambda: ours._sending._answers, "the message under way")
             broker.kill()
             with pytest.raises(SendError, match="connection was lost"):
                 waiting.result()

@@ -27,7 +27,7 @@ from tds.ota_server.server import Config, run
 from tds.ota_server.transport import TlsTransport
 from tests.running import free_port, wait_until
 
-LIMIT_S: Final = 0.6
+LIMIT_S: Final = 2.0
 FEW: Final = Limits(connections=5, handshake_s=LIMIT_S, head_s=LIMIT_S, body_s=LIMIT_S)
 GET: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 OK: Final = b"HTTP/1.1 200 OK"

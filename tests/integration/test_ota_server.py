@@ -14,14 +14,14 @@ from tds.identity.enrolment.attempts import OF_A_CODE
 from tds.status.servers import told_of_ota
 from tests.consuming import managed
 from tests.enrolling import EST, Board, running_server
-from tests.running import free_port
+from tests.running import START_LIMIT_S, free_port
 
 pytestmark = pytest.mark.django_db
 
 
 def test_without_an_authority_it_ends_with_a_sentence(tmp_path: Path) -> None:
     with managed(tmp_path, "ota_server", TDS_OTA_PORT=str(free_port())) as process:
-        assert process.wait() == 1
+        assert process.wait(START_LIMIT_S) == 1
         assert "There is no certificate authority in" in process.errors
         assert "./tds ca init" in process.errors
         assert "Traceback" not in process.errors
@@ -32,7 +32,7 @@ def test_on_a_port_that_is_taken_it_ends_with_a_sentence(tmp_path: Path) -> None
     with socket.create_server(("127.0.0.1", free_port())) as taken:
         port = taken.getsockname()[1]
         with managed(tmp_path, "ota_server", TDS_OTA_PORT=str(port)) as process:
-            assert process.wait() == 1
+            assert process.wait(START_LIMIT_S) == 1
             assert f"can't start on 127.0.0.1 port {port}: Address already in use" in process.errors
             assert "Traceback" not in process.errors
 

@@ -252,8 +252,8 @@ def test_two_slots_share_the_work_and_a_slot_that_is_drained_leaves_nothing_behi
     with slot_process(broker, tmp_path, 1) as first, slot_process(broker, tmp_path, 2) as second:
         publish(broker, *(message(n) for n in range(100)))
         wait_for(connection, *range(100))
-        assert first.says("Leitura salva")
-        assert second.says("Leitura salva")
+        # It is said after it is stored.
+        wait_until(lambda: first.says("Leitura salva") and second.says("Leitura salva"), "a line of each")
         assert f"[INFO] Conectado ao MQTT broker em localhost:{broker.port} (slot 2)" in second.lines
         secret = (tmp_path / "home/secrets/mqtt_shared_group").read_text()
         assert len(secret) >= 16

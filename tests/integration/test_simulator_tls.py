@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import select
 import socket
 import ssl
@@ -163,7 +164,7 @@ def test_a_server_that_is_another_one_is_refused(
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "wrong version number"),
         (b"", "it hung up during the TLS handshake"),
         (b"\x16\x03\x03\x40\x00" + bytes(16_384), "unexpected message|bad|hung up|length"),
-        (os.urandom(64), "wrong version number|hung up|unexpected|bad"),
+        (random.Random(1).randbytes(64), "wrong version number|hung up|unexpected|bad"),
     ],
     ids=["another protocol", "nothing", "a record of zeros", "noise"],
 )
@@ -181,16 +182,16 @@ def test_junk_instead_of_a_handshake_is_an_end_with_a_sentence(
 def test_a_broker_that_says_nothing_holds_up_nobody_but_its_own_gateways(
     broker: RunningBroker, maker: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_module, "CONNACK_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(gateway_module, "CONNACK_TIMEOUT_S", 2.0)
     monkeypatch.setattr(fleet_module, "STOP_LIMIT_S", 0.2)
     witness = Witness()
-    with tcp_server(lambda _: time.sleep(0.5)) as silent, subscriber(broker):
+    with tcp_server(lambda _: time.sleep(5)) as silent, subscriber(broker):
         mute = config(broker, maker, more_brokers=(at(silent),), **LIVE)
         with running_fleet(Fleet(mute, witness)):
             wait_until(lambda: len(witness.acknowledgements) >= 40, "40 messages of the other gateway")
-            wait_until(lambda: witness.notices, "a notice")
+            late = ("GW-2", "connection lost: no end of the TLS handshake")
+            wait_until(lambda: late in witness.notices, "a notice")
     assert {code for code, _, _ in witness.acknowledgements} == {"GW-1"}
-    assert ("GW-2", "connection lost: no end of the TLS handshake") in witness.notices
 
 
 def test_an_expired_certificate_is_said_with_its_date(broker: RunningBroker, maker: Maker) -> None:

@@ -44,7 +44,10 @@ def held(*tables: str) -> Iterator[None]:
     with seeding.own_connection() as own, own.transaction():
         own.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
         wiring.database_connection().execute("SET statement_timeout = '200ms'")
-        yield
+        try:
+            yield
+        finally:
+            wiring.database_connection().execute("RESET statement_timeout")
 
 
 def reader(gateway: Gateway, language: str = "en") -> Client:

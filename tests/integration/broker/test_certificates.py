@@ -30,6 +30,7 @@ from tests.connecting import (
     device,
     gateway,
     raw,
+    served,
     tls_alert,
 )
 from tests.running import RunningBroker, running_broker, wait_until
@@ -128,19 +129,6 @@ def test_tls_below_1_2_is_refused(broker: RunningBroker, a: Credential) -> None:
 # The broker's own certificate
 
 
-def served(broker: RunningBroker) -> bytes:
-    """The certificate that it shows, which may be of a time to come."""
-    looking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    looking.check_hostname, looking.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection(("127.0.0.1", broker.broker.listeners.tls)) as plain,
-        looking.wrap_socket(plain) as sock,
-    ):
-        found = sock.getpeercert(binary_form=True)
-        assert found
-        return found
-
-
 def test_the_brokers_certificate_is_renewed_while_it_runs_and_no_session_notices(
     authorities: AuthorityFolder, b: Credential, tmp_path: Path
 ) -> None:
@@ -151,7 +139,7 @@ def test_the_brokers_certificate_is_renewed_while_it_runs_and_no_session_notices
         certificates.make(broker.broker.tls, authorities, broker_tls.hosts(environment), now)
         broker.reload()
         with gateway(broker, b) as found:
-            first = served(broker)
+            first = served(broker.broker.listeners.tls)
             assert certificates.renew(environment, now + 200 * DAY) == []
             broker_files.mark(broker.broker.tls, Access(1, {}, ()))
             assert certificates.renew(environment, now + 300 * DAY) == ["broker"]
@@ -159,7 +147,7 @@ def test_the_brokers_certificate_is_renewed_while_it_runs_and_no_session_notices
             # The agent sees that the broker has not taken in what is there.
             assert broker_files.marked(broker.broker.tls)[1] == ""
             broker.reload()
-            wait_until(lambda: served(broker) != first, "another certificate")
+            wait_until(lambda: served(broker.broker.listeners.tls) != first, "another certificate")
             assert found.publish(f"status/{B}") in {0, NOBODY}
             assert not found.gone.is_set()
 

@@ -12,7 +12,7 @@ from tds.local.accounts import service_account
 from tds.local.apart import shared_folder
 from tds.local.broker import Broker
 from tds.local.broker_config import MAX_SOCKET_PATH_BYTES, SOCKET, Listeners, socket_path
-from tests.running import SERVICE_PASSWORDS, RunningBroker, free_port
+from tests.running import SERVICE_PASSWORDS, RunningBroker, free_port, wait_until
 
 
 @pytest.mark.parametrize("name", ["d" * 120, "a blank"])
@@ -33,7 +33,7 @@ def test_nobody_can_take_the_name_of_the_brokers_socket_before_it_starts(
             assert found.stat().st_uid == broker.tls.stat().st_uid
             assert stat.S_IMODE(broker.tls.stat().st_mode) == stat.S_IRWXU
             running.reload()
-            assert broker.answers()
+            wait_until(broker.answers, "an answer after the reload")
         finally:
             running.stop()
         assert not found.exists()

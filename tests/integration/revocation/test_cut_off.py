@@ -88,7 +88,6 @@ def test_of_a_cut_session_the_will_is_published(
     broker: RunningBroker, authorities: AuthorityFolder, unit: Unit, gateway: Gateway
 ) -> None:
     with guarded(broker, authorities), certified.presence(broker) as said, session(unit, broker):
-        said.clear()  # what is retained of other tests
         give(gateway, GatewayStatus.DISABLED)
         wait_until(lambda: said == ["status/GW-1 offline"], "the will", PROMISE_S)
 

@@ -29,7 +29,7 @@ from tests import certified, connecting, seeding
 from tests import revoking as revoking_parts
 from tests.certified import Unit, gets_in, session
 from tests.consuming import managed
-from tests.revoking import PROMISE_S, give, guarded, keeper, provision, running, up_to_date, wait_cut
+from tests.revoking import PROMISE_S, give, guarded, keeper, newest_list, provision, running, up_to_date, wait_cut
 from tests.running import RunningBroker, RunningCluster, running_broker, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,7 +46,10 @@ def test_a_broker_that_was_killed_refuses_from_its_start_on_what_was_put_out_mea
         one, two = [provision(tmp_path, device, each, mortal) for each in (first, second)]
         assert gets_in(one, mortal)
         mortal.kill()
+        before = newest_list()
         give(first, GatewayStatus.DISABLED)
+        wait_until(lambda: newest_list() > before, "the list", PROMISE_S)
+        wait_until(lambda: "does not run" in BrokerAccess.objects.get().detail, "the trouble", PROMISE_S)
         outcome = in_force.follow(first).wait(limit_s=1.0)
         assert outcome.in_force is False
         assert "broker: The broker does not run" in outcome.told("cut off")
@@ -209,8 +212,8 @@ def test_a_list_that_the_broker_can_not_read_is_found_and_nothing_counts_as_done
         give(gateway, GatewayStatus.DISABLED)
         wait_until(lambda: "could not read" in BrokerAccess.objects.get().detail, "the trouble", PROMISE_S)
         assert BrokerAccess.objects.get().revision == before
-        (broker.broker.tls / tls_files.REVOKED).unlink()
         monkeypatch.undo()
+        (broker.broker.tls / tls_files.REVOKED).unlink()
         wait_until(up_to_date, "the broker's being up to date", PROMISE_S)
         assert not gets_in(unit, broker)
 
@@ -433,8 +436,8 @@ def test_whoever_came_in_while_the_list_was_not_in_force_is_cut_off_when_it_is(
             give(other, GatewayStatus.DISABLED)
             wait_until(lambda: "could not read" in BrokerAccess.objects.get().detail, "the trouble", PROMISE_S)
             with session(unit, broker) as slipped_in:
-                (broker.broker.tls / tls_files.REVOKED).unlink()
                 monkeypatch.setitem(broker_files.MODES, tls_files.REVOKED, 0o644)
+                (broker.broker.tls / tls_files.REVOKED).unlink()
                 wait_cut(slipped_in, monotonic(), 4 * PROMISE_S)
     assert not gets_in(unit, broker)
 

@@ -43,8 +43,8 @@ from tds.local.broker import CONSUMER_CLIENT_ID
 from tests import connecting, seeding
 from tests import revoking as revoking_parts
 from tests.certified import Unit, gets_in, opened, session
-from tests.revoking import NAME, PROMISE_S, give, guarded, keeper, up_to_date
-from tests.running import RunningBroker
+from tests.revoking import NAME, PROMISE_S, give, guarded, keeper, newest_list, up_to_date
+from tests.running import RunningBroker, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -91,11 +91,11 @@ def test_a_port_for_gateways_that_answers_nobody_puts_no_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As when somebody took all of its connections. That the list is in force is said when it is seen."""
-    monkeypatch.setattr(canary, "ANSWER_S", 0.2)
     kept = keeper(broker)
     kept.turn(connection)
     port = kept.broker.port
-    with session(unit, broker) as cut, socket.socket() as full:
+    with session(unit, broker) as cut, socket.socket() as full, monkeypatch.context() as impatient:
+        impatient.setattr(canary, "ANSWER_S", 0.2)
         full.bind(("127.0.0.1", 0))
         full.listen()
         kept.broker = replace(kept.broker, port=full.getsockname()[1])
@@ -226,7 +226,7 @@ def test_a_broker_that_stands_still_for_long_at_the_signal_still_reads_no_more_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As while it saves its database. What ends the reload early must be there until it comes to it."""
-    monkeypatch.setattr(services_listener, "ANSWER_S", 0.3)
+    monkeypatch.setattr(services_listener, "ANSWER_S", 1.0)
     kept = keeper(broker)
     kept.turn(connection)
     reload, waited_with = broker_process.reload, list[bool]()
@@ -237,7 +237,7 @@ def test_a_broker_that_stands_still_for_long_at_the_signal_still_reads_no_more_t
 
     def stands_still(process: BrokerProcess) -> bool:
         os.kill(process.pid, signal.SIGSTOP)
-        threading.Timer(1.0, goes_on, [process.pid]).start()
+        threading.Timer(3.0, goes_on, [process.pid]).start()
         return reload(process)
 
     monkeypatch.setattr(broker_process, "reload", stands_still)
@@ -262,7 +262,9 @@ def test_a_broker_whose_agent_has_not_said_a_word_is_waited_for(
         with revoking_parts.connect() as connection:
             reached.expect(connection, [NAME, "broker-2"])
         assert BrokerAccess.objects.get(broker=NAME).revision > 0  # what is known of it stays
+        before = newest_list()
         give(gateway, GatewayStatus.DISABLED)
+        wait_until(lambda: newest_list() > before and up_to_date(), "the first broker's being up to date", PROMISE_S)
         outcome = in_force.follow(gateway).wait(limit_s=1.0)
         assert outcome.in_force is False
         assert outcome.trouble.startswith("broker-2: it has not said why")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from threading import Thread
-from time import perf_counter, thread_time
+from time import perf_counter, sleep, thread_time
 from typing import Any, Final
 
 import psycopg
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LATER: Final = NOW + timedelta(hours=1)
 MANY: Final = 100_000
 REPORT_MS: Final = 2.0
+BUSY_PAUSE_S: Final = 5.0  # after a round that was dear: what made it so may be over then
 MEASURED: Final = 500  # executions, two reports each
 WARM: Final = 20  # statements are prepared by then
 ROUNDS: Final = 5
@@ -338,7 +339,11 @@ def test_a_report_takes_two_milliseconds_among_a_hundred_thousand_executions(
     taken: list[float] = []
     costs(connection, found[:WARM], taken)
     # A machine that others share makes a round dearer, never cheaper: the cheapest says what a report costs.
-    cost_ms = [costs(connection, found[WARM + n :: ROUNDS], taken) for n in range(ROUNDS)]
+    cost_ms = []
+    for n in range(ROUNDS):
+        cost_ms.append(costs(connection, found[WARM + n :: ROUNDS], taken))
+        if sum(cost_ms[-1]) > REPORT_MS:
+            sleep(BUSY_PAUSE_S)
     ours_ms, theirs_ms = min(cost_ms, key=sum)
     print(f"a report: {ours_ms:.2f} ms of ours and {theirs_ms:.2f} ms of PostgreSQL's, {median(taken):.2f} ms in all")
     assert ours_ms + theirs_ms <= REPORT_MS

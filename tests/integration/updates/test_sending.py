@@ -6,7 +6,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ from tests.running import free_port, wait_until
 SIZE: Final = 8 * 1024**2
 STALL_S: Final = 1.2
 LIMITS: Final = SendLimits(downloads=4, bytes_s=4 * 1024**2, burst_bytes=1024**2, stall_s=STALL_S, whole_s=8.0)
+UNHURRIED: Final = replace(LIMITS, stall_s=30.0, whole_s=60.0)  # nobody is dropped while the others still come
 
 
 @dataclass
@@ -65,7 +66,12 @@ def everything(asked: ssl.SSLSocket) -> bytes:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Served]:
+def limits() -> SendLimits:
+    return LIMITS
+
+
+@pytest.fixture
+def server(tmp_path: Path, limits: SendLimits) -> Iterator[Served]:
     authorities = AuthorityFolder(tmp_path / "ca")
     authorities.init(timezone.now())
     files = Files(tmp_path / "tls", authorities, ["localhost"], timezone.now)
@@ -73,7 +79,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
     (tmp_path / "file").write_bytes(data)
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     context = ssl.create_default_context(cafile=tmp_path / "tls" / "server-ca.pem")
-    served = Served(free_port(), context, Downloads(LIMITS), data)
+    served = Served(free_port(), context, Downloads(limits), data)
     routes = web.RouteTableDef()
 
     @routes.get("/file")
@@ -146,6 +152,7 @@ def test_no_client_is_sent_more_a_second_than_its_share(server: Served) -> None:
     assert time.monotonic() - began > 0.9 * (SIZE - LIMITS.burst_bytes) / LIMITS.bytes_s
 
 
+@pytest.mark.parametrize("limits", [UNHURRIED])
 def test_who_comes_when_all_places_are_taken_is_told_when_to_come_again(server: Served) -> None:
     with ExitStack() as stack:
         for _ in range(LIMITS.downloads):
@@ -157,6 +164,7 @@ def test_who_comes_when_all_places_are_taken_is_told_when_to_come_again(server: 
     assert LIMITS.retry_s[0] <= wait_s <= LIMITS.retry_s[1]
 
 
+@pytest.mark.parametrize("limits", [UNHURRIED])
 def test_a_gateway_that_comes_again_and_again_pushes_out_itself_alone(server: Served) -> None:
     with server.ask("GW-1") as first, server.ask("GW-2") as other:
         wait_until(lambda: len(server.downloads) == 2, "both")
