@@ -397,6 +397,7 @@ def test_a_target_is_kept_as_it_was_given(document: dict[str, Any]) -> None:
         ({"tags": "norte"}, "right form"),
         ({"tags": [""]}, "right form"),
         ({"tags": ["a\x00b"]}, "has a character that none can have"),
+        ({"codes": ["GW-1", "x" * 201]}, "is no family, tag or code: none is longer than 200 characters"),
         ({"tags": [str(n) for n in range(1_001)]}, "at most 1000"),
         ({"where": "1=1"}, "nothing to choose gateways by"),
         ({"codes": "GW-1"}, "right form"),

@@ -6,8 +6,9 @@ from typing import Any, Final
 import pytest
 from django.test import Client
 
-from tds.fleet.models import Role, Tenant, User
-from tds.updates.models import Execution, Release, Rollout
+from tds.fleet import audit, tags
+from tds.fleet.models import Gateway, Role, Site, Tenant, User
+from tds.updates.models import Execution, Release, Rollout, RunningFirmware
 from tests import rolling_out, seeding
 from tests.refusing import signed_in, text_of
 
@@ -56,6 +57,35 @@ def test_by_the_page_with_what_else_was_chosen(release: Release, chief: Client) 
     chosen = form(release, acao="iniciar", cliente="other", quem="escolher", codigos="GW-000000 THEIRS-000001")
     assert chief.post(NEW, chosen).status_code == 302
     assert those_in() == {"THEIRS-000001"}
+
+
+def test_a_companys_people_read_nothing_of_what_was_chosen_of_another(release: Release, tenant: Tenant) -> None:
+    other, family = Tenant.objects.get(slug="other"), Gateway.objects.filter(tenant=tenant)[0].family
+    ours, theirs = (Site.objects.create(tenant=of, name=f"Site of {of.slug}") for of in (tenant, other))
+    Gateway.objects.filter(tenant=tenant).update(site=ours)
+    Gateway.objects.filter(tenant=other).update(site=theirs, family="relay-mfr")
+    RunningFirmware.objects.filter(gateway__tenant=other).update(family="relay-mfr")
+    for of, names in ((tenant, ["Norte"]), (other, ["norte", "Secreta"])):
+        tags.tag(list(Gateway.objects.filter(tenant=of)), names, by=audit.COMMAND_LINE)
+    chosen = {"familias": [family], "etiquetas": ["Norte", "Secreta"], "locais": [ours.pk, theirs.pk]}
+    chosen |= {"codigos": ["GW-000000", "THEIRS-000001", "GW-000001"]}
+    chief = signed_in(User.objects.create_superuser("chefe", password="correct horse"))
+    started = send(chief, release, **chosen)
+    assert (started.status_code, started.json()["cliente"]) == (201, "acme")
+    member = signed_in(seeding.person("vera", tenant))
+    shown = member.get(f"{LIST}{started.json()['id']}/").json()
+    assert shown["alvo"] == {
+        "todos": False,
+        "cliente": "",
+        "familias": [family],
+        "locais": [ours.pk],
+        "etiquetas": ["Norte"],
+        "codigos": ["GW-000000", "GW-000001"],
+    }
+    page = text_of(member.get(f"/tds_new/atualizacoes/{started.json()['id']}/"))
+    assert "GW-000001" in page
+    for word in ("THEIRS", "Secreta", "Site of other", f"#{theirs.pk}"):
+        assert word not in page
 
 
 def test_by_the_api(release: Release, chief: Client) -> None:

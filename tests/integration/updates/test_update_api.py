@@ -153,9 +153,10 @@ def test_what_a_rollout_was_started_with_is_told_as_it_was_sent_and_starts_the_n
 
 
 def test_a_target_that_this_version_cannot_read_is_told_as_none(rollout: Rollout, operator: Client) -> None:
-    Rollout.objects.filter(pk=rollout.pk).update(target={"weather": "sunny"})
-    shown = operator.get(f"{LIST}{rollout.pk}/").json()
-    assert (shown["alvo"], len(shown["execucoes"])) == (None, 4)
+    for unreadable in ({"weather": "sunny"}, {"codes": ["x" * 201]}):
+        Rollout.objects.filter(pk=rollout.pk).update(target=unreadable)
+        shown = operator.get(f"{LIST}{rollout.pk}/").json()
+        assert (shown["alvo"], len(shown["execucoes"])) == (None, 4)
 
 
 def test_a_viewer_reads_and_does_nothing(tenant: Tenant, rollout: Rollout, release: Release) -> None:

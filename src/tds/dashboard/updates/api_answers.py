@@ -94,8 +94,8 @@ class LeftOutOnes(Schema):
 
 
 class Detail(Summary):
-    """`alvo` and `limites` as they were sent; `alvo` is null when this version of TDS cannot read what it was started
-    with. `execucoes` by wave and place; ask with `apos=proxima` for the next ones."""
+    """`alvo` and `limites`, complete, in the form in which they are sent; `alvo` is null when this version of TDS
+    cannot read what it was started with. `execucoes` by wave and place; ask with `apos=proxima` for the next ones."""
 
     alvo: WantedGateways | None
     limites: WantedLimits

@@ -94,8 +94,9 @@ def _take(asker: Asker, rollout: Rollout, plan: Plan, *, now: datetime) -> Start
     tenants = {each.tenant_id for each in judged}
     if rollout.tenant_id is None and len(tenants) == 1:  # its people see it
         rollout.tenant_id = tenants.pop()
+        rollout.target = plan.target.narrowed(rollout.tenant_id).document()
     rollout.status, rollout.started_at = RolloutStatus.RUNNING, now
-    rollout.save(update_fields=["status", "started_at", "tenant"])
+    rollout.save(update_fields=["status", "started_at", "tenant", "target"])
     return Started(len(within), len(left_out), of_waves)
 
 

@@ -3,18 +3,19 @@
 Of several values of a criterion any will do. Of tags the name counts: over several companies, each one's of that name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from tds.fleet import tags
-from tds.fleet.models import Gateway, GatewayStatus
+from tds.fleet.models import Gateway, GatewayStatus, Site
 from tds.updates.rollouts.refusals import RolloutRefusedError
 
 MAX_CODES: Final = 10_000
 MAX_NAMED: Final = 1_000  # families, sites or tags
+MAX_TEXT_CHARS: Final = 200  # of a company, a family, a tag or a code; none that there is has as many
 MAX_ID: Final = 2**63 - 1
 KEYS: Final = frozenset({"all", "tenant", "families", "sites", "tags", "codes"})
 
@@ -58,6 +59,18 @@ class Target:
         found &= Q(code__in=self.codes) if self.codes else ~Q(status=GatewayStatus.RETIRED)
         return gateways.filter(found)
 
+    def narrowed(self, tenant_id: int) -> "Target":
+        """What of it is of that company, for its people to read. The rest has chosen nobody there."""
+        own = Gateway.objects.filter(tenant=tenant_id)
+        sites = set(Site.objects.filter(tenant=tenant_id, pk__in=self.sites).values_list("pk", flat=True))
+        unknown = {*self.unknown_codes(own), *self.unknown_tags(own)}
+        return replace(
+            self,
+            sites=tuple(pk for pk in self.sites if pk in sites),
+            tags=tuple(name for name in self.tags if name not in unknown),
+            codes=tuple(code for code in self.codes if code not in unknown),
+        )
+
     def unknown_tags(self, gateways: "QuerySet[Gateway]") -> list[str]:
         """Tags that none of those has, as with codes."""
         if not self.tags:
@@ -98,8 +111,14 @@ def checked(target: Target) -> Target:
     named = bool(target.tenant or target.families or target.sites or target.tags or target.codes)
     if not named and not target.everything:
         raise RolloutRefusedError(_("Say which gateways: by family, site, tag or code; or say that all are meant."))
-    if any("\x00" in text for text in (target.tenant, *target.families, *target.tags, *target.codes)):
+    texts = (target.tenant, *target.families, *target.tags, *target.codes)
+    if any("\x00" in text for text in texts):
         raise RolloutRefusedError(_("A family, a tag or a code has a character that none can have."))
+    if too_long := next((text for text in texts if len(text) > MAX_TEXT_CHARS), ""):
+        raise RolloutRefusedError(
+            _("“%(text)s…” is no family, tag or code: none is longer than %(most)d characters.")
+            % {"text": too_long[:32], "most": MAX_TEXT_CHARS}
+        )
     for key, most in (("families", MAX_NAMED), ("sites", MAX_NAMED), ("tags", MAX_NAMED), ("codes", MAX_CODES)):
         if (given := len(getattr(target, key))) > most:
             raise RolloutRefusedError(
