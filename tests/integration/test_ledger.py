@@ -301,7 +301,7 @@ def test_a_reading_that_is_gone_is_missed(connection: Connection) -> None:
     connection.execute("DELETE FROM tds_new_leituradispositivo WHERE time = %s", (NOW,))
     difference = only(found(connection))
     assert (difference.tenant, difference.what, difference.expected, difference.found) == ("acme", "rows", 10, 9)
-    assert difference.sentence.startswith("Tenant acme: 1 readings are missing.")
+    assert difference.sentence.startswith("Tenant acme: 1 reading is missing.")
 
 
 def test_a_day_that_was_dropped_past_the_platform_is_missed(connection: Connection) -> None:
@@ -515,7 +515,7 @@ def test_the_command_ends_with_1_and_a_sentence_on_a_difference(connection: Conn
     assert wrong.returncode == 1
     document = json.loads(wrong.stdout)
     assert (document["balanced"], document["differences"][0]["found"]) == (False, 9)
-    assert "1 readings are missing" in tds(tmp_path, "ledger", "check").stderr
+    assert "1 reading is missing" in tds(tmp_path, "ledger", "check").stderr
     since = tds(tmp_path, "ledger", "check", "--since", "2002-01-01")
     assert (since.returncode, since.stdout) == (0, "The counters agree; rows were not compared.\n")
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from tds.fleet.counted import counted
 from tds.ingest.ledger import FIELDS, SPANS, SUMS, Totals
 from tds.readings.dropped import DROPPING_LOCK, counted_by_tenant
 from tds.readings.recount import wrong_hours
@@ -108,15 +109,16 @@ def compare(account: Account) -> list[Difference]:
     expected = account.totals.stored - account.dropped
     if account.rows == expected:
         return []
-    counted = f"{account.totals.stored:,} readings stored and {account.dropped:,} dropped by retention"
+    booked = f"{account.totals.stored:,} readings stored and {account.dropped:,} dropped by retention"
     if account.tenant == NOBODY:
         sentence = (
             f"{account.rows - expected:,} readings belong to devices that are gone. Nobody can see them, and their "
             "tenants miss them below. Devices are kept; look for who deleted some in the database."
         )
     elif account.rows < expected:
+        missing = counted(expected - account.rows, "reading is", "readings are")
         sentence = (
-            f"Tenant {account.tenant}: {expected - account.rows:,} readings are missing. The ledger counts {counted}, "
+            f"Tenant {account.tenant}: {missing} missing. The ledger counts {booked}, "
             f"and {account.rows:,} are there. Rows were deleted, or a day was dropped, past the platform (by hand, "
             "by a restore of a part, or by a version that did not count them); if nobody did, the disk lost them. "
             "Look into PostgreSQL's log, and restore them from a backup."
@@ -124,7 +126,7 @@ def compare(account: Account) -> list[Difference]:
     else:
         sentence = (
             f"Tenant {account.tenant}: {account.rows - expected:,} readings more than were counted. The ledger counts "
-            f"{counted}, and {account.rows:,} are there. Rows were written past ingest (a restore, a COPY, a script), "
+            f"{booked}, and {account.rows:,} are there. Rows were written past ingest (a restore, a COPY, a script), "
             "or ledger rows were deleted. Find out which; the readings themselves are each there once, and "
             f"./tds ledger adopt {account.tenant} counts them."
         )
@@ -213,14 +215,14 @@ def _quarantine(connection: psycopg.Connection[Any], names: dict[int, str]) -> I
                 UNION ALL SELECT tenant_id, 0, total FROM tds_new_quarantinecount) AS entries
             GROUP BY 1 HAVING sum(ledger) <> sum(counted) ORDER BY 1 NULLS FIRST"""  # noqa: S608  # our own words
     )
-    for tenant_id, ledger, counted in cursor.fetchall():
+    for tenant_id, ledger, own in cursor.fetchall():
         tenant = names.get(tenant_id, NOBODY)
         sentence = (
             f"Tenant {tenant}: the ledger counts {ledger:,} messages in quarantine, and the quarantine's own counts "
-            f"say {counted:,}. Both are written in one transaction, so counts were deleted or changed past the "
+            f"say {own:,}. Both are written in one transaction, so counts were deleted or changed past the "
             "platform; no message that was accepted is concerned."
         )
-        yield Difference(tenant, "quarantined", ledger, counted, sentence)
+        yield Difference(tenant, "quarantined", ledger, own, sentence)
 
 
 def _kept(connection: psycopg.Connection[Any], names: dict[int, str]) -> tuple[list[Difference], int]:

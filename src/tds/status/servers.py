@@ -44,7 +44,7 @@ def told_of_ota(facts: dict[str, Any]) -> str:
         found.append(f"{counted(given, 'certificate')} given since its start.")
     if handshakes:
         [(reason, _count)] = handshakes.most_common(1)
-        found.append(f"{handshakes.total()} TLS handshakes failed, most of them with: {reason}.")
+        found.append(f"{counted(handshakes.total(), 'TLS handshake')} failed, most of them with: {reason}.")
     if limited := requests["limited"]:
-        found.append(f"{limited} tries to enrol came too fast.")
+        found.append(f"{counted(limited, 'try', 'tries')} to enrol came too fast.")
     return "".join(f" {sentence}" for sentence in found)

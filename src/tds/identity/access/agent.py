@@ -192,7 +192,8 @@ class Keeper:
         self._cut_off(codes, access.revision + 1)  # no list is to name them
         self._ended_by = up_to
         if codes:
-            logger.info("%s: %d codes cut off whose last certificate ended", self.broker.name, len(codes))
+            what = counted(len(codes), "code")
+            logger.info("%s: %s cut off whose last certificate ended", self.broker.name, what)
 
     def _reload(self) -> None:
         """SIGHUP, and until the broker is through with it.
