@@ -16,7 +16,7 @@ from tests.started import Started
 
 ACCESS: Final = {"agent", "revocation"}
 PATIENCE_S: Final = 5  # of a connection to the database
-QUICK_S: Final = 10.0
+QUICK_S: Final = 5.0
 LOOKS: Final = 3
 RUNNING: Final = {
     *("database", "disk", "spool", "quarantine", "web", "consumer", "worker", "broker", "firmware server"),

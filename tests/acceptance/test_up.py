@@ -85,14 +85,15 @@ def test_a_second_start_of_the_same_home_is_refused_in_a_sentence(platform: Star
 
 @pytest.mark.parametrize("name", ["web", "consumer", "worker", "ota"])
 def test_a_killed_child_comes_back_and_ready_json_says_so(platform: Started, name: str) -> None:
-    before, ended = platform.pids, platform.said.count(f"{name} ended (")
+    # Another file's tests may have killed it on the same platform a moment ago, which doubles the pause.
+    pause = "0[.]5" if f"{name} ended (" not in platform.said else "(0[.]5|1|2)"
+    sentence = re.compile(rf"{name} ended \(killed by SIGKILL\); starting it again in {pause} s\n")
+    before, said = platform.pids, len(sentence.findall(platform.said))
     os.kill(before[name], signal.SIGKILL)
     wait_until(lambda: platform.pids.get(name, before[name]) != before[name], f"a new {name}")
     after = platform.pids
     assert {n: pid for n, pid in after.items() if n != name} == {n: pid for n, pid in before.items() if n != name}
-    # Another file's tests may have killed it on the same platform a moment ago, which doubles the pause.
-    pause = "0.5" if not ended else "(0.5|1|2)"
-    assert re.search(rf"{name} ended \(killed by SIGKILL\); starting it again in {pause} s", platform.said)
+    assert len(sentence.findall(platform.said)) == said + 1
 
 
 def test_killed_database_and_broker_come_back(home: Started) -> None:
@@ -181,7 +182,7 @@ def test_the_help_comes_at_once_and_names_every_part(home: Started) -> None:
         began = time.monotonic()
         done = home.tds("up", "--help")
         took_s.append(time.monotonic() - began)
-    assert min(took_s) < 2
+    assert min(took_s) < 1.5
     for part in ("database", "broker", "web", "consumer", "worker", "ota"):
         assert part in done.stdout
 

@@ -456,5 +456,5 @@ def test_a_worker_without_a_database_waits_for_it_and_ends_on_sigterm_at_once(tm
         wait_until(lambda: process.says("Database unavailable, trying again in 5 s"), "the sentence")
         began = monotonic()
         assert process.terminate() == 0
-        assert monotonic() - began < worker.RETRY_S - 0.5
+        assert monotonic() - began < worker.RETRY_S / 2
         assert "secret" not in "".join(process.lines) + process.errors
