@@ -14,6 +14,7 @@ from tds.local.refusal import CannotStartError
 from tds.owners import denied
 
 # Who talks stops before who listens. Each stage has until its second (from the start of the stop) to end by itself.
+# Within the 10 s there is also time to end by force who did not, and for our own end.
 STAGES: Final = (
     ("demo", 1.5),
     ("web", 3.0),
@@ -22,7 +23,7 @@ STAGES: Final = (
     ("worker", 6.0),
     ("agent", 6.5),
     ("broker", 7.5),
-    ("database", 9.5),
+    ("database", 8.5),
 )
 HASTE_S: Final = 0.2
 # PostgreSQL: SIGINT ends sessions and writes a checkpoint; SIGQUIT leaves at once, and the next start recovers.
