@@ -17,7 +17,7 @@ MAX_ID: Final = 2**63 - 1
 STANDARD: Final = bounds.STANDARD
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
-Text = Annotated[str, Field(max_length=200, pattern="^[^\x00]*$")]
+Text = Annotated[str, Field(max_length=targets.MAX_TEXT_CHARS, pattern="^[^\x00]*$")]
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
